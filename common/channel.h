@@ -1,0 +1,52 @@
+/*
+ * One end of a SOCK_SEQPACKET channel on a loop: greets with HELLO, checks every message against
+ * the permission table, queues what does not fit into the socket, up to a bound. Whatever breaks
+ * a rule ends the channel and is reported once through closed().
+ */
+#ifndef SCARAB_CHANNEL_H
+#define SCARAB_CHANNEL_H
+
+#include "loop.h"
+#include "proto.h"
+
+struct channel;
+
+enum { CHANNEL_QUEUE_MAX = 4096 /* messages waiting for the socket; over it the channel ends */ };
+
+struct channel_ops {
+	/* The peer's HELLO was accepted; the phase is IN_OPEN (IN_SETUP on CH_SUPERVISE*,
+	 * CH_KEEPER's boot end). May be NULL. */
+	void (*opened)(struct channel *channel, void *arg);
+	/* A permitted message; descriptors not taken are closed when it returns. */
+	void (*message)(struct channel *channel, struct msg *msg, void *arg);
+	/* EOF (error NULL) or a violation, a full queue, an I/O error. Called once, never from
+	 * inside channel_send; the channel is freed after it returns. */
+	void (*closed)(struct channel *channel, const struct error *error, void *arg);
+};
+
+/* Takes fd over, also on failure. Sends HELLO. peer: the role the other side must name
+ * (ROLE_NONE: any). Build ids must be equal but on CH_OPERATOR and CH_KEEPER. NULL with errno. */
+struct channel *channel_new(struct loop *loop, int fd, enum channel_kind kind, enum side self,
+			    enum role own, enum role peer, const struct channel_ops *ops,
+			    void *arg);
+/* Closes without calling closed(). NULL is allowed. Safe inside the channel's own callbacks. */
+void channel_free(struct channel *channel);
+
+/* Queues the message; its descriptors are taken over (closed once sent). Returns 0, or -errno
+ * when the message may not be sent (a bug: logged) or the channel is ending; descriptors are
+ * closed in every case. Messages sent before HELLO arrives wait for it. */
+int channel_send(struct channel *channel, struct msg *msg);
+int channel_reply_error(struct channel *channel, uint32_t id, const struct error *error);
+int channel_reply_ok(struct channel *channel, uint32_t id, uint64_t value);
+
+void channel_set_phase(struct channel *channel, enum phase phase);
+enum phase channel_phase(const struct channel *channel);
+enum role channel_peer(const struct channel *channel); /* as HELLO named it and the kind allows */
+int channel_fd(const struct channel *channel);         /* borrowed; for SO_PEERCRED */
+/* Stops and resumes reading: back-pressure on a peer. */
+void channel_pause(struct channel *channel, bool paused);
+
+/* A SOCK_SEQPACKET | CLOEXEC pair, ends[0] for side A. 0 or -errno. */
+int channel_pair(int ends[2]);
+
+#endif

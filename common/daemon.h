@@ -1,0 +1,42 @@
+/*
+ * What every daemon below agentd does the same way: its fixed descriptors, the greeting with
+ * agentd, the configuration, the announcement that it is confined, and its introductions.
+ */
+#ifndef SCARAB_DAEMON_H
+#define SCARAB_DAEMON_H
+
+#include "channel.h"
+#include "config.h"
+
+enum {
+	DAEMON_FD_AGENTD = 3,     /* CH_SUPERVISE, side B */
+	DAEMON_FD_GENERATION = 4, /* the generation lock, held as long as the daemon lives */
+};
+
+/* Blocking, as root, first thing in main(): HELLO, START. Fills config and extra_fd (the second
+ * descriptor of START, -1 when there is none). -1 with error: exit 1. */
+int daemon_start(enum role role, struct config **config, int *extra_fd, struct error *error);
+
+struct daemon_ops {
+	/* A new channel of this kind; fd is the daemon's to take. */
+	void (*introduced)(enum channel_kind kind, enum role peer, int fd, void *arg);
+	/* A new configuration, owned by the callee. Returns 0, or -1 with error to refuse it. */
+	int (*reload)(struct config *config, struct error *error, void *arg);
+	/* Finish and call loop_stop(); EOF of agentd comes here too. */
+	void (*stop)(void *arg);
+	/* Any other permitted message (control only). May be NULL. */
+	void (*message)(struct channel *agentd, struct msg *msg, void *arg);
+};
+
+/* After confine(): puts the agentd channel on the loop and sends READY. NULL with errno. */
+struct channel *daemon_ready(struct loop *loop, enum role role, const struct daemon_ops *ops,
+			     void *arg);
+
+/* The audit channel of this daemon: INTRODUCE with CH_AUDIT. Lines sent while secretd restarts
+ * wait in a bounded queue (256); over it the oldest is dropped and the drop is logged. */
+struct audit;
+struct audit *audit_new(struct loop *loop, enum role role);
+void audit_introduced(struct audit *audit, int fd);
+void audit_send(struct audit *audit, const struct msg_audit *line);
+
+#endif

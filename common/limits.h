@@ -1,0 +1,35 @@
+/*
+ * Every bound that more than one module needs. Sizes are bytes and do not count a NUL.
+ */
+#ifndef SCARAB_LIMITS_H
+#define SCARAB_LIMITS_H
+
+enum {
+	AGENT_NAME_MAX = 63, /* [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])? */
+	VERSION_MAX = 63,    /* SemVer text */
+	DESCRIPTION_MAX = 1023,
+	TASK_MAX = 8191,     /* SCARAB_TASK */
+	MODEL_MAX = 255,     /* SCARAB_MODEL */
+	PATH_LEN_MAX = 4095, /* PATH_MAX less its NUL, limits.h of Linux */
+	REASON_MAX = 1023,   /* why a session ended as it did */
+	OPERATOR_MAX = 63,   /* "uid 0" or a name, as mission.json shows it */
+	TRIGGER_ID_MAX = 127,
+	REF_MAX = 127,    /* a session reference an operator types */
+	CONTEXT_MAX = 32, /* context entries of one manifest: one descriptor each at install */
+	MANIFEST_BYTES_MAX = 1 << 20,
+	PLAN_BYTES_MAX = 1 << 20,
+	CONFIG_BYTES_MAX = 1 << 20,
+	ROWS_BYTES_MAX = 64 << 20,    /* a sealed memfd of rows */
+	INPUT_BYTES_MAX = 16 << 20,   /* ash agent run --input, DESIGN 5 */
+	LOG_SEGMENT_BYTES = 16 << 20, /* one segment of a session's log; two are kept */
+	LOG_LINE_BYTES = 16 << 10,    /* DESIGN 5: a line ends at newline, 16 KiB or 100 ms */
+	LOG_LINE_MS = 100,
+	LOG_REPORT_MS = 20, /* growth of the log is reported at most this often */
+	STOP_GRACE_DEFAULT_MS = 10000,
+	AGENT_UID = 1000, /* ids inside an agent's range, DESIGN 5 */
+	KEEPER_UID = 2000,
+	ID_RANGE = 65536,
+	RESTART_WAIT_MS = 10000, /* how long ash waits for daemons to come back */
+};
+
+#endif

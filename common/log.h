@@ -1,0 +1,38 @@
+/*
+ * What a process says of itself: to standard error, syslog or the journal. Every line about a
+ * session carries its id. Process-wide by nature, so this is the one module with state; set up
+ * once by main().
+ */
+#ifndef SCARAB_LOG_H
+#define SCARAB_LOG_H
+
+#include "error.h"
+#include "uuid.h"
+
+enum log_level {
+	LOG_LEVEL_ERROR = 3,
+	LOG_LEVEL_WARNING = 4,
+	LOG_LEVEL_INFO = 6,
+	LOG_LEVEL_DEBUG = 7
+};
+enum log_target { LOG_TO_STDERR, LOG_TO_JOURNAL /* "<N>" prefixes and fields */, LOG_TO_SYSLOG };
+
+/* name: the role, borrowed for ever. */
+void log_open(const char *name, enum log_level level, enum log_target target);
+void log_set_level(enum log_level level);
+/* "error", "warning", "info", "debug"; -1 otherwise. */
+int log_level_parse(const char *text);
+/* Resolves "auto": the journal when standard error is systemd's (JOURNAL_STREAM), else stderr. */
+enum log_target log_target_auto(void);
+
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* About one session; level as above. */
+void log_session(enum log_level level, const struct uuid *session, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* what: why (hint) */
+void log_problem(enum log_level level, const struct error *error);
+
+#endif
