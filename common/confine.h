@@ -8,6 +8,7 @@
 #ifndef SCARAB_CONFINE_H
 #define SCARAB_CONFINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,7 +20,7 @@ struct confinement {
 	gid_t gid;
 	int root_fd;         /* directory to become the root; -1: keep the root */
 	uint64_t keep_caps;  /* bits (1 << CAP_X) to keep: runnerd, agentd only; else 0 */
-	const int *syscalls; /* allowlist of call numbers; anything else kills the process */
+	const int *syscalls; /* allowed besides confine_base_syscalls; anything else kills */
 	size_t syscall_count;
 	int program_fd;      /* instead of syscalls: a prebuilt program (sealed memfd), or -1 */
 	unsigned open_files; /* RLIMIT_NOFILE, soft and hard; 0: as it is */
@@ -34,23 +35,28 @@ struct confinement {
 	}
 
 /* Returns 0, or -1 with error; the process must then exit. Everything not needed afterwards must
- * be closed before. Writes to no file. */
+ * be closed before; root_fd is closed here. Writes to no file. With keep_caps the process stays
+ * able to start root programs: securebits are left alone, no_new_privs and the bounding set hold.
+ * Needs libseccomp: static helpers call confine_prebuilt. */
 int confine(const struct confinement *confinement, struct error *error);
+/* The same without libseccomp: syscalls must be NULL; program_fd -1 loads no filter. */
+int confine_prebuilt(const struct confinement *confinement, struct error *error);
 
-/* The calls that loop, channel, log, malloc, time and exit need; every allowlist starts from
- * these. */
+/* The calls that loop, channel, log, malloc, time and exit need; part of every program. */
 extern const int confine_base_syscalls[];
 extern const size_t confine_base_count;
 
 /* A prebuilt allowlist program as a sealed memfd (struct sock_filter array), made once where
- * libseccomp is linked and loaded by processes that start often. -1 with error. */
+ * libseccomp is linked and loaded by processes that start often. The base calls are always in it.
+ * mmap and mprotect may not make memory executable, unless execve or execveat is listed too.
+ * -1 with error. */
 int confine_program(const int *syscalls, size_t count, struct error *error);
-/* Loads one. 0 or -errno. no_new_privs must be set. */
+/* Loads one (borrowed). 0 or -errno. no_new_privs must be set. */
 int confine_load(int program_fd);
 
 /* Steps on their own, for the sandbox: 0 or -errno. keep: bits to keep. */
 int confine_bounding(uint64_t keep);
-int confine_securebits(void); /* NOROOT, KEEP_CAPS and ambient locked; NO_SETUID_FIXUP left off */
+int confine_securebits(void); /* NOROOT, KEEP_CAPS, ambient and NO_SETUID_FIXUP (off) locked */
 int confine_caps(uint64_t keep); /* permitted, effective; inheritable and ambient empty */
 
 /* Closes every descriptor from first on. 0 or -errno. */
