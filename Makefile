@@ -1,4 +1,5 @@
-# GNU make. `make`, `make install`, `make check`, `make demo`, `make lint`, `make asan`, `make bench`.
+# GNU make. `make`, `make install`, `make demo`, `make check`, `make lint`, `make asan`,
+# `make bench`; `make help` says what each does.
 # Everything built goes to $(BUILD), which may lie anywhere; nothing is written elsewhere.
 
 VERSION := 0.1.0
@@ -15,45 +16,77 @@ datadir ?= $(prefix)/share/scarab-runtime
 unitdir ?= $(prefix)/lib/systemd/system
 DESTDIR ?=
 
-CC ?= gcc
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-AR ?= ar
+ifeq ($(origin AR),default)
+AR := gcc-ar
+endif
 PKG_CONFIG ?= pkg-config
 INSTALL ?= install
 
-# What is linked, and the Debian package that brings it.
-LIBRARIES := yaml-0.1 libcjson libcap libseccomp libsodium sqlite3 check
-PACKAGES := build-essential pkg-config libyaml-dev libcjson-dev libcap-dev libseccomp-dev \
-	libsodium-dev libsqlite3-dev check
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
 
-ifneq ($(filter-out clean packages lint-packages,$(or $(MAKECMDGOALS),all)),)
-ifneq ($(shell $(PKG_CONFIG) --exists $(LIBRARIES) 2>/dev/null && echo found),found)
-$(error Packages are missing. Install them with: apt-get install $(PACKAGES))
+# --- what must be installed -----------------------------------------------------------------
+# Each library as pkg-config names it, and the Debian package that brings it.
+LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
+	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check
+PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
+CHECK_PACKAGES := clang-format clang-tidy cppcheck jq mandoc shellcheck sqlite3
+BENCH_PACKAGES := bubblewrap crun podman
+
+# found NAME: not empty where the program exists.
+found = $(shell command -v $(1) 2>/dev/null)
+
+GOALS := $(or $(MAKECMDGOALS),all)
+WITHOUT_PACKAGES := clean packages check-packages bench-packages help uninstall
+ifneq ($(filter-out $(WITHOUT_PACKAGES),$(GOALS)),)
+MISSING := $(if $(call found,$(CC)),,build-essential)
+ifeq ($(call found,$(PKG_CONFIG)),)
+MISSING += $(filter-out build-essential,$(PACKAGES))
+else ifneq ($(shell $(PKG_CONFIG) --exists $(foreach l,$(LIBRARIES),$(firstword $(subst :, ,$(l)))) 2>&1 && echo found),found)
+MISSING += $(foreach l,$(LIBRARIES),$(if $(shell $(PKG_CONFIG) --exists $(firstword \
+	$(subst :, ,$(l))) 2>&1 || echo missing),$(lastword $(subst :, ,$(l)))))
+endif
+ifneq ($(strip $(MISSING)),)
+$(error Packages are missing. Install them with: apt-get install $(strip $(MISSING)))
 endif
 endif
 
+# --- flags ----------------------------------------------------------------------------------
+MACHINE := $(shell uname -m)
+BRANCHES := $(if $(filter x86_64,$(MACHINE)),-fcf-protection=full,$(if $(filter \
+	aarch64,$(MACHINE)),-mbranch-protection=standard))
+HARDEN_STATIC := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection $(BRANCHES)
+
+# SANITIZE=1: address and undefined behaviour. The static helpers are built without: the
+# sanitizers' run time does not link statically.
 SANITIZE ?=
 ifeq ($(SANITIZE),)
-HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection=full
+HARDEN := $(HARDEN_STATIC)
 OPTIMIZE ?= -O2 -g
+SANITIZER_SRC :=
 else
-HARDEN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+HARDEN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
+	$(BRANCHES)
 OPTIMIZE ?= -O1 -g
+SANITIZER_SRC := tests/sanitizer.c
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
-# Static helpers are built without sanitizers: their runtime does not link statically.
-CFLAGS_COMMON = -std=gnu17 -D_GNU_SOURCE $(WARN) $(OPTIMIZE) -fPIE -fvisibility=hidden \
-	-I. -I$(BUILD)/gen -DSCARAB_VERSION='"$(VERSION)"' -DSCARAB_LIBEXECDIR='"$(libexecdir)"' \
-	-DSCARAB_SYSCONFDIR='"$(sysconfdir)"' $(CFLAGS)
-LDFLAGS_COMMON = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections $(LDFLAGS)
-HARDEN_STATIC := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection=full
+FLAGS = -std=gnu17 -D_GNU_SOURCE $(WARN) $(OPTIMIZE) -fPIE -fvisibility=hidden \
+	-ffunction-sections -fdata-sections -I. -I$(BUILD)/gen -DSCARAB_VERSION='"$(VERSION)"' \
+	-DSCARAB_LIBEXECDIR='"$(libexecdir)"' -DSCARAB_SYSCONFDIR='"$(sysconfdir)"' \
+	$(CPPFLAGS) $(CFLAGS)
+LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections $(LDFLAGS)
 
-# --- programs: NAME_SRC is what it is made of, NAME_LIBS what it links -------------------------
+# --- programs: NAME_SRC is what it is made of, NAME_LIBS what it links ------------------------
 DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd ash
 STATIC := spawner keeper init hold
+LIBEXEC := agentd-control agentd-config schedd secretd runnerd $(STATIC)
 
 agentd_SRC := $(wildcard agentd/*.c)
 agentd-control_SRC := $(wildcard agentd/control/*.c)
@@ -78,77 +111,178 @@ spawner_LIBS := libcap
 keeper_LIBS := libcap
 init_LIBS := libcap
 hold_LIBS :=
+TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3
 
+SOURCE_DIRS := agentd agentd/control agentd/config ash common runnerd runnerd/steps \
+	runnerd/sandbox runnerd/keeper runnerd/hold schedd secretd
 COMMON_SRC := $(wildcard common/*.c)
 UNIT_TESTS := $(wildcard tests/unit/test_*.c)
 FUZZ_TESTS := $(wildcard tests/fuzz/fuzz_*.c)
+# Small static programs that system tests and the bench run; each is one file.
+TOOLS_SRC := $(wildcard tests/system/*.c tests/bench/*.c)
 
 OBJ := $(BUILD)/obj
 OBJ_STATIC := $(BUILD)/obj-static
-COMMON_OBJ := $(COMMON_SRC:%.c=$(OBJ)/%.o)
-COMMON_OBJ_STATIC := $(COMMON_SRC:%.c=$(OBJ_STATIC)/%.o)
 PROGRAMS := $(addprefix $(BUILD)/,$(DYNAMIC) $(STATIC))
-TEST_PROGRAMS := $(UNIT_TESTS:tests/unit/%.c=$(BUILD)/tests/%) $(FUZZ_TESTS:tests/fuzz/%.c=$(BUILD)/tests/%)
+TEST_PROGRAMS := $(UNIT_TESTS:tests/unit/%.c=$(BUILD)/tests/%) \
+	$(FUZZ_TESTS:tests/fuzz/%.c=$(BUILD)/tests/%)
+TOOLS := $(addprefix $(BUILD)/tests/,$(notdir $(basename $(TOOLS_SRC))))
 
 .PHONY: all
 all: $(PROGRAMS)
 
-# --- the build id: equal only where every source is equal -------------------------------------
-SOURCES := $(sort $(wildcard common/*.[ch] common/*.def */*.[ch] */*/*.[ch]))
+.PHONY: help
+help:
+	@echo 'make                 build everything into BUILD ($(BUILD))'
+	@echo 'make install         DESTDIR= prefix=$(prefix); uninstall takes it back'
+	@echo 'make demo            a private instance, an example agent, its two runs'
+	@echo 'make check           the whole test suite and lint'
+	@echo 'make unit system fuzz-short lint asan bench'
+	@echo 'make packages        what must be installed to build; check-packages, bench-packages'
+
+# --- the build id: equal only where every source is equal --------------------------------------
+SOURCES := $(sort $(foreach d,$(SOURCE_DIRS),$(wildcard $(d)/*.[ch] $(d)/*.def)))
 BUILD_ID := $(shell cat $(SOURCES) /dev/null | sha256sum | cut -c1-32)
 $(BUILD)/gen/build-id.h: FORCE
 	@mkdir -p $(@D)
 	@printf '#define SCARAB_BUILD_ID "%s"\n' '$(BUILD_ID)' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+# Other flags, another compiler: everything again.
+FLAGS_TEXT = $(subst ','\'',$(CC) $(FLAGS) $(HARDEN) $(LINK))
+$(BUILD)/gen/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(FLAGS_TEXT)' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 .PHONY: FORCE
 FORCE:
 
 # --- compile and link ---------------------------------------------------------------------------
-$(OBJ)/%.o: %.c | $(BUILD)/gen/build-id.h
+ifneq ($(filter-out $(WITHOUT_PACKAGES),$(GOALS)),)
+LIBRARY_FLAGS := $(shell $(PKG_CONFIG) --cflags $(TEST_LIBS))
+endif
+$(OBJ)/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/build-id.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_COMMON) $(HARDEN) $(shell $(PKG_CONFIG) --cflags libcjson) -MMD -MP -c -o $@ $<
-$(OBJ_STATIC)/%.o: %.c | $(BUILD)/gen/build-id.h
+	$(CC) $(FLAGS) $(HARDEN) $(LIBRARY_FLAGS) -MMD -MP -c -o $@ $<
+$(OBJ_STATIC)/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/build-id.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_COMMON) $(HARDEN_STATIC) -ffunction-sections -fdata-sections $(shell $(PKG_CONFIG) --cflags libcjson) -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(HARDEN_STATIC) $(LIBRARY_FLAGS) -MMD -MP -c -o $@ $<
 $(OBJ)/common/version.o $(OBJ_STATIC)/common/version.o: $(BUILD)/gen/build-id.h
 
-$(BUILD)/libcommon.a: $(COMMON_OBJ)
+$(BUILD)/libcommon.a: $(COMMON_SRC:%.c=$(OBJ)/%.o)
 	@rm -f $@
 	$(AR) rcs $@ $^
-$(BUILD)/libcommon-static.a: $(COMMON_OBJ_STATIC)
+$(BUILD)/libcommon-static.a: $(COMMON_SRC:%.c=$(OBJ_STATIC)/%.o)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+libs = $(if $(1),$(shell $(PKG_CONFIG) $(2) --libs $(1)))
 define dynamic_program
-$(BUILD)/$(1): $$($(1)_SRC:%.c=$$(OBJ)/%.o) $(BUILD)/libcommon.a
-	$$(CC) $$(LDFLAGS_COMMON) $$(HARDEN) -o $$@ $$^ $$(shell $$(PKG_CONFIG) --libs $$($(1)_LIBS)) -lm
+$(BUILD)/$(1): $$(patsubst %.c,$$(OBJ)/%.o,$$($(1)_SRC) $$(SANITIZER_SRC)) $(BUILD)/libcommon.a
+	$$(LINK) -pie $$(HARDEN) -o $$@ $$^ $$(call libs,$$($(1)_LIBS)) -lm
 endef
 define static_program
 $(BUILD)/$(1): $$($(1)_SRC:%.c=$$(OBJ_STATIC)/%.o) $(BUILD)/libcommon-static.a
-	$$(CC) $$(LDFLAGS_COMMON) $$(HARDEN_STATIC) -static-pie -o $$@ $$^ $$(if $$($(1)_LIBS),$$(shell $$(PKG_CONFIG) --static --libs $$($(1)_LIBS)))
+	$$(LINK) -static-pie $$(HARDEN_STATIC) -o $$@ $$^ $$(call libs,$$($(1)_LIBS),--static)
 endef
 $(foreach p,$(DYNAMIC),$(eval $(call dynamic_program,$(p))))
 $(foreach p,$(STATIC),$(eval $(call static_program,$(p))))
 
-# --- tests: tests/unit/test_X.c links with the modules it names in a line `// with: FILE…` --------
-TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3
+# --- test programs: each links what its lines `// with: FILE.c …` name, globs allowed -------------
+with = $(foreach f,$(shell sed -n 's,^\(//\|/\*\) with: ,,; t found; d; :found s,\*/,,; p' $(1)),$(or \
+	$(wildcard $(f)),$(f)))
 define test_program
-$(BUILD)/tests/$(notdir $(basename $(1))): $(OBJ)/$(basename $(1)).o \
-		$(patsubst %.c,$(OBJ)/%.o,$(shell sed -n 's,^// with: ,,p' $(1))) $(BUILD)/libcommon.a
+$(BUILD)/tests/$(notdir $(basename $(1))): $(patsubst %.c,$(OBJ)/%.o,$(1) $(call with,$(1))) \
+		$(BUILD)/libcommon.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS_COMMON) $$(HARDEN) -o $$@ $$^ $$(shell $$(PKG_CONFIG) --libs $$(TEST_LIBS)) -lm
+	$$(LINK) -pie $$(HARDEN) -o $$@ $$^ $$(call libs,$$(TEST_LIBS)) -lm
 endef
+define tool
+$(BUILD)/tests/$(notdir $(basename $(1))): $(OBJ_STATIC)/$(basename $(1)).o
+	@mkdir -p $$(@D)
+	$$(LINK) -static-pie $$(HARDEN_STATIC) -o $$@ $$^
+endef
+ifneq ($(filter-out all demo install $(WITHOUT_PACKAGES),$(GOALS)),)
 $(foreach t,$(UNIT_TESTS) $(FUZZ_TESTS),$(eval $(call test_program,$(t))))
+endif
+$(foreach t,$(TOOLS_SRC),$(eval $(call tool,$(t))))
 
 .PHONY: tests
-tests: $(TEST_PROGRAMS)
+tests: $(TEST_PROGRAMS) $(TOOLS)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# --- running them: tests/run BUILD SUITE… ---------------------------------------------------------
+.PHONY: check unit system fuzz-short lint asan bench demo
+check: all tests
+	tests/run $(BUILD) unit fuzz system lint
+unit: tests
+	tests/run $(BUILD) unit
+system: all tests
+	tests/run $(BUILD) system
+fuzz-short: tests
+	tests/run $(BUILD) fuzz
+lint: $(BUILD)/gen/build-id.h
+	tests/run $(BUILD) lint
+# A build folder of its own, so that both builds stay warm.
+asan:
+	$(MAKE) BUILD=$(BUILD)-asan SANITIZE=1 all tests
+	SANITIZE=1 tests/run $(BUILD)-asan unit fuzz system
+demo: all $(TOOLS)
+	examples/demo $(BUILD)
+bench: all $(TOOLS)
+	tests/bench/run $(BUILD)
 
-.PHONY: packages
+# --- install ----------------------------------------------------------------------------------------
+MAN_PAGES := $(wildcard man/*.[158])
+UNITS := $(wildcard etc/*.service etc/*.socket)
+EXAMPLES := $(wildcard examples/agents/*/*)
+man_target = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+INSTALLED := $(bindir)/ash $(sbindir)/agentd $(addprefix $(libexecdir)/,$(LIBEXEC)) \
+	$(foreach m,$(MAN_PAGES),$(call man_target,$(m))) \
+	$(addprefix $(unitdir)/,$(notdir $(UNITS))) \
+	$(addprefix $(datadir)/,$(EXAMPLES)) \
+	$(addprefix $(docdir)/,README.md ARCHITECTURE.md LICENSE agentd.yaml)
+# Files that name paths are written for the paths of this installation.
+AT_PATHS = sed -e 's,/usr/libexec/scarab-runtime,$(libexecdir),g' -e 's,/usr/sbin/agentd,$(sbindir)/agentd,g' \
+	-e 's,/usr/bin/ash,$(bindir)/ash,g' -e 's,/etc/scarab-runtime,$(sysconfdir),g'
+
+.PHONY: install uninstall
+install: all
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libexecdir) $(sysconfdir) \
+		$(docdir) $(unitdir))
+	$(INSTALL) -m 0755 $(BUILD)/ash $(DESTDIR)$(bindir)/ash
+	$(INSTALL) -m 0755 $(BUILD)/agentd $(DESTDIR)$(sbindir)/agentd
+	$(INSTALL) -m 0755 $(addprefix $(BUILD)/,$(LIBEXEC)) $(DESTDIR)$(libexecdir)
+	$(INSTALL) -m 0644 README.md ARCHITECTURE.md LICENSE $(DESTDIR)$(docdir)
+	@set -e; for page in $(MAN_PAGES); do \
+		dir=$(DESTDIR)$(mandir)/man$${page##*.}; \
+		$(INSTALL) -d $$dir; $(INSTALL) -m 0644 $$page $$dir; done
+	@set -e; for unit in $(UNITS); do \
+		$(AT_PATHS) $$unit >$(DESTDIR)$(unitdir)/$${unit##*/}; \
+		chmod 0644 $(DESTDIR)$(unitdir)/$${unit##*/}; done
+	@set -e; for file in $(EXAMPLES); do \
+		mode=0644; if [ -x $$file ]; then mode=0755; fi; \
+		$(INSTALL) -d $(DESTDIR)$(datadir)/$${file%/*}; \
+		$(INSTALL) -m $$mode $$file $(DESTDIR)$(datadir)/$$file; done
+	$(AT_PATHS) etc/agentd.yaml >$(DESTDIR)$(docdir)/agentd.yaml
+	@# The operator's configuration is never overwritten.
+	@if [ ! -e $(DESTDIR)$(sysconfdir)/agentd.yaml ]; then \
+		$(INSTALL) -m 0644 $(DESTDIR)$(docdir)/agentd.yaml $(DESTDIR)$(sysconfdir)/agentd.yaml; fi
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	-rmdir $(addprefix $(DESTDIR),$(libexecdir) $(docdir)) $(DESTDIR)$(datadir)/examples/agents/* \
+		$(DESTDIR)$(datadir)/examples/agents $(DESTDIR)$(datadir)/examples $(DESTDIR)$(datadir) 2>/dev/null
+
+.PHONY: packages check-packages bench-packages
 packages:
 	@echo $(PACKAGES)
+check-packages:
+	@echo $(CHECK_PACKAGES)
+bench-packages:
+	@echo $(BENCH_PACKAGES)
 
 .PHONY: clean
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) $(BUILD)-asan
+
+ifneq ($(filter-out $(WITHOUT_PACKAGES),$(GOALS)),)
+-include $(shell find $(OBJ) $(OBJ_STATIC) -name '*.d' 2>/dev/null)
+endif
