@@ -120,7 +120,7 @@ instance_config() {
 instance_new() {
 	local own
 	need_root "a private instance"
-	dir=$(mktemp -d "${TMPDIR:-/tmp}/scarab-test.XXXXXX")
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/${instance_name:-scarab-test}.XXXXXX")
 	chmod 0755 "$dir"
 	mkdir "$dir/agents"
 	choose_ids
