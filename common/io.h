@@ -28,7 +28,7 @@ int read_file_at(int dir_fd, const char *name, size_t max, char **text, size_t *
 /* The file has the old content or the new one, whole, after any crash: temporary file beside it,
  * fsync, rename, fsync of the directory. 0 or -errno. */
 int write_file_durable(int dir_fd, const char *name, const void *bytes, size_t length, mode_t mode);
-/* fsync of a directory descriptor (O_PATH is not enough). 0 or -errno. */
+/* fsync of a directory, also of one opened with O_PATH. 0 or -errno. */
 int sync_dir(int dir_fd);
 /* Opens the directory beneath dir_fd, without following a last link, and fsyncs it. */
 int sync_dir_at(int dir_fd, const char *name);

@@ -231,6 +231,20 @@ int msg_recv(int fd, enum channel_kind kind, enum side self, enum phase phase, s
 /* The one receiver of every channel: reads a datagram without waiting and applies every rule of
  * DESIGN 4. As msg_recv, and -EAGAIN. */
 int msg_recv_now(int fd, enum channel_kind kind, enum side self, enum phase phase, struct msg *msg);
+/* Sends bytes that msg_encode made, without checking them: the channel's own queue. 0 or -errno. */
+int msg_send_raw(int fd, const uint8_t *bytes, size_t length, const int *fds, unsigned nfds);
+
+/* May this role speak on that side of a channel of this kind? */
+bool role_speaks(enum role role, enum channel_kind kind, enum side side);
+/* Fills this process's HELLO, and checks the sender's: 0, -EPROTONOSUPPORT (protocol), -EPROTO (a
+ * role that may not speak there; peer ROLE_NONE: any that may), -ESTALE (another build, where both
+ * must be of one). */
+void msg_hello(struct msg *msg, enum role own);
+int msg_hello_check(const struct msg *msg, enum channel_kind kind, enum side sender,
+		    enum role peer);
+/* Both HELLOs of a blocking channel: 0, -ECONNRESET on EOF, as msg_recv and msg_hello_check. */
+int msg_greet(int fd, enum channel_kind kind, enum side self, enum role own, enum role peer,
+	      int timeout_ms);
 
 /* --- rows: records in a sealed memfd --------------------------------------------------------- */
 
