@@ -1,0 +1,221 @@
+/*
+ * secretd: writes the audit log. User secretd, empty root, no capabilities; its one file is the
+ * descriptor of audit.log that START brought.
+ */
+#include <fcntl.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "common/cleanup.h"
+#include "common/confine.h"
+#include "common/daemon.h"
+#include "common/log.h"
+#include "writer.h"
+
+enum { OPEN_FILES = 64 };
+
+/* Besides the base: nothing is opened, made or started once the log is here. */
+static const int syscalls[] = {SYS_fdatasync};
+
+struct secretd {
+	struct loop *loop;
+	struct writer *writer;
+	struct channel *peers[ROLE_COUNT];
+	struct channel *agentd;
+	struct loop_source *finish;
+	unsigned quiet_rounds; /* after STOP, without a message */
+};
+
+enum { QUIET_ROUNDS = 2 /* what was sent before STOP has been read by then */ };
+
+/* --- audit channels --------------------------------------------------------------------------- */
+
+static enum role
+role_of(const struct secretd *s, const struct channel *channel)
+{
+	for (int role = 0; role < ROLE_COUNT; role++)
+		if (s->peers[role] == channel)
+			return (enum role)role;
+	return ROLE_NONE;
+}
+
+/* Who speaks is told by the channel: its place in the table, never the message. */
+static void
+audit_message(struct channel *channel, struct msg *msg, void *arg)
+{
+	struct secretd *s = arg;
+
+	s->quiet_rounds = 0;
+	if (msg->type == MSG_AUDIT)
+		writer_add(s->writer, role_of(s, channel), &msg->audit);
+}
+
+static void
+audit_closed(struct channel *channel, const struct error *error, void *arg)
+{
+	struct secretd *s = arg;
+	enum role role = role_of(s, channel);
+
+	s->peers[role] = NULL;
+	if (error)
+		log_problem(LOG_LEVEL_WARNING, error);
+	else
+		log_debug("the audit channel of %s closed", role_name(role));
+}
+
+static const struct channel_ops audit_ops = {.message = audit_message, .closed = audit_closed};
+
+static void
+hold_back(bool full, void *arg)
+{
+	struct secretd *s = arg;
+
+	for (int role = 0; role < ROLE_COUNT; role++)
+		if (s->peers[role])
+			channel_pause(s->peers[role], full);
+}
+
+/* --- what agentd asks ----------------------------------------------------------------------------
+ */
+
+static void
+introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
+{
+	struct secretd *s = arg;
+
+	if (kind != CH_AUDIT || peer <= ROLE_NONE || peer >= ROLE_COUNT) {
+		log_error("agentd introduced a channel that secretd does not know: %s",
+			  channel_kind_name(kind));
+		close(fd);
+		return;
+	}
+	channel_free(s->peers[peer]);
+	s->peers[peer] =
+	    channel_new(s->loop, fd, CH_AUDIT, SIDE_B, ROLE_SECRETD, peer, &audit_ops, s);
+	if (!s->peers[peer])
+		log_error("the audit channel of %s: %s", role_name(peer), strerror(errno));
+}
+
+static int
+reload(struct config *config, struct error *error, void *arg)
+{
+	(void)error;
+	(void)arg;
+	log_set_level((enum log_level)log_level_parse(config->log.level));
+	config_free(config);
+	return 0;
+}
+
+static void
+log_head(const struct secretd *s, const char *when)
+{
+	const struct chain *chain = writer_chain(s->writer);
+	char hex[2 * CHAIN_HASH_BYTES + 1];
+
+	log_info("audit.log at %s: entry %llu, head %s", when, (unsigned long long)chain->seq,
+		 sodium_bin2hex(hex, sizeof(hex), chain->head, CHAIN_HASH_BYTES));
+}
+
+/* What peers sent before agentd said STOP may be unread yet: ends after quiet rounds only. */
+static void
+finish(struct loop_source *source, void *arg)
+{
+	struct secretd *s = arg;
+
+	if (s->quiet_rounds++ < QUIET_ROUNDS || writer_pending(s->writer)) {
+		loop_arm_in(source, 0);
+		return;
+	}
+	log_head(s, "the end");
+	loop_stop(s->loop, 0);
+}
+
+static void
+stop(void *arg)
+{
+	struct secretd *s = arg;
+
+	s->quiet_rounds = 0;
+	loop_arm_in(s->finish, 0);
+}
+
+static const struct daemon_ops daemon_ops = {
+    .introduced = introduced,
+    .reload = reload,
+    .stop = stop,
+};
+
+/* --- start
+ * ------------------------------------------------------------------------------------------ */
+
+static int
+open_root(const struct config *config, struct error *error)
+{
+	_cleanup_free_ char *path = NULL;
+	int fd;
+
+	if (asprintf(&path, "%s/empty", config->run_dir) < 0)
+		return error_errno(error, ENOMEM, "the private root");
+	fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(error, errno, "opening the private root %s", path);
+	return fd;
+}
+
+static int
+drop(const struct config *config, struct error *error)
+{
+	struct confinement c = CONFINEMENT_INIT;
+
+	c.uid = (uid_t)config->ids.secretd;
+	c.gid = (gid_t)config->ids.secretd;
+	c.root_fd = open_root(config, error);
+	if (c.root_fd < 0)
+		return -1;
+	c.syscalls = syscalls;
+	c.syscall_count = ARRAY_LEN(syscalls);
+	c.open_files = OPEN_FILES;
+	c.no_processes = true;
+	c.landlock = true;
+	return confine(&c, error);
+}
+
+static int
+serve(struct secretd *s, int log_fd, struct error *error)
+{
+	s->loop = loop_new();
+	if (!s->loop)
+		return error_errno(error, errno, "the event loop");
+	s->writer = writer_new(s->loop, log_fd, hold_back, s, error);
+	if (!s->writer)
+		return -1;
+	s->finish = loop_add_timer(s->loop, finish, s);
+	s->agentd = s->finish ? daemon_ready(s->loop, ROLE_SECRETD, &daemon_ops, s) : NULL;
+	if (!s->agentd)
+		return error_errno(error, errno, "announcing itself to agentd");
+	log_head(s, "the start");
+	return loop_run(s->loop);
+}
+
+int
+main(void)
+{
+	struct secretd secretd = {0};
+	struct error error = ERROR_INIT;
+	struct config *config = NULL;
+	int log_fd = -1, status;
+
+	log_open("secretd", LOG_LEVEL_INFO, log_target_auto());
+	if (sodium_init() < 0 || daemon_start(ROLE_SECRETD, &config, &log_fd, &error) < 0 ||
+	    drop(config, &error) < 0) {
+		log_problem(LOG_LEVEL_ERROR, &error);
+		return 1;
+	}
+	log_set_level((enum log_level)log_level_parse(config->log.level));
+	config_free(config);
+	status = serve(&secretd, log_fd, &error);
+	if (status < 0)
+		log_problem(LOG_LEVEL_ERROR, &error);
+	return status < 0 ? 1 : status;
+}
