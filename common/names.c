@@ -34,6 +34,11 @@ static const char *const states[STATE_COUNT] = {
     [STATE_RUNNING] = "running", [STATE_STOPPING] = "stopping", [STATE_ENDED] = "ended",
 };
 
+static const char *const daemon_states[DAEMON_STATE_COUNT] = {
+    [DAEMON_NONE] = "none",       [DAEMON_STARTING] = "starting", [DAEMON_READY] = "ready",
+    [DAEMON_WAITING] = "waiting", [DAEMON_STOPPING] = "stopping",
+};
+
 static const char *const outcomes[OUTCOME_COUNT] = {
     [OUTCOME_NONE] = "none",
     [OUTCOME_SUCCESS] = "success",
@@ -85,6 +90,12 @@ const char *
 channel_kind_name(enum channel_kind kind)
 {
 	return name_of(kinds, ARRAY_LEN(kinds), kind);
+}
+
+const char *
+daemon_state_name(enum daemon_state state)
+{
+	return name_of(daemon_states, ARRAY_LEN(daemon_states), state);
 }
 
 const char *

@@ -106,6 +106,16 @@ enum session_outcome {
 	OUTCOME_COUNT,
 };
 
+/* DAEMON_ROW: what agentd knows of a daemon. */
+enum daemon_state {
+	DAEMON_NONE,
+	DAEMON_STARTING, /* not confined yet */
+	DAEMON_READY,    /* serves */
+	DAEMON_WAITING,  /* died; started again after a pause */
+	DAEMON_STOPPING,
+	DAEMON_STATE_COUNT,
+};
+
 /* In the order of set-up; teardown walks them backwards. */
 enum session_step {
 	STEP_NONE,
@@ -124,6 +134,7 @@ enum session_step {
  * (…_NONE) for an unknown name. */
 const char *role_name(enum role role);
 const char *channel_kind_name(enum channel_kind kind);
+const char *daemon_state_name(enum daemon_state state);
 const char *session_state_name(enum session_state state);
 const char *session_outcome_name(enum session_outcome outcome);
 const char *session_step_name(enum session_step step);
@@ -211,6 +222,9 @@ ssize_t msg_encode(const struct msg *msg, uint8_t *out, size_t size);
 /* Reads exactly one message of length bytes; nfds descriptors came with it, msg->fds is left to
  * the caller. 0 or -EBADMSG. */
 int msg_decode(struct msg *msg, const uint8_t *in, size_t length, unsigned nfds);
+/* How long the message at the head of these bytes is, by its header: for records that lie one
+ * after the other. -EBADMSG when it is no header or the message is longer than length. */
+ssize_t msg_size(const uint8_t *in, size_t length);
 /* "NAME{field=value, …}" for the log; bytes and long strings are shortened. */
 void msg_print(const struct msg *msg, FILE *stream);
 
