@@ -11,7 +11,11 @@
 
 struct channel;
 
-enum { CHANNEL_QUEUE_MAX = 4096 /* messages waiting for the socket; over it the channel ends */ };
+enum {
+	CHANNEL_QUEUE_MAX = 4096,   /* messages waiting for the socket; over it the channel ends */
+	CHANNEL_HELLO_MS = 5000,    /* a peer that has not greeted by then has its channel ended */
+	CHANNEL_READS_A_ROUND = 32, /* then other sources of the loop have their turn */
+};
 
 struct channel_ops {
 	/* The peer's HELLO was accepted; the phase is IN_OPEN (IN_SETUP on CH_SUPERVISE*,
@@ -22,6 +26,9 @@ struct channel_ops {
 	/* EOF (error NULL) or a violation, a full queue, an I/O error. Called once, never from
 	 * inside channel_send; the channel is freed after it returns. */
 	void (*closed)(struct channel *channel, const struct error *error, void *arg);
+	/* Called last of all, whatever ended the channel, channel_free included; for an owner of
+	 * arg that lives as long as the channel. May be NULL. */
+	void (*freed)(void *arg);
 };
 
 /* Takes fd over, also on failure. Sends HELLO. peer: the role the other side must name
@@ -29,6 +36,11 @@ struct channel_ops {
 struct channel *channel_new(struct loop *loop, int fd, enum channel_kind kind, enum side self,
 			    enum role own, enum role peer, const struct channel_ops *ops,
 			    void *arg);
+/* The same for a descriptor on which both HELLOs were exchanged already (msg_greet): begins in
+ * this phase with this peer; opened() is not called. */
+struct channel *channel_new_greeted(struct loop *loop, int fd, enum channel_kind kind,
+				    enum side self, enum role peer, enum phase phase,
+				    const struct channel_ops *ops, void *arg);
 /* Closes without calling closed(). NULL is allowed. Safe inside the channel's own callbacks. */
 void channel_free(struct channel *channel);
 
@@ -39,6 +51,8 @@ int channel_send(struct channel *channel, struct msg *msg);
 int channel_reply_error(struct channel *channel, uint32_t id, const struct error *error);
 int channel_reply_ok(struct channel *channel, uint32_t id, uint64_t value);
 
+/* Before the peer's HELLO: the phase that follows it. By default IN_SETUP on CH_SUPERVISE* and on
+ * a CH_KEEPER channel whose socket has no name (the boot channel is a socketpair), else IN_OPEN. */
 void channel_set_phase(struct channel *channel, enum phase phase);
 enum phase channel_phase(const struct channel *channel);
 enum role channel_peer(const struct channel *channel); /* as HELLO named it and the kind allows */

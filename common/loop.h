@@ -20,7 +20,8 @@ typedef void loop_signal_fn(const struct signalfd_siginfo *signal, void *arg);
 
 struct loop *loop_new(void); /* NULL with errno */
 void loop_free(struct loop *loop);
-/* Runs until loop_stop; returns its status, or -errno when epoll itself fails. */
+/* Runs until loop_stop, also one called before; returns its status, or -errno when epoll itself
+ * fails. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop, int status);
 
@@ -28,6 +29,7 @@ void loop_stop(struct loop *loop, int status);
  * outlive the source. NULL with errno. */
 struct loop_source *loop_add_io(struct loop *loop, int fd, uint32_t events, loop_io_fn *fn,
 				void *arg);
+/* events 0: not watched at all, not even for a hang-up. 0 or -errno. */
 int loop_set_events(struct loop_source *source, uint32_t events);
 /* A disarmed timer; loop_arm with a CLOCK_BOOTTIME deadline, 0 disarms. One shot. */
 struct loop_source *loop_add_timer(struct loop *loop, loop_timer_fn *fn, void *arg);

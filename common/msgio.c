@@ -41,7 +41,7 @@ send_datagram(int fd, const uint8_t *bytes, size_t length, const int *fds, unsig
 		cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
 		memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
 	}
-	return sendmsg(fd, &header, MSG_NOSIGNAL);
+	return sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 int

@@ -469,6 +469,20 @@ msg_decode(struct msg *msg, const uint8_t *in, size_t length, unsigned nfds)
 	return reader.failed || reader.at != reader.end ? -EBADMSG : 0;
 }
 
+ssize_t
+msg_size(const uint8_t *in, size_t length)
+{
+	struct reader reader = {.at = in, .end = in + length};
+
+	if (length < PROTO_HEADER_BYTES || get_number(&reader, 2) != PROTO_MAGIC)
+		return -EBADMSG;
+	reader.at = in + 8;
+	size_t payload = (size_t)get_number(&reader, 4);
+	if (payload > PROTO_MESSAGE_MAX || PROTO_HEADER_BYTES + payload > length)
+		return -EBADMSG;
+	return (ssize_t)(PROTO_HEADER_BYTES + payload);
+}
+
 void
 msg_print(const struct msg *msg, FILE *stream)
 {

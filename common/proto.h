@@ -245,7 +245,8 @@ int msg_recv(int fd, enum channel_kind kind, enum side self, enum phase phase, s
 /* The one receiver of every channel: reads a datagram without waiting and applies every rule of
  * DESIGN 4. As msg_recv, and -EAGAIN. */
 int msg_recv_now(int fd, enum channel_kind kind, enum side self, enum phase phase, struct msg *msg);
-/* Sends bytes that msg_encode made, without checking them: the channel's own queue. 0 or -errno. */
+/* Sends bytes that msg_encode made, without checking and without waiting: the channel's own queue.
+ * 0 or -errno (-EAGAIN). */
 int msg_send_raw(int fd, const uint8_t *bytes, size_t length, const int *fds, unsigned nfds);
 
 /* May this role speak on that side of a channel of this kind? */
