@@ -14,13 +14,15 @@ enum {
 };
 
 /* Blocking, as root, first thing in main(): HELLO, START. Fills config and extra_fd (the second
- * descriptor of START, -1 when there is none). -1 with error: exit 1. */
+ * descriptor of START, -1 when there is none), and opens the log as the configuration says.
+ * -1 with error: exit 1. */
 int daemon_start(enum role role, struct config **config, int *extra_fd, struct error *error);
 
 struct daemon_ops {
 	/* A new channel of this kind; fd is the daemon's to take. */
 	void (*introduced)(enum channel_kind kind, enum role peer, int fd, void *arg);
-	/* A new configuration, owned by the callee. Returns 0, or -1 with error to refuse it. */
+	/* A new configuration, owned by the callee in every case; the log's level follows it.
+	 * Returns 0, or -1 with error to refuse it. */
 	int (*reload)(struct config *config, struct error *error, void *arg);
 	/* Finish and call loop_stop(); EOF of agentd comes here too. */
 	void (*stop)(void *arg);
@@ -38,5 +40,6 @@ struct audit;
 struct audit *audit_new(struct loop *loop, enum role role);
 void audit_introduced(struct audit *audit, int fd);
 void audit_send(struct audit *audit, const struct msg_audit *line);
+void audit_free(struct audit *audit); /* NULL is allowed */
 
 #endif

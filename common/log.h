@@ -24,6 +24,8 @@ void log_set_level(enum log_level level);
 int log_level_parse(const char *text);
 /* Resolves "auto": the journal when standard error is systemd's (JOURNAL_STREAM), else stderr. */
 enum log_target log_target_auto(void);
+/* "stderr", "journal", "syslog"; anything else, also NULL, is "auto". */
+enum log_target log_target_parse(const char *text);
 
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
