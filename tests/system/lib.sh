@@ -15,8 +15,10 @@
 #   check TEXT COMMAND…      exit status 0?
 #   status TEXT WANT COMMAND…  that exit status? Leaves $out and $err.
 #   eventually SECONDS COMMAND…  waits until it succeeds
+#   gate_new, gate_shut, gate_open  holds agents until they are let go; see below
 #   settled TEXT             the instance's tree, cgroups, processes, mounts and descriptors are again
 #                            as they were at the last call of snapshot_take
+#   settled_fds TEXT         the same after daemons were restarted (their namespaces are new ones)
 #
 # Variables: $dir, $BUILD, $agentd_pid, $cgroup (its directory), $sock, $uid_base, $session_ids.
 set -u
@@ -26,14 +28,14 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC2034
 root=$(cd "$here/../.." && pwd)
 factor=${TEST_TIME_FACTOR:-1}
-fails=0 dir='' agentd_pid='' cgroup='' generation=0
+failed=0 dir='' agentd_pid='' cgroup='' generation=0
 export NO_COLOR=1 LC_ALL=C.UTF-8
 unset ASH_SOCKET NOTIFY_SOCKET
 
 ok() { printf 'ok - %s\n' "$*"; }
 fail() {
 	printf 'FAIL - %s\n' "$*"
-	fails=$((fails + 1))
+	failed=$((failed + 1))
 }
 skip() { printf 'skip - %s: %s\n' "$1" "$2"; }
 note() { printf '# %s\n' "$*"; }
@@ -72,6 +74,7 @@ status() {
 		note "standard error: ${err:0:1000}"
 	fi
 }
+fails() { ! "$@"; }
 # A condition of another process that tells nobody: asked for every 20 ms, up to a deadline.
 eventually() {
 	local seconds=$(($1 * factor)) began=$EPOCHREALTIME now
@@ -137,7 +140,7 @@ instance_run() {
 	rm -f "$dir/ready"
 	mkfifo "$dir/ready"
 	"$BUILD/tests/notify-wait" "$dir/notify" $((20 * factor)) "$dir/ready" \
-	    "${agentd:-$BUILD/agentd}" -f "$dir/agentd.yaml" >>"$dir/agentd.log" 2>&1 </dev/null &
+	    "${agentd:-$BUILD/agentd}" -f "$dir/agentd.yaml" >>"$dir/agentd.log" 2>&1 </dev/null 9>&- &
 	agentd_pid=$!
 	generation=$((generation + 1))
 	read -r answer <"$dir/ready"
@@ -236,6 +239,22 @@ settled() {
 	fi
 }
 
+# Restarted daemons have namespaces that are new; everything else is equal.
+settled_fds() {
+	sed -i -E 's/ mnt mnt:.*//' "$dir/snapshot.before"
+	if eventually 10 as_before_but_namespaces; then ok "$1"; else
+		fail "$1"
+		diff "$dir/snapshot.before" "$dir/snapshot.after" | head -n 40 | sed 's/^/# /'
+	fi
+}
+as_before_but_namespaces() {
+	snapshot | sed -E 's/ mnt mnt:.*//' | sort >"$dir/snapshot.after"
+	cmp -s "$dir/snapshot.before" "$dir/snapshot.after"
+}
+
+no_daemons() { ! processes | grep -qE ' (agentd|agentd-control|schedd|secretd|runnerd|spawner)$'; }
+no_processes() { [ -z "$(processes)" ]; }
+
 # --- agents -------------------------------------------------------------------------------------
 
 agent() {
@@ -263,6 +282,20 @@ install() {
 		return 1
 	fi
 }
+
+# A gate holds agents until the test lets them go: they read from a FIFO in a context directory
+# ($gate_context in the manifest, $gate_wait in the script; agentd.yaml must allow $dir/gate),
+# which ends when the last writer, this shell's descriptor 9, is closed.
+gate_new() {
+	mkdir "$dir/gate"
+	mkfifo -m 0444 "$dir/gate/fifo"
+	# shellcheck disable=SC2034
+	gate_context="context: [{source: $dir/gate, target: /context/gate}]"
+	# shellcheck disable=SC2034
+	gate_wait='read -r _ </context/gate/fifo;'
+}
+gate_shut() { exec 9<>"$dir/gate/fifo"; }
+gate_open() { exec 9>&-; }
 
 # latest AGENT KEY: of its newest session, from JSON.
 latest() { ash --json session show "$1@latest" | jq -r "$2"; }
@@ -304,12 +337,12 @@ remove_cgroup() {
 finish() {
 	local code=$?
 	trap - EXIT INT TERM HUP
-	if [ "$fails" -gt 0 ] && [ -n "$dir" ] && [ -s "$dir/agentd.log" ]; then
+	if [ "$failed" -gt 0 ] && [ -n "$dir" ] && [ -s "$dir/agentd.log" ]; then
 		echo "# the end of agentd's log:"
 		tail -n 40 "$dir/agentd.log" | sed 's/^/# /'
 	fi
 	instance_end
-	[ "$fails" -eq 0 ] || exit 1
+	[ "$failed" -eq 0 ] || exit 1
 	exit "$code"
 }
 trap finish EXIT

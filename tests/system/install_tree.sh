@@ -1,0 +1,42 @@
+#!/bin/bash
+# make: missing packages, building twice, installing below DESTDIR with another prefix, running an
+# instance from there, a configuration that is kept, uninstalling.
+# shellcheck disable=SC2154
+. "$(dirname "$0")/lib.sh"
+instance_new
+run_make() { make -C "$root" --no-print-directory BUILD="$BUILD" ${SANITIZE:+SANITIZE=1} "$@"; }
+
+status "make without pkg-config fails" 2 run_make PKG_CONFIG=/does/not/exist
+like "naming the packages and how to get them" "$err" 'apt-get install .*pkg-config.*libyaml-dev'
+like "in one error" "$(grep -c 'apt-get' <<<"$err")" '^1$'
+status "make where everything is built" 0 run_make
+is "builds nothing" "$(grep -c -- ' -o ' <<<"$out")" 0
+
+tree=$dir/tree
+status "make install" 0 run_make install DESTDIR="$tree" prefix=/opt/scarab
+for file in bin/ash sbin/agentd libexec/scarab-runtime/{agentd-control,agentd-config,schedd,secretd,runnerd,spawner,keeper,init,hold}; do
+	[ -x "$tree/opt/scarab/$file" ] || fail "$file is not installed"
+done
+check "the configuration" test -s "$tree/etc/scarab-runtime/agentd.yaml"
+for page in agentd.8 ash.1 agent-manifest.5 agentd.yaml.5; do
+	[ -s "$tree/opt/scarab/share/man/man${page##*.}/$page" ] || fail "$page is not installed"
+done
+for unit in agentd.service scarab-sessions.service; do
+	[ -s "$tree/opt/scarab/lib/systemd/system/$unit" ] || fail "$unit is not installed"
+done
+is "no file names the default prefix" "$(grep -rlE '/usr/(libexec/scarab-runtime|sbin/agentd)' "$tree/opt/scarab/lib" "$tree/etc")" ""
+check "the example is executable" test -x "$tree/opt/scarab/share/scarab-runtime/examples/agents/changes/changes"
+echo '# mine' >"$tree/etc/scarab-runtime/agentd.yaml"
+run_make install DESTDIR="$tree" prefix=/opt/scarab >/dev/null 2>&1
+is "a configuration that is there is kept" "$(cat "$tree/etc/scarab-runtime/agentd.yaml")" "# mine"
+
+libexec=$tree/opt/scarab/libexec/scarab-runtime
+instance_config >"$dir/agentd.yaml"
+agentd=$tree/opt/scarab/sbin/agentd ash=$tree/opt/scarab/bin/ash
+check "an instance of the installed files starts" instance_run
+install hello 'echo hello'
+is "and runs an agent" "$(ash agent run hello)" hello
+instance_stop
+
+status "make uninstall" 0 run_make uninstall DESTDIR="$tree" prefix=/opt/scarab
+is "leaves the configuration alone" "$(find "$tree" -type f)" "$tree/etc/scarab-runtime/agentd.yaml"
