@@ -1,0 +1,235 @@
+/*
+ * The one way a session comes to be: an operator's run and every trigger fire through here.
+ * PREPARE leaves before the commit, so that the sandbox is built while the row becomes durable;
+ * GO cannot leave before it, for the answer to PREPARE is read only afterwards.
+ */
+#include "sessions.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+static bool
+is_manual(const struct fire *fire)
+{
+	return strcmp(fire->trigger_kind, TRIGGER_MANUAL) == 0;
+}
+
+/* 1: this id is recorded for this agent; 0: it is new; -1 with error. */
+static int
+find_repeated(struct schedd *schedd, const struct fire *fire, struct ledger_session *row,
+	      struct error *error)
+{
+	char id[UUID_TEXT_LEN + 1];
+	int found = ledger_get(schedd->ledger, &fire->id, row, error);
+
+	if (found <= 0)
+		return found;
+	if (strcmp(row->row.agent, fire->agent) == 0)
+		return 1;
+	return error_why(error, ERR_CONFLICT, "session %s exists already, of agent %s",
+			 uuid_format(&fire->id, id), row->row.agent);
+}
+
+static int
+check_agent(struct schedd *schedd, const char *name, struct agent **agent, struct error *error)
+{
+	*agent = queue_agent(schedd->queue, name);
+	if (*agent && (*agent)->installed)
+		return 0;
+	error_why(error, ERR_NOT_FOUND, "no agent named %s is installed", name);
+	return error_hint(error, "ash agent list shows what is installed");
+}
+
+/* What an operator is told at once and a trigger's row records. */
+static int
+check_admission(struct schedd *schedd, const struct agent *agent, enum admission admission,
+		struct error *error)
+{
+	switch (admission) {
+	case ADMIT_FULL:
+		error_why(error, ERR_CONFLICT,
+			  "%u sessions of %s wait already, its concurrency.queue_limit is %u",
+			  agent->waiting_count, agent->name, agent->queue_limit);
+		return error_hint(error, "wait until one has started, or cancel some");
+	case ADMIT_OVERFLOW:
+		error_why(error, ERR_CONFLICT, "%u sessions wait already, limits.queue is %llu",
+			  queue_waiting(schedd->queue),
+			  (unsigned long long)schedd->config->limits.queue);
+		return error_hint(error, "wait until some have started, or raise limits.queue in "
+					 "agentd.yaml");
+	default:
+		return 0;
+	}
+}
+
+static void
+fill_row(struct ledger_session *row, const struct fire *fire, const struct agent *agent)
+{
+	uint64_t now = realtime_ms();
+
+	memset(row, 0, sizeof(*row));
+	row->row.session = fire->id;
+	row->row.state = STATE_QUEUED;
+	row->row.exit_code = row->row.signal = -1;
+	row->row.wall_ms = row->row.cpu_ms = row->row.peak_memory_bytes = -1;
+	row->row.attempt = 1;
+	row->row.scheduled_at_ms = fire->scheduled_at_ms;
+	row->row.fired_at_ms = row->row.queued_at_ms = now;
+	row->row.timeout_ms = fire->timeout_ms ? fire->timeout_ms : agent->timeout_ms;
+	snprintf(row->row.agent, sizeof(row->row.agent), "%s", agent->name);
+	snprintf(row->row.trigger_kind, sizeof(row->row.trigger_kind), "%s", fire->trigger_kind);
+	snprintf(row->row.trigger_id, sizeof(row->row.trigger_id), "%s", fire->trigger_id);
+	snprintf(row->row.operator, sizeof(row->row.operator), "%s", fire->operator);
+	snprintf(row->row.task, sizeof(row->row.task), "%s",
+		 fire->has_task ? fire->task : agent->task);
+	row->has_input = fire->has_input;
+	row->uid = fire->uid;
+	row->pid = fire->pid;
+	row->login_uid = fire->login_uid;
+}
+
+/* It never starts: its row says why. */
+static int
+record_skipped(struct schedd *schedd, struct ledger_session *row, const char *reason,
+	       struct error *error)
+{
+	int inserted;
+
+	row->row.state = STATE_ENDED;
+	row->row.outcome = OUTCOME_SKIPPED;
+	row->row.ended_at_ms = row->row.queued_at_ms;
+	snprintf(row->row.reason, sizeof(row->row.reason), "%s", reason);
+	inserted = ledger_insert(schedd->ledger, row, error);
+	if (inserted <= 0)
+		return inserted;
+	session_announce_end(schedd, row);
+	return 0;
+}
+
+/* The row did not become durable: nothing may be left of it, here or at runnerd. */
+static void
+withdraw(struct schedd *schedd, struct session *session)
+{
+	struct msg msg;
+
+	if (session->state == STATE_SETUP && schedd->runnerd) {
+		msg_init(&msg, MSG_CANCEL);
+		msg.cancel.session = session->id;
+		msg.cancel.outcome = OUTCOME_CANCELLED;
+		snprintf(msg.cancel.reason, sizeof(msg.cancel.reason),
+			 "the ledger could not record the session");
+		channel_send(schedd->runnerd, &msg);
+	}
+	queue_remove(schedd->queue, session);
+}
+
+/* In memory, in the ledger, and, when it may start, on its way at runnerd. 1: recorded; 0: that
+ * fire is recorded already. */
+static int
+record(struct schedd *schedd, struct ledger_session *row, bool start, struct session **recorded,
+       struct error *error)
+{
+	struct session *session;
+	int inserted;
+
+	if (ledger_begin(schedd->ledger, error) < 0)
+		return -1;
+	if (start) {
+		row->row.state = STATE_SETUP;
+		row->row.started_at_ms = row->row.queued_at_ms;
+		row->builds = 1;
+	}
+	inserted = ledger_insert(schedd->ledger, row, error);
+	if (inserted <= 0) {
+		ledger_rollback(schedd->ledger);
+		return inserted;
+	}
+	session =
+	    queue_add(schedd->queue, &row->row.session, row->seq, row->row.agent, row->row.state);
+	if (!session) {
+		ledger_rollback(schedd->ledger);
+		return error_why(error, ERR_FAILED, "out of memory");
+	}
+	if (start)
+		session_prepare(schedd, session, row);
+	if (ledger_commit(schedd->ledger, error) < 0) {
+		withdraw(schedd, session);
+		return -1;
+	}
+	*recorded = session;
+	return 1;
+}
+
+struct replaced_by {
+	struct schedd *schedd;
+	const struct session *session;
+};
+
+static void
+cancel_replaced(struct session *session, void *arg)
+{
+	const struct replaced_by *by = arg;
+	char reason[64 + UUID_TEXT_LEN], id[UUID_TEXT_LEN + 1];
+
+	snprintf(reason, sizeof(reason), "replaced by session %s",
+		 uuid_format(&by->session->id, id));
+	session_cancel(by->schedd, session, reason);
+}
+
+static int
+admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
+      struct ledger_session *row, struct error *error)
+{
+	bool open = schedd->runnerd && schedd->synced && !schedd->draining;
+	enum admission admission = queue_admit(schedd->queue, agent, open);
+	struct error refusal = ERROR_INIT;
+	struct session *session = NULL;
+	int recorded;
+
+	fill_row(row, fire, agent);
+	if (admission == ADMIT_SKIP)
+		return record_skipped(
+		    schedd, row, "a session of this agent is there, concurrency.policy is skip",
+		    error);
+	if (check_admission(schedd, agent, admission, &refusal) < 0) {
+		if (!is_manual(fire))
+			return record_skipped(schedd, row, refusal.why, error);
+		*error = refusal;
+		return -1;
+	}
+	recorded = record(schedd, row, admission == ADMIT_START, &session, error);
+	if (recorded <= 0)
+		return recorded;
+	session_announce(schedd, session);
+	if (admission == ADMIT_REPLACE) {
+		struct replaced_by by = {.schedd = schedd, .session = session};
+
+		queue_replaced(schedd->queue, agent, session, cancel_replaced, &by);
+	}
+	return 0;
+}
+
+int
+session_fire(struct schedd *schedd, const struct fire *fire, struct error *error)
+{
+	_cleanup_free_ struct ledger_session *row = malloc(sizeof(*row));
+	struct agent *agent;
+	int repeated;
+
+	if (!row)
+		return error_why(error, ERR_FAILED, "out of memory");
+	repeated = find_repeated(schedd, fire, row, error);
+	if (repeated != 0)
+		return repeated < 0 ? -1 : 0;
+	if (check_agent(schedd, fire->agent, &agent, error) < 0)
+		return -1;
+	if (schedd->draining) {
+		error_why(error, ERR_CONFLICT, "agentd is draining and starts nothing more");
+		return error_hint(error, "start agentd again, then run the agent");
+	}
+	return admit(schedd, fire, agent, row, error);
+}

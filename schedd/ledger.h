@@ -1,0 +1,88 @@
+/*
+ * The ledger: every session that was ever asked for, durable in SQLite. schedd only; the one place
+ * that knows SQL. One process owns the file (exclusive lock), one thread uses it.
+ *
+ * A row is unique by session id, and by (agent, trigger_id, scheduled_at) where a trigger other
+ * than an operator fired it: that is what makes firing exactly-once across crashes.
+ */
+#ifndef SCARAB_SCHEDD_LEDGER_H
+#define SCARAB_SCHEDD_LEDGER_H
+
+#include "common/proto.h"
+
+struct ledger;
+
+/* A row. `row` is what operators see; step, queue_position and state of a live session are
+ * newer in memory than here. */
+struct ledger_session {
+	int64_t seq; /* order of arrival, set by ledger_insert */
+	struct msg_session_row row;
+	bool has_input;
+	uint32_t builds; /* how often PREPARE was sent for it */
+	uint32_t uid, pid, login_uid;
+};
+
+enum durability {
+	RELAXED, /* survives the death of this process */
+	DURABLE, /* survives the loss of power */
+};
+
+struct ledger_filter {
+	const char *agent;        /* empty: any */
+	enum session_state state; /* STATE_NONE: any */
+	uint64_t since_ms;        /* queued at or after */
+	uint32_t limit;           /* 0: all */
+};
+
+/* Creates the file where there is none. A corrupt file, one of another program or of a newer
+ * version is refused. NULL with error. */
+struct ledger *ledger_open(const char *path, struct error *error);
+void ledger_close(struct ledger *ledger);
+
+/* One transaction, durable once ledger_commit returned 0. A failed commit is rolled back. */
+int ledger_begin(struct ledger *ledger, struct error *error);
+int ledger_commit(struct ledger *ledger, struct error *error);
+void ledger_rollback(struct ledger *ledger);
+
+/* 1: inserted, seq is set; 0: the id, or that fire of that trigger, is recorded already. */
+int ledger_insert(struct ledger *ledger, struct ledger_session *session, struct error *error);
+/* Writes what changes in a session's life; task, trigger and operator stay as inserted. Inside
+ * a transaction durability is the transaction's. */
+int ledger_update(struct ledger *ledger, const struct ledger_session *session,
+		  enum durability durability, struct error *error);
+/* How long each step of set-up took: times is indexed by step, took_us UINT64_MAX: not run. */
+struct step_time {
+	uint64_t started_at_ms, took_us;
+};
+int ledger_put_steps(struct ledger *ledger, int64_t seq, const struct step_time *times,
+		     struct error *error);
+int ledger_get_steps(struct ledger *ledger, int64_t seq, struct step_time *times,
+		     struct error *error);
+
+/* 1: found, 0: no such session, -1: error. */
+int ledger_get(struct ledger *ledger, const struct uuid *id, struct ledger_session *session,
+	       struct error *error);
+/* The newest of the agent; with before_seq other than 0 the newest that ended and came before. */
+int ledger_latest(struct ledger *ledger, const char *agent, struct ledger_session *session,
+		  struct error *error);
+int ledger_previous(struct ledger *ledger, const char *agent, int64_t before_seq,
+		    struct ledger_session *session, struct error *error);
+/* Ids from low to high, both included: how many there are; session is the first. */
+int ledger_range(struct ledger *ledger, const struct uuid *low, const struct uuid *high,
+		 struct ledger_session *session, uint32_t *count, struct error *error);
+
+/* Returns non-zero to end the walk early (not an error). The row is the walk's. */
+typedef int ledger_fn(const struct ledger_session *session, void *arg);
+/* What has not ended, oldest first. */
+int ledger_each_open(struct ledger *ledger, ledger_fn *fn, void *arg, struct error *error);
+/* Newest first. */
+int ledger_each(struct ledger *ledger, const struct ledger_filter *filter, ledger_fn *fn, void *arg,
+		struct error *error);
+/* The newest session of each agent. */
+int ledger_each_last(struct ledger *ledger, ledger_fn *fn, void *arg, struct error *error);
+
+int ledger_count_ended(struct ledger *ledger, uint64_t *count, struct error *error);
+/* Deletes ended rows beyond the newest keep and those that ended before before_ms. */
+int ledger_prune(struct ledger *ledger, uint64_t keep, uint64_t before_ms, struct error *error);
+
+#endif

@@ -1,0 +1,49 @@
+/* What ledger.c and ledger_query.c share: the connection and its kept statements. Nobody else. */
+#ifndef SCARAB_SCHEDD_LEDGER_SQL_H
+#define SCARAB_SCHEDD_LEDGER_SQL_H
+
+#include <sqlite3.h>
+
+#include "ledger.h"
+
+enum statement {
+	ST_BEGIN,
+	ST_COMMIT,
+	ST_ROLLBACK,
+	ST_INSERT,
+	ST_UPDATE,
+	ST_PUT_STEP,
+	ST_GET_STEPS,
+	ST_GET,
+	ST_LATEST,
+	ST_PREVIOUS,
+	ST_RANGE,
+	ST_OPEN,
+	ST_LIST,
+	ST_LAST,
+	ST_COUNT_ENDED,
+	ST_PRUNE_COUNT,
+	ST_PRUNE_AGE,
+	ST_COUNT,
+};
+
+#define SELECT_SESSION                                                                             \
+	"SELECT seq, id, agent, trigger_kind, trigger_id, scheduled_at, fired_at, queued_at,"      \
+	" attempt, operator, task, timeout, has_input, uid, pid, login_uid, state, step, outcome," \
+	" reason, exit_code, signal, started_at, running_at, ended_at, wall_ms, cpu_ms,"           \
+	" peak_memory, log_bytes, log_dropped, builds FROM session"
+
+struct ledger {
+	sqlite3 *db;
+	sqlite3_stmt *statements[ST_COUNT];
+	enum durability durability;
+	char path[PATH_LEN_MAX + 1];
+};
+
+void ledger_read_row(sqlite3_stmt *statement, struct ledger_session *session);
+/* Fills error from the connection's last failure; -1. */
+int ledger_error(struct ledger *ledger, struct error *error);
+/* Steps a bound statement once and resets it. */
+int ledger_run(struct ledger *ledger, enum statement which, struct error *error);
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * schedd(8): which agent runs when, and the ledger of what ran. The story of its privileges:
+ * started by agentd as root, it enters a mount namespace that holds its state directory and
+ * nothing else, becomes its own user without any capability, and only then opens the ledger and
+ * hears of its peers.
+ */
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+#include "common/cleanup.h"
+#include "common/confine.h"
+#include "common/log.h"
+#include "peers.h"
+#include "root.h"
+#include "schedd.h"
+
+enum {
+	NOGROUP = 65534, /* no user is a member: never the operators' group */
+	OPEN_FILES = 256,
+};
+
+static const char ledger_path[] = "/ledger.db";
+
+/* Besides the base, what SQLite does to files beneath the private root. */
+static const int ledger_syscalls[] = {
+    SYS_open,     SYS_openat,    SYS_stat,       SYS_lstat,    SYS_newfstatat,
+    SYS_access,   SYS_faccessat, SYS_unlink,     SYS_unlinkat, SYS_rename,
+    SYS_renameat, SYS_fsync,     SYS_fdatasync,  SYS_fchmod,   SYS_fchown,
+    SYS_getcwd,   SYS_readlink,  SYS_readlinkat, SYS_utimes,   SYS_utimensat,
+};
+
+static void
+introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
+{
+	struct schedd *schedd = arg;
+
+	switch (kind) {
+	case CH_CONTROL_SCHEDD:
+		peers_introduce_control(schedd, fd);
+		break;
+	case CH_SCHEDD_RUNNERD:
+		peers_introduce_runnerd(schedd, fd);
+		break;
+	case CH_AUDIT:
+		audit_introduced(schedd->audit, fd);
+		break;
+	default:
+		log_error("introduced to %s over a %s channel, which schedd does not speak",
+			  role_name(peer), channel_kind_name(kind));
+		close(fd);
+	}
+}
+
+static int
+reload(struct config *config, struct error *error, void *arg)
+{
+	return schedd_reload(arg, config, error);
+}
+
+static void
+stop(void *arg)
+{
+	struct schedd *schedd = arg;
+
+	loop_stop(schedd->loop, 0);
+}
+
+static const struct daemon_ops daemon_ops = {
+    .introduced = introduced,
+    .reload = reload,
+    .stop = stop,
+};
+
+static int
+give_up_privileges(const struct config *config, struct error *error)
+{
+	struct confinement confinement = CONFINEMENT_INIT;
+	char path[PATH_LEN_MAX + 1];
+
+	if (snprintf(path, sizeof(path), "%s/sched", config->state_dir) >= (int)sizeof(path))
+		return error_why(error, ERR_FAILED, "state_dir is too long");
+	if (root_enter(path, (uid_t)config->ids.schedd, error) < 0)
+		return error_what(error, "entering the private root");
+	confinement.uid = (uid_t)config->ids.schedd;
+	confinement.gid = NOGROUP;
+	confinement.syscalls = ledger_syscalls;
+	confinement.syscall_count = ARRAY_LEN(ledger_syscalls);
+	confinement.open_files = OPEN_FILES;
+	confinement.no_processes = true;
+	return confine(&confinement, error);
+}
+
+static int
+run(struct loop *loop, struct config *config, struct error *error)
+{
+	struct ledger *ledger = ledger_open(ledger_path, error);
+	struct schedd schedd;
+	int status;
+
+	if (!ledger)
+		return -1;
+	if (schedd_init(&schedd, loop, config, ledger, error) < 0)
+		return -1;
+	schedd.audit = audit_new(loop, ROLE_SCHEDD);
+	if (!schedd.audit || !daemon_ready(loop, ROLE_SCHEDD, &daemon_ops, &schedd))
+		return error_errno(error, errno, "joining agentd");
+	status = loop_run(loop);
+	schedd_release(&schedd);
+	return status;
+}
+
+int
+main(void)
+{
+	struct error error = ERROR_INIT;
+	struct config *config = NULL;
+	struct loop *loop = NULL;
+	int extra_fd = -1, status = -1;
+
+	if (daemon_start(ROLE_SCHEDD, &config, &extra_fd, &error) == 0 &&
+	    give_up_privileges(config, &error) == 0) {
+		loop = loop_new();
+		status = loop ? run(loop, config, &error) : error_errno(&error, errno, "epoll");
+	}
+	if (status < 0)
+		log_problem(LOG_LEVEL_ERROR, &error);
+	return status == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

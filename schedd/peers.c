@@ -1,0 +1,454 @@
+/* The messages of control and runnerd, one row each; see peers.h. */
+#include "peers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "answers.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "sessions.h"
+
+typedef void peer_fn(struct schedd *schedd, const struct msg *msg);
+
+struct peer_rule {
+	enum msg_type type;
+	peer_fn *fn;
+};
+
+static void
+dispatch(struct schedd *schedd, const struct peer_rule *rules, size_t count, const struct msg *msg)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (rules[i].type == msg->type) {
+			rules[i].fn(schedd, msg);
+			return;
+		}
+	}
+}
+
+/* --- control: ENQUEUE --------------------------------------------------------------------------
+ */
+
+struct parked {
+	TAILQ_ENTRY(parked) entry;
+	uint64_t deadline_ns;
+	struct msg msg;
+};
+
+static void
+fire_manual(struct schedd *schedd, const struct msg *msg)
+{
+	const struct msg_enqueue *enqueue = &msg->enqueue;
+	struct error error = ERROR_INIT;
+	struct fire fire = {.id = enqueue->session,
+			    .agent = enqueue->agent,
+			    .trigger_kind = TRIGGER_MANUAL,
+			    .trigger_id = TRIGGER_MANUAL,
+			    .scheduled_at_ms = realtime_ms(),
+			    .has_task = enqueue->has_task,
+			    .task = enqueue->task,
+			    .timeout_ms = enqueue->timeout_ms,
+			    .has_input = enqueue->has_input,
+			    .uid = enqueue->uid,
+			    .pid = enqueue->pid,
+			    .login_uid = enqueue->login_uid,
+			    .operator= enqueue->operator, };
+
+	if (session_fire(schedd, &fire, &error) < 0)
+		channel_reply_error(schedd->control, msg->id, &error);
+	else
+		channel_reply_ok(schedd->control, msg->id, 0);
+}
+
+static void
+unpark(struct schedd *schedd, struct parked *parked)
+{
+	TAILQ_REMOVE(&schedd->parked, parked, entry);
+	schedd->parked_count--;
+	free(parked);
+}
+
+static void
+refuse_unknown(struct schedd *schedd, const struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+
+	error_why(&error, ERR_UNREACHABLE,
+		  "runnerd is away and has not told yet which agents are "
+		  "installed");
+	error_hint(&error, "try again in a moment; ash status shows the daemons");
+	channel_reply_error(schedd->control, msg->id, &error);
+}
+
+static void
+parked_expired(struct loop_source *timer, void *arg)
+{
+	struct schedd *schedd = arg;
+	struct parked *parked;
+	uint64_t now = boottime_ns();
+
+	while ((parked = TAILQ_FIRST(&schedd->parked)) && parked->deadline_ns <= now) {
+		refuse_unknown(schedd, &parked->msg);
+		unpark(schedd, parked);
+	}
+	if (parked)
+		loop_arm(timer, parked->deadline_ns);
+}
+
+static void
+park(struct schedd *schedd, const struct msg *msg)
+{
+	struct parked *parked = NULL;
+
+	if (schedd->parked_count < PARKED_MAX)
+		parked = malloc(sizeof(*parked));
+	if (!parked) {
+		refuse_unknown(schedd, msg);
+		return;
+	}
+	parked->msg = *msg;
+	parked->deadline_ns = boottime_ns() + PARKED_WAIT_MS * UINT64_C(1000000);
+	if (schedd->parked_count++ == 0)
+		loop_arm(schedd->parked_timer, parked->deadline_ns);
+	TAILQ_INSERT_TAIL(&schedd->parked, parked, entry);
+}
+
+static void
+fire_parked(struct schedd *schedd)
+{
+	struct parked *parked;
+
+	while ((parked = TAILQ_FIRST(&schedd->parked))) {
+		if (schedd->control)
+			fire_manual(schedd, &parked->msg);
+		unpark(schedd, parked);
+	}
+	loop_arm(schedd->parked_timer, 0);
+}
+
+static void
+enqueue(struct schedd *schedd, const struct msg *msg)
+{
+	if (schedd->known)
+		fire_manual(schedd, msg);
+	else
+		park(schedd, msg);
+}
+
+/* --- control: everything else ---------------------------------------------------------------- */
+
+static void
+reply(struct schedd *schedd, const struct msg *query, int rc, struct msg *answer,
+      const struct error *error)
+{
+	if (rc < 0) {
+		channel_reply_error(schedd->control, query->id, error);
+		return;
+	}
+	answer->id = query->id;
+	channel_send(schedd->control, answer);
+}
+
+static void
+cancel(struct schedd *schedd, const struct msg *msg)
+{
+	_cleanup_free_ struct ledger_session *row = malloc(sizeof(*row));
+	struct error error = ERROR_INIT;
+	struct session *session;
+
+	if (!row || answer_resolve(schedd, msg->session_cancel.ref, row, &error) < 0) {
+		if (!row)
+			error_why(&error, ERR_FAILED, "out of memory");
+		channel_reply_error(schedd->control, msg->id, &error);
+		return;
+	}
+	session = queue_find(schedd->queue, &row->row.session);
+	channel_reply_ok(schedd->control, msg->id, session ? 0 : 1);
+	if (session)
+		session_cancel(schedd, session, msg->session_cancel.reason);
+}
+
+static void
+session_query(struct schedd *schedd, const struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+	struct msg answer;
+
+	reply(schedd, msg, answer_sessions(schedd, msg, &answer, &error), &answer, &error);
+}
+
+static void
+agents_last_query(struct schedd *schedd, const struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+	struct msg answer;
+
+	reply(schedd, msg, answer_agents_last(schedd, &answer, &error), &answer, &error);
+}
+
+static void
+ledger_query(struct schedd *schedd, const struct msg *msg)
+{
+	struct msg answer;
+
+	answer_ledger(schedd, &answer);
+	reply(schedd, msg, 0, &answer, NULL);
+}
+
+static void
+cancel_live(struct session *session, void *arg)
+{
+	if (session->state != STATE_QUEUED)
+		session_cancel(arg, session, "agentd is shutting down");
+}
+
+static void
+drain(struct schedd *schedd, const struct msg *msg)
+{
+	if (schedd->drain_id)
+		channel_reply_ok(schedd->control, schedd->drain_id, queue_live(schedd->queue));
+	schedd->drain_id = msg->id;
+	schedd->draining = true;
+	log_info("draining: %u sessions are live, nothing more starts", queue_live(schedd->queue));
+	queue_each(schedd->queue, cancel_live, schedd);
+	sessions_drained(schedd);
+}
+
+static const struct peer_rule control_rules[] = {
+    {MSG_ENQUEUE, enqueue},
+    {MSG_SESSION_CANCEL, cancel},
+    {MSG_SESSION_QUERY, session_query},
+    {MSG_AGENTS_LAST_QUERY, agents_last_query},
+    {MSG_LEDGER_QUERY, ledger_query},
+    {MSG_DRAIN, drain},
+};
+
+static void
+control_message(struct channel *channel, struct msg *msg, void *arg)
+{
+	(void)channel;
+	dispatch(arg, control_rules, ARRAY_LEN(control_rules), msg);
+}
+
+/* --- runnerd -----------------------------------------------------------------------------------
+ */
+
+static void
+agent_def(struct schedd *schedd, const struct msg *msg)
+{
+	if (!queue_define(schedd->queue, &msg->agent_def))
+		log_error("agent %s: out of memory", msg->agent_def.agent);
+	else
+		sessions_pump(schedd);
+}
+
+static void
+cancel_orphan(struct session *session, void *arg)
+{
+	struct schedd *schedd = arg;
+
+	if (session->state == STATE_QUEUED && !session->agent->installed)
+		session_cancel(schedd, session, "the agent was removed");
+}
+
+static void
+agent_gone(struct schedd *schedd, const struct msg *msg)
+{
+	struct agent *agent = queue_agent(schedd->queue, msg->agent_gone.agent);
+
+	if (!agent)
+		return;
+	agent->installed = agent->confirmed = false;
+	queue_each(schedd->queue, cancel_orphan, schedd);
+}
+
+/* An event of one session that the ledger may or may not have as live. */
+static void
+apply(struct schedd *schedd, const struct uuid *id, enum session_event event, const struct msg *msg)
+{
+	struct session *session = queue_find(schedd->queue, id);
+
+	if (session)
+		session_apply(schedd, session, event, msg);
+}
+
+static void
+step(struct schedd *schedd, const struct msg *msg)
+{
+	apply(schedd, &msg->step.session, EVENT_STEP, msg);
+}
+
+static void
+prepared(struct schedd *schedd, const struct msg *msg)
+{
+	apply(schedd, &msg->prepared.session, EVENT_PREPARED, msg);
+}
+
+static void
+running(struct schedd *schedd, const struct msg *msg)
+{
+	apply(schedd, &msg->running.session, EVENT_RUNNING, msg);
+}
+
+static void
+ended(struct schedd *schedd, const struct msg *msg)
+{
+	session_ended(schedd, msg);
+}
+
+static void
+inventory(struct schedd *schedd, const struct msg *msg)
+{
+	struct session *session = queue_find(schedd->queue, &msg->inventory.session);
+	struct msg stop;
+
+	if (session) {
+		session_apply(schedd, session, EVENT_HELD, msg);
+		return;
+	}
+	log_session(LOG_LEVEL_WARNING, &msg->inventory.session,
+		    "runnerd holds it, but no row of the ledger is open for it: cancelling");
+	msg_init(&stop, MSG_CANCEL);
+	stop.cancel.session = msg->inventory.session;
+	stop.cancel.outcome = OUTCOME_LOST;
+	strcpy(stop.cancel.reason, "the ledger does not know the session");
+	channel_send(schedd->runnerd, &stop);
+}
+
+static void
+note_not_held(struct session *session, void *arg)
+{
+	if (session->state != STATE_QUEUED && !session->held)
+		session_apply(arg, session, EVENT_MISSING, NULL);
+}
+
+static void
+inventory_end(struct schedd *schedd, const struct msg *msg)
+{
+	uint32_t gone = queue_sweep(schedd->queue);
+
+	queue_each(schedd->queue, note_not_held, schedd);
+	schedd->known = schedd->synced = true;
+	log_info("runnerd holds %u sessions, %u agents are installed%s",
+		 msg->inventory_end.sessions, msg->inventory_end.agents,
+		 gone ? ", some are gone" : "");
+	queue_each(schedd->queue, cancel_orphan, schedd);
+	fire_parked(schedd);
+	sessions_pump(schedd);
+	sessions_drained(schedd);
+}
+
+static const struct peer_rule runnerd_rules[] = {
+    {MSG_AGENT_DEF, agent_def}, {MSG_AGENT_GONE, agent_gone},
+    {MSG_INVENTORY, inventory}, {MSG_INVENTORY_END, inventory_end},
+    {MSG_STEP, step},           {MSG_PREPARED, prepared},
+    {MSG_RUNNING, running},     {MSG_ENDED, ended},
+};
+
+static void
+runnerd_message(struct channel *channel, struct msg *msg, void *arg)
+{
+	(void)channel;
+	dispatch(arg, runnerd_rules, ARRAY_LEN(runnerd_rules), msg);
+}
+
+/* --- coming and going ---------------------------------------------------------------------------
+ */
+
+static void
+drop_parked(struct schedd *schedd)
+{
+	struct parked *parked;
+
+	while ((parked = TAILQ_FIRST(&schedd->parked)))
+		unpark(schedd, parked);
+	loop_arm(schedd->parked_timer, 0);
+}
+
+/* control asks again for what is idempotent once it is back. */
+static void
+forget_control(struct schedd *schedd)
+{
+	schedd->control = NULL;
+	schedd->drain_id = 0;
+	drop_parked(schedd);
+}
+
+static void
+control_closed(struct channel *channel, const struct error *error, void *arg)
+{
+	(void)channel;
+	if (error)
+		log_problem(LOG_LEVEL_WARNING, error);
+	forget_control(arg);
+}
+
+static void
+runnerd_closed(struct channel *channel, const struct error *error, void *arg)
+{
+	struct schedd *schedd = arg;
+
+	(void)channel;
+	if (error)
+		log_problem(LOG_LEVEL_WARNING, error);
+	schedd->runnerd = NULL;
+	schedd->synced = false;
+}
+
+static const struct channel_ops control_ops = {
+    .message = control_message,
+    .closed = control_closed,
+};
+
+static const struct channel_ops runnerd_ops = {
+    .message = runnerd_message,
+    .closed = runnerd_closed,
+};
+
+void
+peers_introduce_control(struct schedd *schedd, int fd)
+{
+	channel_free(schedd->control);
+	forget_control(schedd);
+	schedd->control = channel_new(schedd->loop, fd, CH_CONTROL_SCHEDD, SIDE_B, ROLE_SCHEDD,
+				      ROLE_CONTROL, &control_ops, schedd);
+	if (!schedd->control)
+		log_error("channel with control: %s", strerror(errno));
+}
+
+static void
+mark_not_held(struct session *session, void *arg)
+{
+	(void)arg;
+	session->held = false;
+}
+
+void
+peers_introduce_runnerd(struct schedd *schedd, int fd)
+{
+	channel_free(schedd->runnerd);
+	schedd->synced = false;
+	queue_unconfirm(schedd->queue);
+	queue_each(schedd->queue, mark_not_held, NULL);
+	schedd->runnerd = channel_new(schedd->loop, fd, CH_SCHEDD_RUNNERD, SIDE_A, ROLE_SCHEDD,
+				      ROLE_RUNNERD, &runnerd_ops, schedd);
+	if (!schedd->runnerd)
+		log_error("channel with runnerd: %s", strerror(errno));
+}
+
+void
+peers_init(struct schedd *schedd)
+{
+	TAILQ_INIT(&schedd->parked);
+	schedd->parked_timer = loop_add_timer(schedd->loop, parked_expired, schedd);
+}
+
+void
+peers_release(struct schedd *schedd)
+{
+	drop_parked(schedd);
+	channel_free(schedd->control);
+	channel_free(schedd->runnerd);
+	loop_remove(schedd->parked_timer);
+}

@@ -1,0 +1,443 @@
+/* Agents and sessions in memory; see queue.h. */
+#include "queue.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+enum { BUCKETS = 1024 };
+
+LIST_HEAD(session_bucket, session);
+LIST_HEAD(agent_bucket, agent);
+TAILQ_HEAD(agent_turn, agent);
+
+struct queue {
+	struct queue_limits limits;
+	struct agent_turn turn; /* agents with something waiting; who was served goes last */
+	uint32_t waiting, live;
+	struct session_bucket sessions[BUCKETS];
+	struct agent_bucket agents[BUCKETS];
+};
+
+/* --- agents ----------------------------------------------------------------------------------- */
+
+static struct agent_bucket *
+agent_bucket(struct queue *queue, const char *name)
+{
+	uint32_t hash = 2166136261U; /* FNV-1a */
+
+	for (const char *c = name; *c; c++)
+		hash = (hash ^ (uint8_t)*c) * 16777619U;
+	return &queue->agents[hash % BUCKETS];
+}
+
+struct agent *
+queue_agent(struct queue *queue, const char *name)
+{
+	struct agent *agent;
+
+	LIST_FOREACH(agent, agent_bucket(queue, name), in_bucket)
+	{
+		if (strcmp(agent->name, name) == 0)
+			return agent;
+	}
+	return NULL;
+}
+
+static struct agent *
+agent_new(struct queue *queue, const char *name)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+
+	if (!agent)
+		return NULL;
+	snprintf(agent->name, sizeof(agent->name), "%s", name);
+	agent->max = 1;
+	TAILQ_INIT(&agent->waiting);
+	LIST_INSERT_HEAD(agent_bucket(queue, name), agent, in_bucket);
+	return agent;
+}
+
+static void
+agent_free(struct agent *agent)
+{
+	LIST_REMOVE(agent, in_bucket);
+	free(agent->task);
+	free(agent->model);
+	free(agent);
+}
+
+struct agent *
+queue_define(struct queue *queue, const struct msg_agent_def *def)
+{
+	_cleanup_free_ char *task = strdup(def->task);
+	_cleanup_free_ char *model = strdup(def->model);
+	struct agent *agent = queue_agent(queue, def->agent);
+
+	if (!task || !model)
+		return NULL;
+	if (!agent && !(agent = agent_new(queue, def->agent)))
+		return NULL;
+	free(agent->task);
+	free(agent->model);
+	agent->task = steal_ptr(&task);
+	agent->model = steal_ptr(&model);
+	agent->installed = agent->confirmed = true;
+	agent->policy = def->overlap == OVERLAP_ABSENT ? OVERLAP_QUEUE : (enum overlap)def->overlap;
+	/* One session writes one home: without a word of the plan there is one at a time. */
+	agent->max = def->max == 0 || def->max == UINT32_MAX ? 1 : def->max;
+	agent->queue_limit =
+	    def->queue_limit == UINT32_MAX ? QUEUE_LIMIT_DEFAULT : def->queue_limit;
+	agent->priority = def->priority;
+	agent->timeout_ms = def->timeout_ms;
+	return agent;
+}
+
+static void
+each_agent(struct queue *queue, void (*fn)(struct agent *agent, void *arg), void *arg)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		struct agent *agent = LIST_FIRST(&queue->agents[i]);
+
+		while (agent) {
+			struct agent *next = LIST_NEXT(agent, in_bucket);
+
+			fn(agent, arg);
+			agent = next;
+		}
+	}
+}
+
+static void
+unconfirm(struct agent *agent, void *arg)
+{
+	(void)arg;
+	agent->confirmed = false;
+}
+
+void
+queue_unconfirm(struct queue *queue)
+{
+	each_agent(queue, unconfirm, NULL);
+}
+
+static void
+sweep(struct agent *agent, void *arg)
+{
+	uint32_t *count = arg;
+
+	if (agent->confirmed)
+		return;
+	*count += agent->installed;
+	agent->installed = false;
+	if (agent->waiting_count == 0 && agent->live_count == 0)
+		agent_free(agent);
+}
+
+uint32_t
+queue_sweep(struct queue *queue)
+{
+	uint32_t count = 0;
+
+	each_agent(queue, sweep, &count);
+	return count;
+}
+
+/* --- sessions ----------------------------------------------------------------------------------
+ */
+
+static struct session_bucket *
+session_bucket(struct queue *queue, const struct uuid *id)
+{
+	uint32_t tail; /* the random end of a UUIDv7 */
+
+	memcpy(&tail, id->bytes + 12, sizeof(tail));
+	return &queue->sessions[tail % BUCKETS];
+}
+
+struct session *
+queue_find(struct queue *queue, const struct uuid *id)
+{
+	struct session *session;
+
+	LIST_FOREACH(session, session_bucket(queue, id), in_bucket)
+	{
+		if (uuid_equal(&session->id, id))
+			return session;
+	}
+	return NULL;
+}
+
+static void
+join_waiting(struct queue *queue, struct session *session)
+{
+	struct agent *agent = session->agent;
+	struct session *after = TAILQ_LAST(&agent->waiting, session_queue);
+
+	while (after && after->seq > session->seq)
+		after = TAILQ_PREV(after, session_queue, in_agent);
+	if (after)
+		TAILQ_INSERT_AFTER(&agent->waiting, after, session, in_agent);
+	else
+		TAILQ_INSERT_HEAD(&agent->waiting, session, in_agent);
+	if (agent->waiting_count++ == 0)
+		TAILQ_INSERT_TAIL(&queue->turn, agent, in_turn);
+	queue->waiting++;
+}
+
+static void
+leave_waiting(struct queue *queue, struct session *session)
+{
+	struct agent *agent = session->agent;
+
+	TAILQ_REMOVE(&agent->waiting, session, in_agent);
+	if (--agent->waiting_count == 0)
+		TAILQ_REMOVE(&queue->turn, agent, in_turn);
+	queue->waiting--;
+}
+
+struct session *
+queue_add(struct queue *queue, const struct uuid *id, int64_t seq, const char *name,
+	  enum session_state state)
+{
+	struct agent *agent = queue_agent(queue, name);
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		return NULL;
+	if (!agent && !(agent = agent_new(queue, name))) {
+		free(session);
+		return NULL;
+	}
+	session->id = *id;
+	session->seq = seq;
+	session->agent = agent;
+	session->state = state;
+	for (int step = 0; step < STEP_COUNT; step++)
+		session->steps[step].took_us = UINT64_MAX;
+	LIST_INSERT_HEAD(session_bucket(queue, id), session, in_bucket);
+	if (state == STATE_QUEUED) {
+		join_waiting(queue, session);
+	} else {
+		agent->live_count++;
+		queue->live++;
+	}
+	return session;
+}
+
+void
+queue_remove(struct queue *queue, struct session *session)
+{
+	struct agent *agent = session->agent;
+
+	if (session->state == STATE_QUEUED) {
+		leave_waiting(queue, session);
+	} else {
+		agent->live_count--;
+		queue->live--;
+	}
+	LIST_REMOVE(session, in_bucket);
+	free(session->stop_reason);
+	free(session->unrecorded);
+	free(session);
+	if (!agent->installed && agent->waiting_count == 0 && agent->live_count == 0)
+		agent_free(agent);
+}
+
+void
+queue_each(struct queue *queue, queue_fn *fn, void *arg)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		struct session *session = LIST_FIRST(&queue->sessions[i]);
+
+		while (session) {
+			struct session *next = LIST_NEXT(session, in_bucket);
+
+			fn(session, arg);
+			session = next;
+		}
+	}
+}
+
+/* --- the queue itself ---------------------------------------------------------------------------
+ */
+
+struct queue *
+queue_new(const struct queue_limits *limits)
+{
+	struct queue *queue = calloc(1, sizeof(*queue));
+
+	if (!queue)
+		return NULL;
+	queue->limits = *limits;
+	TAILQ_INIT(&queue->turn);
+	return queue;
+}
+
+static void
+remove_session(struct session *session, void *arg)
+{
+	queue_remove(arg, session);
+}
+
+static void
+remove_agent(struct agent *agent, void *arg)
+{
+	(void)arg;
+	agent_free(agent);
+}
+
+void
+queue_free(struct queue *queue)
+{
+	if (!queue)
+		return;
+	queue_each(queue, remove_session, queue);
+	each_agent(queue, remove_agent, NULL);
+	free(queue);
+}
+
+void
+queue_set_limits(struct queue *queue, const struct queue_limits *limits)
+{
+	queue->limits = *limits;
+}
+
+uint32_t
+queue_waiting(const struct queue *queue)
+{
+	return queue->waiting;
+}
+
+uint32_t
+queue_live(const struct queue *queue)
+{
+	return queue->live;
+}
+
+static bool
+agent_has_slot(const struct queue *queue, const struct agent *agent)
+{
+	return agent->installed && agent->live_count < agent->max &&
+	       agent->live_count < queue->limits.per_agent;
+}
+
+enum admission
+queue_admit(const struct queue *queue, const struct agent *agent, bool open)
+{
+	bool crowded = agent->live_count + agent->waiting_count >= agent->max;
+
+	if (agent->policy == OVERLAP_SKIP && crowded)
+		return ADMIT_SKIP;
+	if (agent->policy == OVERLAP_REPLACE && crowded)
+		return ADMIT_REPLACE;
+	if (open && agent->waiting_count == 0 && agent_has_slot(queue, agent) &&
+	    queue->live < queue->limits.sessions)
+		return ADMIT_START;
+	if (queue->waiting >= queue->limits.queue)
+		return ADMIT_OVERFLOW;
+	if (agent->policy == OVERLAP_QUEUE && agent->waiting_count >= agent->queue_limit)
+		return ADMIT_FULL;
+	return ADMIT_WAIT;
+}
+
+struct session *
+queue_next(struct queue *queue)
+{
+	struct agent *agent, *best = NULL;
+
+	if (queue->live >= queue->limits.sessions)
+		return NULL;
+	TAILQ_FOREACH(agent, &queue->turn, in_turn)
+	{
+		if (agent_has_slot(queue, agent) && (!best || agent->priority > best->priority))
+			best = agent;
+	}
+	return best ? TAILQ_FIRST(&best->waiting) : NULL;
+}
+
+void
+queue_start(struct queue *queue, struct session *session)
+{
+	struct agent *agent = session->agent;
+
+	leave_waiting(queue, session);
+	if (agent->waiting_count > 0) {
+		TAILQ_REMOVE(&queue->turn, agent, in_turn);
+		TAILQ_INSERT_TAIL(&queue->turn, agent, in_turn);
+	}
+	session->state = STATE_SETUP;
+	session->step = STEP_NONE;
+	agent->live_count++;
+	queue->live++;
+}
+
+void
+queue_requeue(struct queue *queue, struct session *session)
+{
+	session->agent->live_count--;
+	queue->live--;
+	session->state = STATE_QUEUED;
+	session->step = STEP_NONE;
+	join_waiting(queue, session);
+}
+
+uint32_t
+queue_position(const struct session *session)
+{
+	uint32_t position = 1;
+
+	if (session->state != STATE_QUEUED)
+		return 0;
+	for (const struct session *s = TAILQ_FIRST(&session->agent->waiting); s && s != session;
+	     s = TAILQ_NEXT(s, in_agent))
+		position++;
+	return position;
+}
+
+struct replacement {
+	const struct session *by;
+	struct session **found;
+	uint32_t count, room;
+};
+
+static void
+collect_other(struct session *session, void *arg)
+{
+	struct replacement *replacement = arg;
+
+	if (session != replacement->by && session->agent == replacement->by->agent &&
+	    session->state != STATE_STOPPING && replacement->count < replacement->room)
+		replacement->found[replacement->count++] = session;
+}
+
+/* Live before waiting, then oldest first. */
+static int
+compare_age(const void *a, const void *b)
+{
+	const struct session *first = *(struct session *const *)a;
+	const struct session *second = *(struct session *const *)b;
+	int waits = (first->state == STATE_QUEUED) - (second->state == STATE_QUEUED);
+
+	return waits ? waits : (first->seq > second->seq) - (first->seq < second->seq);
+}
+
+void
+queue_replaced(struct queue *queue, struct agent *agent, const struct session *by, queue_fn *fn,
+	       void *arg)
+{
+	struct replacement replacement = {.by = by};
+	_cleanup_free_ struct session **found = NULL;
+
+	replacement.room = agent->live_count + agent->waiting_count;
+	found = calloc(replacement.room, sizeof(struct session *));
+	if (!found)
+		return;
+	replacement.found = found;
+	queue_each(queue, collect_other, &replacement);
+	qsort(found, replacement.count, sizeof(struct session *), compare_age);
+	for (uint32_t i = 0; i < replacement.count && replacement.count - i >= agent->max; i++)
+		fn(found[i], arg);
+}

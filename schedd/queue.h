@@ -1,0 +1,109 @@
+/*
+ * What schedd keeps in memory: the installed agents as runnerd told them, and every session that
+ * has not ended. Decides who may start next: highest priority first, agents of one priority in
+ * turn, an agent's own sessions in order of arrival. No I/O; schedd only.
+ */
+#ifndef SCARAB_SCHEDD_QUEUE_H
+#define SCARAB_SCHEDD_QUEUE_H
+
+#include <sys/queue.h>
+
+#include "common/manifest.h"
+#include "common/proto.h"
+#include "ledger.h"
+
+enum {
+	QUEUE_LIMIT_DEFAULT = 16, /* concurrency.queue_limit, agent-manifest(5) */
+};
+
+struct agent;
+
+struct session {
+	TAILQ_ENTRY(session) in_agent; /* waiting only */
+	LIST_ENTRY(session) in_bucket;
+	struct uuid id;
+	int64_t seq;
+	struct agent *agent;
+	enum session_state state;
+	enum session_step step;
+	uint32_t builds;
+	uint64_t running_at_ms;
+	bool held;                    /* runnerd named it since it was last introduced */
+	enum session_outcome stop_as; /* what a stopping one shall end as */
+	char *stop_reason;            /* owned */
+	struct step_time steps[STEP_COUNT];
+	struct msg_ended *unrecorded; /* owned: its end, which the ledger could not take yet */
+};
+TAILQ_HEAD(session_queue, session);
+
+struct agent {
+	TAILQ_ENTRY(agent) in_turn; /* while something waits */
+	LIST_ENTRY(agent) in_bucket;
+	char name[AGENT_NAME_MAX + 1];
+	bool installed; /* false: known from the ledger only */
+	bool confirmed; /* told again since runnerd was last introduced */
+	enum overlap policy;
+	uint32_t max, queue_limit;
+	int32_t priority;
+	uint64_t timeout_ms;
+	char *task, *model; /* owned */
+	struct session_queue waiting;
+	uint32_t waiting_count, live_count;
+};
+
+struct queue;
+
+struct queue_limits {
+	uint64_t sessions, per_agent, queue;
+};
+
+struct queue *queue_new(const struct queue_limits *limits);
+void queue_free(struct queue *queue);
+void queue_set_limits(struct queue *queue, const struct queue_limits *limits);
+uint32_t queue_waiting(const struct queue *queue);
+uint32_t queue_live(const struct queue *queue);
+
+/* NULL: never heard of. */
+struct agent *queue_agent(struct queue *queue, const char *name);
+/* As runnerd defines it, new or changed. NULL: out of memory. */
+struct agent *queue_define(struct queue *queue, const struct msg_agent_def *def);
+/* Starts a round of definitions: queue_define confirms; queue_sweep forgets the others and
+ * returns how many. */
+void queue_unconfirm(struct queue *queue);
+uint32_t queue_sweep(struct queue *queue);
+
+/* A session that has not ended joins: waiting when its state is queued, else live. Its agent is
+ * made known when it is not. NULL: out of memory. */
+struct session *queue_add(struct queue *queue, const struct uuid *id, int64_t seq,
+			  const char *agent, enum session_state state);
+struct session *queue_find(struct queue *queue, const struct uuid *id);
+/* Leaves and is freed. */
+void queue_remove(struct queue *queue, struct session *session);
+/* Calls fn for each; fn may remove the session it is given, and no other. */
+typedef void queue_fn(struct session *session, void *arg);
+void queue_each(struct queue *queue, queue_fn *fn, void *arg);
+
+enum admission {
+	ADMIT_START,   /* a slot is free */
+	ADMIT_WAIT,    /* it joins the queue */
+	ADMIT_REPLACE, /* it joins the queue, and the agent's others are to be cancelled */
+	ADMIT_SKIP,    /* policy skip, and one is there */
+	ADMIT_FULL,    /* the agent's queue_limit */
+	ADMIT_OVERFLOW /* limits.queue */
+};
+/* What becomes of one more session of this agent; open: sessions may start at all now. */
+enum admission queue_admit(const struct queue *queue, const struct agent *agent, bool open);
+
+/* The session that is to start next, NULL when none may. It stays waiting until queue_start. */
+struct session *queue_next(struct queue *queue);
+void queue_start(struct queue *queue, struct session *session);
+/* Back to its old place. */
+void queue_requeue(struct queue *queue, struct session *session);
+/* 1 for the agent's next; 0 when it does not wait. */
+uint32_t queue_position(const struct session *session);
+/* Of the agent's sessions, live ones before waiting ones and older before newer, those that must
+ * end so that one more fits into max: calls fn for each. */
+void queue_replaced(struct queue *queue, struct agent *agent, const struct session *by,
+		    queue_fn *fn, void *arg);
+
+#endif

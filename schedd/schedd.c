@@ -1,0 +1,116 @@
+/* The scheduler's beginning, end and configuration; see schedd.h. */
+#include "schedd.h"
+
+#include <string.h>
+
+#include "common/log.h"
+#include "peers.h"
+#include "sessions.h"
+
+static struct queue_limits
+limits_of(const struct config *config)
+{
+	return (struct queue_limits){
+	    .sessions = config->limits.sessions,
+	    .per_agent = config->limits.per_agent,
+	    .queue = config->limits.queue,
+	};
+}
+
+struct loading {
+	struct queue *queue;
+	bool failed;
+};
+
+static int
+load_session(const struct ledger_session *row, void *arg)
+{
+	struct loading *loading = arg;
+	enum session_state state = (enum session_state)row->row.state;
+	struct session *session =
+	    queue_add(loading->queue, &row->row.session, row->seq, row->row.agent, state);
+
+	if (!session) {
+		loading->failed = true;
+		return 1;
+	}
+	session->step = row->row.step < STEP_COUNT ? (enum session_step)row->row.step : STEP_NONE;
+	session->builds = row->builds;
+	session->running_at_ms = row->row.running_at_ms;
+	if (state == STATE_STOPPING) {
+		session->stop_as = OUTCOME_CANCELLED;
+		session->stop_reason = strdup(row->row.reason);
+	}
+	return 0;
+}
+
+static int
+load_open(struct schedd *schedd, struct error *error)
+{
+	struct loading loading = {.queue = schedd->queue};
+
+	if (ledger_each_open(schedd->ledger, load_session, &loading, error) < 0)
+		return -1;
+	if (loading.failed)
+		return error_why(error, ERR_FAILED, "out of memory");
+	if (queue_waiting(schedd->queue) + queue_live(schedd->queue) > 0)
+		log_info("from the ledger: %u sessions wait, %u were live",
+			 queue_waiting(schedd->queue), queue_live(schedd->queue));
+	return 0;
+}
+
+static void
+repeat(struct loop_source *timer, void *arg)
+{
+	(void)timer;
+	sessions_repeat(arg);
+}
+
+int
+schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, struct ledger *ledger,
+	    struct error *error)
+{
+	struct queue_limits limits = limits_of(config);
+
+	memset(schedd, 0, sizeof(*schedd));
+	schedd->loop = loop;
+	schedd->config = config;
+	schedd->ledger = ledger;
+	schedd->queue = queue_new(&limits);
+	schedd->again = loop_add_timer(loop, repeat, schedd);
+	peers_init(schedd);
+	if (!schedd->queue || !schedd->again || !schedd->parked_timer)
+		return error_why(error, ERR_FAILED, "out of memory");
+	if (load_open(schedd, error) < 0)
+		return -1;
+	sessions_prune(schedd);
+	return 0;
+}
+
+void
+schedd_release(struct schedd *schedd)
+{
+	peers_release(schedd);
+	audit_free(schedd->audit);
+	loop_remove(schedd->again);
+	queue_free(schedd->queue);
+	ledger_close(schedd->ledger);
+	config_free(schedd->config);
+}
+
+int
+schedd_reload(struct schedd *schedd, struct config *config, struct error *error)
+{
+	struct queue_limits limits = limits_of(config);
+	int level = log_level_parse(config->log.level);
+
+	(void)error;
+	if (level >= 0)
+		log_set_level((enum log_level)level);
+	queue_set_limits(schedd->queue, &limits);
+	config_free(schedd->config);
+	schedd->config = config;
+	sessions_prune(schedd);
+	sessions_pump(schedd);
+	return 0;
+}

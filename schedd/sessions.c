@@ -1,0 +1,618 @@
+/* The state machine of a session; see sessions.h. */
+#include "sessions.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+/* --- what others hear ---------------------------------------------------------------------- */
+
+static void
+send_to_runnerd(struct schedd *schedd, struct msg *msg)
+{
+	if (schedd->runnerd)
+		channel_send(schedd->runnerd, msg);
+}
+
+void
+session_announce(struct schedd *schedd, const struct session *session)
+{
+	struct msg msg;
+
+	if (!schedd->control)
+		return;
+	msg_init(&msg, MSG_SESSION_EVENT);
+	msg.session_event.session = session->id;
+	memcpy(msg.session_event.agent, session->agent->name, sizeof(session->agent->name));
+	msg.session_event.state = (uint8_t)session->state;
+	msg.session_event.step = (uint8_t)session->step;
+	msg.session_event.exit_code = msg.session_event.signal = -1;
+	msg.session_event.at_ms = realtime_ms();
+	if (session->stop_reason)
+		snprintf(msg.session_event.reason, sizeof(msg.session_event.reason), "%s",
+			 session->stop_reason);
+	channel_send(schedd->control, &msg);
+}
+
+static void
+audit_end(struct schedd *schedd, const struct ledger_session *row)
+{
+	struct msg_audit line = {.session = row->row.session, .allowed = true};
+	const char *outcome = session_outcome_name((enum session_outcome)row->row.outcome);
+
+	if (!schedd->audit)
+		return;
+	snprintf(line.action, sizeof(line.action), "session.end");
+	memcpy(line.agent, row->row.agent, sizeof(line.agent));
+	line.uid = line.pid = line.login_uid = UINT32_MAX;
+	snprintf(line.detail, sizeof(line.detail), "%s%s%.900s", outcome ? outcome : "none",
+		 row->row.reason[0] ? ": " : "", row->row.reason);
+	audit_send(schedd->audit, &line);
+}
+
+void
+session_announce_end(struct schedd *schedd, const struct ledger_session *row)
+{
+	const char *outcome = session_outcome_name((enum session_outcome)row->row.outcome);
+	struct msg msg;
+
+	schedd->ended++;
+	log_session(LOG_LEVEL_INFO, &row->row.session, "%s ended: %s%s%s", row->row.agent,
+		    outcome ? outcome : "none", row->row.reason[0] ? ", " : "", row->row.reason);
+	audit_end(schedd, row);
+	if (!schedd->control)
+		return;
+	msg_init(&msg, MSG_SESSION_EVENT);
+	msg.session_event.session = row->row.session;
+	memcpy(msg.session_event.agent, row->row.agent, sizeof(row->row.agent));
+	msg.session_event.state = STATE_ENDED;
+	msg.session_event.step = row->row.step;
+	msg.session_event.outcome = row->row.outcome;
+	msg.session_event.exit_code = row->row.exit_code;
+	msg.session_event.signal = row->row.signal;
+	msg.session_event.at_ms = row->row.ended_at_ms;
+	msg.session_event.log_bytes = row->row.log_bytes;
+	memcpy(msg.session_event.reason, row->row.reason, sizeof(row->row.reason));
+	channel_send(schedd->control, &msg);
+}
+
+static void
+fill_previous(struct schedd *schedd, const struct ledger_session *row, struct msg_prepare *prepare)
+{
+	_cleanup_free_ struct ledger_session *previous = malloc(sizeof(*previous));
+	const char *outcome;
+
+	if (!previous ||
+	    ledger_previous(schedd->ledger, row->row.agent, row->seq, previous, NULL) <= 0)
+		return;
+	outcome = session_outcome_name((enum session_outcome)previous->row.outcome);
+	prepare->previous = previous->row.session;
+	prepare->previous_ended_at_ms = previous->row.ended_at_ms;
+	snprintf(prepare->previous_outcome, sizeof(prepare->previous_outcome), "%s",
+		 outcome ? outcome : "");
+}
+
+void
+session_prepare(struct schedd *schedd, struct session *session, const struct ledger_session *row)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_PREPARE);
+	msg.prepare.session = session->id;
+	memcpy(msg.prepare.agent, row->row.agent, sizeof(row->row.agent));
+	memcpy(msg.prepare.task, row->row.task, sizeof(row->row.task));
+	snprintf(msg.prepare.model, sizeof(msg.prepare.model), "%s",
+		 session->agent->model ? session->agent->model : "");
+	msg.prepare.timeout_ms = row->row.timeout_ms;
+	msg.prepare.has_input = row->has_input;
+	msg.prepare.attempt = row->row.attempt;
+	memcpy(msg.prepare.trigger_kind, row->row.trigger_kind, sizeof(row->row.trigger_kind));
+	memcpy(msg.prepare.trigger_id, row->row.trigger_id, sizeof(row->row.trigger_id));
+	msg.prepare.scheduled_at_ms = row->row.scheduled_at_ms;
+	msg.prepare.fired_at_ms = row->row.fired_at_ms;
+	memcpy(msg.prepare.operator, row->row.operator, sizeof(row->row.operator));
+	fill_previous(schedd, row, &msg.prepare);
+	session->builds = row->builds;
+	session->held = true;
+	send_to_runnerd(schedd, &msg);
+}
+
+static void
+send_end_ack(struct schedd *schedd, const struct uuid *id)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_END_ACK);
+	msg.end_ack.session = *id;
+	send_to_runnerd(schedd, &msg);
+}
+
+static void
+send_cancel(struct schedd *schedd, const struct session *session)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_CANCEL);
+	msg.cancel.session = session->id;
+	msg.cancel.outcome = (uint8_t)session->stop_as;
+	snprintf(msg.cancel.reason, sizeof(msg.cancel.reason), "%s",
+		 session->stop_reason ? session->stop_reason : "");
+	send_to_runnerd(schedd, &msg);
+}
+
+/* --- rows ---------------------------------------------------------------------------------- */
+
+static void
+repeat_later(struct schedd *schedd, const struct session *session, const struct error *error)
+{
+	char text[ERROR_TEXT_MAX + 1];
+
+	log_session(LOG_LEVEL_ERROR, &session->id, "%s; trying again", error_text(error, text));
+	loop_arm_in(schedd->again, LEDGER_AGAIN_MS);
+}
+
+/* The row of a session in memory, or NULL: the ledger is asked again later. */
+static struct ledger_session *
+load_row(struct schedd *schedd, struct session *session)
+{
+	_cleanup_free_ struct ledger_session *row = malloc(sizeof(*row));
+	struct error error = ERROR_INIT;
+	int found;
+
+	if (!row)
+		error_why(&error, ERR_FAILED, "out of memory");
+	found = row ? ledger_get(schedd->ledger, &session->id, row, &error) : -1;
+	if (found > 0)
+		return steal_ptr(&row);
+	if (found == 0)
+		error_why(&error, ERR_FAILED, "the ledger has no row of the session");
+	repeat_later(schedd, session, &error);
+	return NULL;
+}
+
+/* What memory knows better, written so that it survives this process. A failure costs no more
+ * than that: runnerd's inventory says it again. */
+static void
+write_state(struct schedd *schedd, const struct session *session, struct ledger_session *row)
+{
+	struct error error = ERROR_INIT;
+
+	row->row.state = (uint8_t)session->state;
+	row->row.step = (uint8_t)session->step;
+	row->row.running_at_ms = session->running_at_ms;
+	row->builds = session->builds;
+	if (session->stop_reason)
+		snprintf(row->row.reason, sizeof(row->row.reason), "%s", session->stop_reason);
+	if (ledger_update(schedd->ledger, row, RELAXED, &error) < 0)
+		log_problem(LOG_LEVEL_WARNING, &error);
+}
+
+static void
+save_state(struct schedd *schedd, struct session *session)
+{
+	_cleanup_free_ struct ledger_session *row = load_row(schedd, session);
+
+	if (row)
+		write_state(schedd, session, row);
+}
+
+/* The end of a session that runnerd never had, or no longer has. */
+static struct msg_ended
+end_as(const struct session *session, enum session_outcome outcome, const char *reason)
+{
+	struct msg_ended end = {
+	    .session = session->id,
+	    .outcome = (uint8_t)outcome,
+	    .step = (uint8_t)session->step,
+	    .exit_code = -1,
+	    .signal = -1,
+	    .running_at_ms = session->running_at_ms,
+	    .ended_at_ms = realtime_ms(),
+	    .wall_ms = -1,
+	    .cpu_ms = -1,
+	    .peak_memory_bytes = -1,
+	};
+
+	memcpy(end.agent, session->agent->name, sizeof(end.agent));
+	snprintf(end.reason, sizeof(end.reason), "%s", reason);
+	return end;
+}
+
+static void
+fill_end(struct ledger_session *row, const struct msg_ended *end)
+{
+	row->row.state = STATE_ENDED;
+	row->row.outcome = end->outcome;
+	row->row.step = end->step;
+	row->row.exit_code = end->exit_code;
+	row->row.signal = end->signal;
+	if (end->running_at_ms)
+		row->row.running_at_ms = end->running_at_ms;
+	row->row.ended_at_ms = end->ended_at_ms;
+	row->row.wall_ms = end->wall_ms;
+	row->row.cpu_ms = end->cpu_ms;
+	row->row.peak_memory_bytes = end->peak_memory_bytes;
+	row->row.log_bytes = end->log_bytes;
+	row->row.log_dropped_bytes = end->log_dropped_bytes;
+	memcpy(row->row.reason, end->reason, sizeof(end->reason));
+}
+
+static int
+write_end(struct schedd *schedd, const struct session *session, const struct ledger_session *row,
+	  struct error *error)
+{
+	if (ledger_begin(schedd->ledger, error) < 0)
+		return -1;
+	if (ledger_put_steps(schedd->ledger, row->seq, session->steps, error) < 0 ||
+	    ledger_update(schedd->ledger, row, DURABLE, error) < 0) {
+		ledger_rollback(schedd->ledger);
+		return -1;
+	}
+	return ledger_commit(schedd->ledger, error);
+}
+
+/* Keeps the end until the ledger takes it; the slot stays taken so long. */
+static void
+keep_end(struct session *session, const struct msg_ended *end)
+{
+	if (session->unrecorded || !(session->unrecorded = malloc(sizeof(*end))))
+		return;
+	*session->unrecorded = *end;
+}
+
+/* Durable first, then told. False: not yet. The session is gone when true. */
+static bool
+record_end(struct schedd *schedd, struct session *session, const struct msg_ended *end)
+{
+	_cleanup_free_ struct ledger_session *row = load_row(schedd, session);
+	struct error error = ERROR_INIT;
+
+	if (!row) {
+		keep_end(session, end);
+		return false;
+	}
+	fill_end(row, end);
+	if (write_end(schedd, session, row, &error) < 0) {
+		keep_end(session, end);
+		repeat_later(schedd, session, &error);
+		return false;
+	}
+	send_end_ack(schedd, &session->id);
+	queue_remove(schedd->queue, session);
+	session_announce_end(schedd, row);
+	if (schedd->ended % PRUNE_EVERY == 0)
+		sessions_prune(schedd);
+	return true;
+}
+
+static void
+end_session(struct schedd *schedd, struct session *session, const struct msg_ended *end)
+{
+	if (!record_end(schedd, session, end))
+		return;
+	sessions_pump(schedd);
+	sessions_drained(schedd);
+}
+
+/* --- transitions ------------------------------------------------------------------------------ */
+
+typedef void transition_fn(struct schedd *schedd, struct session *session, const struct msg *msg);
+
+static void
+note_step(struct schedd *schedd, struct session *session, const struct msg *msg)
+{
+	enum session_step step = (enum session_step)msg->step.step;
+
+	if (step == STEP_NONE || step >= STEP_COUNT)
+		return;
+	session->step = step;
+	session->steps[step] = (struct step_time){
+	    .started_at_ms = msg->step.started_at_ms,
+	    .took_us = msg->step.took_us,
+	};
+	if (session->state == STATE_SETUP)
+		session_announce(schedd, session);
+}
+
+/* The row was durable before this message could be read: the gate may open. */
+static void
+open_gate(struct schedd *schedd, struct session *session, const struct msg *msg)
+{
+	struct msg go;
+
+	(void)msg;
+	msg_init(&go, MSG_GO);
+	go.go.session = session->id;
+	send_to_runnerd(schedd, &go);
+}
+
+static void
+note_running(struct schedd *schedd, struct session *session, const struct msg *msg)
+{
+	session->running_at_ms = msg->running.running_at_ms;
+	if (session->state == STATE_SETUP)
+		session->state = STATE_RUNNING;
+	save_state(schedd, session);
+	session_announce(schedd, session);
+}
+
+static void
+requeue(struct schedd *schedd, struct session *session)
+{
+	queue_requeue(schedd->queue, session);
+	save_state(schedd, session);
+	session_announce(schedd, session);
+}
+
+/* Nothing of it ran: it is built again, but not for ever. */
+static void
+build_again(struct schedd *schedd, struct session *session, const char *reason)
+{
+	struct msg_ended end;
+
+	if (session->builds < BUILDS_MAX) {
+		if (session->state != STATE_QUEUED)
+			requeue(schedd, session);
+		sessions_pump(schedd);
+		return;
+	}
+	end = end_as(session, OUTCOME_LOST, "");
+	snprintf(end.reason, sizeof(end.reason),
+		 "the sandbox was built %u times and its gate never opened%s%.900s",
+		 session->builds, reason[0] ? ": " : "", reason);
+	end_session(schedd, session, &end);
+}
+
+/* The gate never opened: what was asked meanwhile decides. */
+static void
+note_unopened(struct schedd *schedd, struct session *session, const struct msg_ended *unopened)
+{
+	struct msg_ended end;
+
+	if (session->state == STATE_STOPPING) {
+		end = end_as(session, session->stop_as,
+			     session->stop_reason ? session->stop_reason : "");
+		end_session(schedd, session, &end);
+		return;
+	}
+	send_end_ack(schedd, &session->id);
+	build_again(schedd, session, unopened->reason);
+}
+
+static void
+note_end(struct schedd *schedd, struct session *session, const struct msg *msg)
+{
+	struct msg_ended end = msg->ended;
+
+	if (end.outcome == OUTCOME_NONE && session->running_at_ms == 0) {
+		note_unopened(schedd, session, &end);
+		return;
+	}
+	if (end.outcome == OUTCOME_NONE || end.outcome >= OUTCOME_COUNT)
+		end.outcome = OUTCOME_LOST;
+	end_session(schedd, session, &end);
+}
+
+static void
+end_waiting(struct schedd *schedd, struct session *session, const struct msg *msg)
+{
+	struct msg_ended end =
+	    end_as(session, session->stop_as, session->stop_reason ? session->stop_reason : "");
+
+	(void)msg;
+	end_session(schedd, session, &end);
+}
+
+static void
+stop_live(struct schedd *schedd, struct session *session, const struct msg *msg)
+{
+	(void)msg;
+	session->state = STATE_STOPPING;
+	send_cancel(schedd, session);
+	save_state(schedd, session);
+	session_announce(schedd, session);
+}
+
+/* runnerd holds it in set-up: asking again is answered by where it stands. */
+static void
+adopt_setup(struct schedd *schedd, struct session *session)
+{
+	_cleanup_free_ struct ledger_session *row = load_row(schedd, session);
+
+	if (!row)
+		return;
+	row->builds = session->builds ? session->builds : 1;
+	session_prepare(schedd, session, row);
+	write_state(schedd, session, row);
+}
+
+static void
+adopt(struct schedd *schedd, struct session *session, const struct msg *msg)
+{
+	const struct msg_inventory *inventory = &msg->inventory;
+	bool stopping = session->state == STATE_STOPPING;
+
+	session->held = true;
+	if (session->state == STATE_QUEUED)
+		queue_start(schedd->queue, session);
+	session->step =
+	    inventory->step < STEP_COUNT ? (enum session_step)inventory->step : STEP_NONE;
+	if (inventory->running_at_ms)
+		session->running_at_ms = inventory->running_at_ms;
+	if (stopping) {
+		send_cancel(schedd, session);
+		return;
+	}
+	if (inventory->state == STATE_SETUP && session->running_at_ms == 0) {
+		adopt_setup(schedd, session);
+	} else {
+		session->state =
+		    inventory->state == STATE_STOPPING ? STATE_STOPPING : STATE_RUNNING;
+		save_state(schedd, session);
+	}
+	session_announce(schedd, session);
+}
+
+/* PREPARE never reached runnerd's journal: nothing of it ever was. */
+static void
+note_missing(struct schedd *schedd, struct session *session, const struct msg *msg)
+{
+	(void)msg;
+	build_again(schedd, session, "");
+}
+
+static void
+lose(struct schedd *schedd, struct session *session, const struct msg *msg)
+{
+	struct msg_ended end =
+	    end_as(session, OUTCOME_LOST, "runnerd has no record of the session any more");
+
+	(void)msg;
+	if (session->state == STATE_STOPPING && session->running_at_ms == 0)
+		end = end_as(session, session->stop_as,
+			     session->stop_reason ? session->stop_reason : "");
+	end_session(schedd, session, &end);
+}
+
+/* NULL: the event means nothing in that state. */
+static transition_fn *const transitions[STATE_COUNT][EVENT_COUNT] = {
+    [STATE_QUEUED] = {[EVENT_CANCEL] = end_waiting, [EVENT_ENDED] = note_end, [EVENT_HELD] = adopt},
+    [STATE_SETUP] = {[EVENT_STEP] = note_step,
+		     [EVENT_PREPARED] = open_gate,
+		     [EVENT_RUNNING] = note_running,
+		     [EVENT_ENDED] = note_end,
+		     [EVENT_CANCEL] = stop_live,
+		     [EVENT_HELD] = adopt,
+		     [EVENT_MISSING] = note_missing},
+    [STATE_RUNNING] = {[EVENT_ENDED] = note_end,
+		       [EVENT_CANCEL] = stop_live,
+		       [EVENT_HELD] = adopt,
+		       [EVENT_MISSING] = lose},
+    [STATE_STOPPING] = {[EVENT_STEP] = note_step,
+			[EVENT_RUNNING] = note_running,
+			[EVENT_ENDED] = note_end,
+			[EVENT_HELD] = adopt,
+			[EVENT_MISSING] = lose},
+};
+
+void
+session_apply(struct schedd *schedd, struct session *session, enum session_event event,
+	      const struct msg *msg)
+{
+	transition_fn *transition = transitions[session->state][event];
+
+	/* Its end is known and only waits for the ledger. */
+	if (session->unrecorded)
+		return;
+	if (transition)
+		transition(schedd, session, msg);
+	else
+		log_session(LOG_LEVEL_DEBUG, &session->id, "event %d means nothing in state %s",
+			    (int)event, session_state_name(session->state));
+}
+
+/* --- entries --------------------------------------------------------------------------------- */
+
+void
+session_cancel(struct schedd *schedd, struct session *session, const char *reason)
+{
+	if (session->stop_reason || session->unrecorded)
+		return;
+	session->stop_as = OUTCOME_CANCELLED;
+	session->stop_reason = strdup(reason);
+	session_apply(schedd, session, EVENT_CANCEL, NULL);
+}
+
+void
+session_ended(struct schedd *schedd, const struct msg *msg)
+{
+	_cleanup_free_ struct ledger_session *row = NULL;
+	struct session *session = queue_find(schedd->queue, &msg->ended.session);
+	struct error error = ERROR_INIT;
+	int found;
+
+	if (session) {
+		session_apply(schedd, session, EVENT_ENDED, msg);
+		return;
+	}
+	row = malloc(sizeof(*row));
+	if (!row)
+		return;
+	found = ledger_get(schedd->ledger, &msg->ended.session, row, &error);
+	if (found < 0) {
+		log_problem(LOG_LEVEL_ERROR, &error);
+		return;
+	}
+	if (found == 0)
+		log_session(LOG_LEVEL_WARNING, &msg->ended.session,
+			    "ended at runnerd, but the ledger does not know it");
+	send_end_ack(schedd, &msg->ended.session);
+}
+
+static bool
+start(struct schedd *schedd, struct session *session)
+{
+	_cleanup_free_ struct ledger_session *row = load_row(schedd, session);
+
+	if (!row)
+		return false;
+	queue_start(schedd->queue, session);
+	row->builds = session->builds + 1;
+	row->row.started_at_ms = realtime_ms();
+	session_prepare(schedd, session, row);
+	write_state(schedd, session, row);
+	session_announce(schedd, session);
+	return true;
+}
+
+void
+sessions_pump(struct schedd *schedd)
+{
+	struct session *next;
+
+	if (!schedd->runnerd || !schedd->synced || schedd->draining)
+		return;
+	while ((next = queue_next(schedd->queue))) {
+		if (!start(schedd, next))
+			return;
+	}
+}
+
+static void
+repeat_end(struct session *session, void *arg)
+{
+	if (session->unrecorded)
+		end_session(arg, session, session->unrecorded);
+}
+
+void
+sessions_repeat(struct schedd *schedd)
+{
+	queue_each(schedd->queue, repeat_end, schedd);
+	sessions_pump(schedd);
+}
+
+void
+sessions_drained(struct schedd *schedd)
+{
+	if (!schedd->drain_id || queue_live(schedd->queue) > 0)
+		return;
+	if (schedd->control)
+		channel_reply_ok(schedd->control, schedd->drain_id, 0);
+	schedd->drain_id = 0;
+}
+
+void
+sessions_prune(struct schedd *schedd)
+{
+	struct error error = ERROR_INIT;
+	uint64_t now = realtime_ms(), age = schedd->config->retention.age_ms;
+
+	if (ledger_prune(schedd->ledger, schedd->config->retention.sessions,
+			 age && age < now ? now - age : 0, &error) < 0 ||
+	    ledger_count_ended(schedd->ledger, &schedd->ended, &error) < 0)
+		log_problem(LOG_LEVEL_WARNING, &error);
+}
