@@ -279,7 +279,7 @@ struct rows_reader *rows_open(int fd);
 int rows_next(struct rows_reader *reader, struct msg *record);
 void rows_close(struct rows_reader *reader);
 
-/* A sealed memfd with these bytes; the caller owns it. -errno. */
+/* A sealed memfd with these bytes, never executable; the caller owns it. -errno. */
 int memfd_sealed(const char *name, const void *bytes, size_t length);
 /* Maps a memfd that must be sealed against writing, growing and shrinking and at most max bytes.
  * 0 and *bytes (munmap with length; NULL when empty), or -errno. */
