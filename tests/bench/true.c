@@ -1,0 +1,6 @@
+/* The agent of the bench: nothing at all. */
+int
+main(void)
+{
+	return 0;
+}
