@@ -173,6 +173,7 @@ struct manifest {
 		uint64_t memory_limit, cpu_shares, cpus_milli, max_pids, max_open_files, disk;
 	} resources;
 	LIST_OF(manifest_secret_rule) secret_policy;
+	bool auto_snapshot; /* scarab/v1's workspace.auto_snapshot: home mode journal */
 };
 
 /* Reads the text of a manifest. A failure (ERR_INVALID) names FILE:LINE:COLUMN, the key and, for
@@ -194,7 +195,8 @@ void manifest_free(struct manifest *manifest);
 int plan_encode(const struct manifest *manifest, uint8_t **bytes, size_t *length);
 struct manifest *plan_decode(const uint8_t *bytes, size_t length, struct error *error);
 
-/* The manifest as one JSON object with the keys of agent-manifest(5); absent keys are null. */
+/* The manifest as one JSON object with the keys of agent-manifest(5); absent keys are null, absent
+ * lists and mappings empty (capabilities: null, since an empty list grants nothing). */
 void manifest_json(const struct manifest *manifest, struct json *json);
 
 const char *runtime_name(enum runtime runtime);

@@ -1,0 +1,35 @@
+/*
+ * Cron expressions (agent-manifest(5)) as bit masks: the parser, and which dates an expression
+ * names. Pure arithmetic over the proleptic Gregorian calendar; time zones are schedd's.
+ */
+#ifndef SCARAB_CRON_H
+#define SCARAB_CRON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CRON_TEXT_MAX = 255, CRON_WHY_SIZE = 256 };
+
+struct cron {
+	uint64_t seconds, minutes; /* bit n: value n */
+	uint32_t hours, days;      /* days: bits 1 … 31 */
+	uint16_t months;           /* bits 1 … 12 */
+	uint8_t weekdays;          /* bits 0 (Sunday) … 6 */
+	uint32_t nearest;          /* nW: bit n */
+	uint8_t last;              /* nL in the day of week: its last in the month */
+	uint8_t nth[6];            /* [n]: weekdays of d#n, n from 1 to 5 */
+	bool has_seconds;          /* six fields; else second 0 */
+	bool last_day;             /* L */
+	bool last_workday;         /* LW */
+	bool minute_star, hour_star, day_star, weekday_star; /* the field begins with * or is ? */
+};
+
+/* False with why ("must …"), also for an expression that can never fire. */
+bool cron_parse(const char *text, struct cron *cron, char why[CRON_WHY_SIZE]);
+/* month 1 … 12, day 1 … 31. */
+bool cron_matches_date(const struct cron *cron, int year, unsigned month, unsigned day);
+
+unsigned days_in_month(int year, unsigned month);
+unsigned weekday_of(int year, unsigned month, unsigned day); /* 0: Sunday */
+
+#endif

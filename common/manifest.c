@@ -1,0 +1,103 @@
+/* Plans: encoding, decoding, printing, names. Links no libyaml. */
+#include "manifest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "limits.h"
+#include "manifest_schema.h"
+
+enum { PLAN_MAGIC = 0x4c505253 /* "SRPL" */ };
+
+void
+manifest_free(struct manifest *manifest)
+{
+	if (!manifest)
+		return;
+	record_clear(&manifest_record, manifest);
+	free(manifest);
+}
+
+int
+plan_encode(const struct manifest *manifest, uint8_t **bytes, size_t *length)
+{
+	return record_encode(&manifest_record, manifest, PLAN_MAGIC, PLAN_BYTES_MAX, bytes, length);
+}
+
+struct manifest *
+plan_decode(const uint8_t *bytes, size_t length, struct error *error)
+{
+	struct place place = {.file = "plan", .error = error};
+	struct manifest *manifest;
+
+	if (length > PLAN_BYTES_MAX) {
+		complain(&place, "is bigger than 1 MiB");
+		return NULL;
+	}
+	manifest = calloc(1, sizeof(*manifest));
+	if (!manifest) {
+		error_errno(error, ENOMEM, "plan");
+		return NULL;
+	}
+	record_init(&manifest_record, manifest);
+	if (record_decode(&manifest_record, manifest, PLAN_MAGIC, bytes, length, &place) < 0 ||
+	    record_check(&manifest_record, manifest, &place) < 0) {
+		manifest_free(manifest);
+		return NULL;
+	}
+	return manifest;
+}
+
+void
+manifest_json(const struct manifest *manifest, struct json *json)
+{
+	record_json(&manifest_record, manifest, json);
+}
+
+const char *
+runtime_name(enum runtime runtime)
+{
+	return choice_name(runtime_choices, runtime);
+}
+
+enum runtime
+runtime_parse(const char *name)
+{
+	return (enum runtime)choice_value(runtime_choices, name);
+}
+
+const char *
+trust_level_name(enum trust_level level)
+{
+	return choice_name(trust_level_choices, level);
+}
+
+const char *
+home_mode_name(enum home_mode mode)
+{
+	return choice_name(home_mode_choices, mode);
+}
+
+const char *
+network_policy_name(enum network_policy policy)
+{
+	return choice_name(network_policy_choices, policy);
+}
+
+const char *
+overlap_name(enum overlap overlap)
+{
+	return choice_name(overlap_choices, overlap);
+}
+
+bool
+agent_name_valid(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length >= 1 && length <= AGENT_NAME_MAX &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length && name[0] != '-' &&
+	       name[length - 1] != '-';
+}

@@ -1,0 +1,113 @@
+#include "manifest_enforce.h"
+
+#include <string.h>
+
+#include "cleanup.h"
+#include "manifest_schema.h"
+
+enum rule {
+	ABSENT_ONLY, /* whatever is written asks for something */
+	ZERO_ONLY,   /* 0 asks for nothing */
+	WORDS_ONLY,  /* an enum: the values whose bits are in words */
+	TEXT_ONLY,   /* this text */
+};
+
+struct enforced {
+	const char *path;
+	enum rule rule;
+	unsigned words;
+	const char *text;
+};
+
+#define WORD(value) (1U << (value))
+
+/* Everything that is not named here is enforced. */
+static const struct enforced table[] = {
+    {"spec.runtime", .rule = WORDS_ONLY, .words = WORD(RUNTIME_RUST)},
+    {"spec.entrypoint", .rule = ABSENT_ONLY},
+    {"spec.packages", .rule = ABSENT_ONLY},
+    {"spec.image", .rule = TEXT_ONLY, .text = "host"},
+    {"spec.workspace.auto_snapshot", .rule = ABSENT_ONLY},
+    {"spec.home.mode", .rule = WORDS_ONLY, .words = WORD(HOME_DIRECT) | WORD(HOME_NONE)},
+    {"spec.home.on_failure", .rule = ABSENT_ONLY},
+    {"spec.home.max_size", .rule = ABSENT_ONLY},
+    {"spec.home.history", .rule = ZERO_ONLY},
+    {"spec.network.policy", .rule = WORDS_ONLY, .words = WORD(NETWORK_NONE)},
+    {"spec.network.allowlist", .rule = ABSENT_ONLY},
+    {"spec.credentials", .rule = ABSENT_ONLY},
+    {"spec.skills", .rule = ABSENT_ONLY},
+    {"spec.mcp_servers", .rule = ABSENT_ONLY},
+    {"spec.triggers", .rule = ABSENT_ONLY},
+    {"spec.blackout", .rule = ABSENT_ONLY},
+    {"spec.retry.max", .rule = ZERO_ONLY},
+    {"spec.lifecycle.restart_policy", .rule = WORDS_ONLY, .words = WORD(RESTART_NEVER)},
+    {"spec.lifecycle.idle_timeout_secs", .rule = ZERO_ONLY},
+    {"spec.budget.max_runs_per_day", .rule = ZERO_ONLY},
+    {"spec.budget.max_tool_calls", .rule = ZERO_ONLY},
+    {"spec.budget.failures_before_pause", .rule = ZERO_ONLY},
+    {"spec.resources.memory_limit", .rule = ABSENT_ONLY},
+    {"spec.resources.cpu_shares", .rule = ABSENT_ONLY},
+    {"spec.resources.cpus", .rule = ABSENT_ONLY},
+    {"spec.resources.max_pids", .rule = ABSENT_ONLY},
+    {"spec.resources.disk", .rule = ABSENT_ONLY},
+    {"spec.secret_policy", .rule = ABSENT_ONLY},
+};
+
+static bool
+enforced(const struct enforced *row, const struct field *field, const void *object)
+{
+	const void *slot = member(object, field->offset);
+
+	if (field_absent(field, object))
+		return true;
+	switch (row->rule) {
+	case ZERO_ONLY:
+		return *(const uint64_t *)slot == 0;
+	case WORDS_ONLY:
+		return (row->words & WORD(*(const unsigned *)slot)) != 0;
+	case TEXT_ONLY:
+		return strcmp(*(char *const *)slot, row->text) == 0;
+	default:
+		return false;
+	}
+}
+
+static void
+refuse(const struct enforced *row, const struct field *field, const void *object,
+       struct error *reason)
+{
+	const void *slot = member(object, field->offset);
+	const char *value = NULL;
+
+	if (field->type == FIELD_ENUM)
+		value = choice_name(field->choices, *(const unsigned *)slot);
+	else if (field->type == FIELD_TEXT)
+		value = *(char *const *)slot;
+	error_why(reason, ERR_INVALID, "this build cannot enforce %s%s%.200s", row->path,
+		  value ? ": " : "", value ? value : "");
+	error_hint(reason, "remove the key, or install a build that has what it asks for");
+}
+
+const char *
+manifest_unenforceable(const struct manifest *manifest, struct error *reason)
+{
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		const void *object = manifest;
+		const struct field *field = record_find(&manifest_record, table[i].path, &object);
+
+		if (field && enforced(&table[i], field, object))
+			continue;
+		if (field)
+			refuse(&table[i], field, object, reason);
+		else /* a row that names no key refuses everything: fail closed */
+			error_why(reason, ERR_FAILED, "%s is no key of a manifest", table[i].path);
+		return table[i].path;
+	}
+	return NULL;
+}
+
+int
+plan_enforceable(const struct manifest *manifest, struct error *error)
+{
+	return manifest_unenforceable(manifest, error) ? -1 : 0;
+}
