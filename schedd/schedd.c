@@ -102,11 +102,8 @@ int
 schedd_reload(struct schedd *schedd, struct config *config, struct error *error)
 {
 	struct queue_limits limits = limits_of(config);
-	int level = log_level_parse(config->log.level);
 
 	(void)error;
-	if (level >= 0)
-		log_set_level((enum log_level)level);
 	queue_set_limits(schedd->queue, &limits);
 	config_free(schedd->config);
 	schedd->config = config;

@@ -1,0 +1,41 @@
+#include "control.h"
+
+#include <string.h>
+
+#include "clients.h"
+#include "common/cleanup.h"
+#include "requests.h"
+
+int
+control_init(struct control *control, struct loop *loop, struct config *config, int listener,
+	     struct error *error)
+{
+	memset(control, 0, sizeof(*control));
+	control->loop = loop;
+	control->config = config;
+	control->listener = listener;
+	control->started_at_ms = realtime_ms();
+	TAILQ_INIT(&control->clients);
+	TAILQ_INIT(&control->requests);
+	if (listener >= 0 && clients_listen(control) < 0)
+		return error_errno(error, errno, "watching the operator socket");
+	return 0;
+}
+
+void
+control_release(struct control *control)
+{
+	struct client *client;
+
+	requests_release(control);
+	loop_remove(control->listening);
+	control->listening = NULL;
+	while ((client = TAILQ_FIRST(&control->clients)))
+		client_free(client);
+	loop_remove(control->listen_again);
+	channel_free(control->up[UP_SCHEDD]);
+	channel_free(control->up[UP_RUNNERD]);
+	audit_free(control->audit);
+	config_free(control->config);
+	close_fd(&control->listener);
+}

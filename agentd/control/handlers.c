@@ -1,0 +1,409 @@
+/* Each request of an operator in a few lines, and the table of them all. */
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "requests.h"
+
+/* --- answers that pass through ------------------------------------------------------------------
+ */
+
+static void
+forward(struct request *request, struct msg *answer)
+{
+	struct msg copy = *answer;
+
+	answer->nfds = 0;
+	request_reply(request, &copy);
+}
+
+static void
+forward_ok(struct request *request, struct msg *answer)
+{
+	request_reply_ok(request, answer->ok.value);
+}
+
+static void
+ask(struct request *request, enum upstream upstream, struct msg *msg, enum msg_type expected,
+    answer_fn *then)
+{
+	struct call call = {
+	    .upstream = upstream,
+	    .flags = CALL_REPEATED,
+	    .expected = expected,
+	    .wait_ms = ANSWER_WAIT_MS,
+	    .then = then,
+	};
+
+	request_call(request, &call, msg);
+}
+
+static void
+ask_session(struct request *request, const char *ref, answer_fn *then)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SESSION_QUERY);
+	snprintf(msg.session_query.ref, sizeof(msg.session_query.ref), "%s", ref);
+	ask(request, UP_SCHEDD, &msg, MSG_ROWS, then);
+}
+
+static void
+fail_rows(struct request *request, const char *daemon)
+{
+	struct error error = ERROR_INIT;
+
+	error_why(&error, ERR_FAILED, "%s gave rows that do not fit", daemon);
+	request_fail(request, &error);
+}
+
+bool
+request_note_session(struct request *request, struct msg *rows)
+{
+	struct rows_reader *reader = rows_open(rows->fds[0]);
+	struct msg record;
+	bool found = reader && rows_next(reader, &record) == 1 && record.type == MSG_SESSION_ROW;
+
+	if (found) {
+		request->session = record.session_row.session;
+		memcpy(request->agent, record.session_row.agent, sizeof(request->agent));
+	}
+	rows_close(reader);
+	return found;
+}
+
+/* --- ping and status ------------------------------------------------------------------------- */
+
+static void
+ping(struct request *request)
+{
+	struct msg answer;
+
+	msg_init(&answer, MSG_OP_PONG);
+	snprintf(answer.op_pong.version, sizeof(answer.op_pong.version), "%s", scarab_version);
+	snprintf(answer.op_pong.build, sizeof(answer.op_pong.build), "%s", scarab_build_id);
+	answer.op_pong.pid = (uint32_t)getppid();
+	request_reply(request, &answer);
+}
+
+static void
+fill_status(const struct request *request, struct msg_status_row *row)
+{
+	const struct config *config = request->control->config;
+
+	snprintf(row->version, sizeof(row->version), "%s", scarab_version);
+	snprintf(row->build, sizeof(row->build), "%s", scarab_build_id);
+	snprintf(row->run_dir, sizeof(row->run_dir), "%s", config->run_dir);
+	snprintf(row->state_dir, sizeof(row->state_dir), "%s", config->state_dir);
+	snprintf(row->log_dir, sizeof(row->log_dir), "%s", config->log_dir);
+	row->agents = request->rows_count;
+	row->queued = request->ledger.queued;
+	row->live = request->ledger.live;
+	row->ended = request->ledger.ended;
+	row->sessions_limit = request->ledger.sessions_limit;
+	row->draining = request->ledger.draining;
+	row->started_at_ms = request->control->started_at_ms;
+}
+
+/* The status row, with agentd's start where its rows tell it, then agentd's rows as they are. */
+static int
+add_status(const struct request *request, struct rows *rows, struct rows_reader *daemons)
+{
+	struct msg status, row;
+	int rc;
+
+	msg_init(&status, MSG_STATUS_ROW);
+	fill_status(request, &status.status_row);
+	rc = rows_next(daemons, &row);
+	if (rc == 1 && row.type == MSG_DAEMON_ROW && row.daemon_row.role == ROLE_AGENTD)
+		status.status_row.started_at_ms = row.daemon_row.started_at_ms;
+	if (rows_add(rows, &status) < 0)
+		return -1;
+	for (; rc == 1; rc = rows_next(daemons, &row)) {
+		if (row.type != MSG_DAEMON_ROW || rows_add(rows, &row) < 0)
+			return -1;
+	}
+	return rc;
+}
+
+static void
+status_composed(struct request *request, struct msg *agents)
+{
+	struct rows_reader *daemons = rows_open(request->rows_fd);
+	struct rows *rows = rows_new("status");
+	struct msg answer;
+	int fd = -1;
+
+	request->rows_count = agents->rows.count;
+	msg_init(&answer, MSG_ROWS);
+	if (daemons && rows && add_status(request, rows, daemons) == 0) {
+		answer.rows.count = rows_count(rows);
+		fd = rows_seal(rows);
+	} else {
+		rows_free(rows);
+	}
+	rows_close(daemons);
+	if (fd < 0) {
+		fail_rows(request, "agentd");
+		return;
+	}
+	msg_add_fd(&answer, fd);
+	request_reply(request, &answer);
+}
+
+static void
+status_ledger(struct request *request, struct msg *answer)
+{
+	struct msg msg;
+
+	request->ledger = answer->ledger;
+	msg_init(&msg, MSG_AGENT_QUERY);
+	ask(request, UP_RUNNERD, &msg, MSG_ROWS, status_composed);
+}
+
+static void
+status_daemons(struct request *request, struct msg *answer)
+{
+	struct msg msg;
+
+	request->rows_fd = msg_take_fd(answer, 0);
+	msg_init(&msg, MSG_LEDGER_QUERY);
+	ask(request, UP_SCHEDD, &msg, MSG_LEDGER, status_ledger);
+}
+
+static void
+status(struct request *request)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_DAEMONS_QUERY);
+	ask(request, UP_AGENTD, &msg, MSG_ROWS, status_daemons);
+}
+
+static void
+doctor(struct request *request)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_DOCTOR_QUERY);
+	ask(request, UP_RUNNERD, &msg, MSG_ROWS, forward);
+}
+
+/* --- agents ---------------------------------------------------------------------------------- */
+
+static void
+agents_with_last(struct request *request, struct msg *last)
+{
+	struct msg answer;
+
+	msg_init(&answer, MSG_ROWS);
+	answer.rows.count = request->rows_count;
+	msg_add_fd(&answer, steal_fd(&request->rows_fd));
+	msg_add_fd(&answer, msg_take_fd(last, 0));
+	request_reply(request, &answer);
+}
+
+static void
+agents_found(struct request *request, struct msg *answer)
+{
+	struct msg msg;
+
+	if (request->msg.op_agents.agent[0]) {
+		forward(request, answer);
+		return;
+	}
+	request->rows_fd = msg_take_fd(answer, 0);
+	request->rows_count = answer->rows.count;
+	msg_init(&msg, MSG_AGENTS_LAST_QUERY);
+	ask(request, UP_SCHEDD, &msg, MSG_ROWS, agents_with_last);
+}
+
+static void
+agents(struct request *request)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_AGENT_QUERY);
+	memcpy(msg.agent_query.agent, request->msg.op_agents.agent, sizeof(msg.agent_query.agent));
+	ask(request, UP_RUNNERD, &msg, MSG_ROWS, agents_found);
+}
+
+static void
+remove_agent(struct request *request)
+{
+	static const struct call call = {
+	    .upstream = UP_RUNNERD,
+	    .flags = CALL_ONCE,
+	    .expected = MSG_OK,
+	    .wait_ms = ANSWER_WAIT_MS,
+	    .then = forward_ok,
+	};
+	const struct msg_op_remove *asked = &request->msg.op_remove;
+	struct msg msg;
+
+	memcpy(request->agent, asked->agent, sizeof(request->agent));
+	msg_init(&msg, MSG_AGENT_REMOVE);
+	memcpy(msg.agent_remove.agent, asked->agent, sizeof(asked->agent));
+	msg.agent_remove.purge = asked->purge;
+	msg.agent_remove.uid = request->peer.uid;
+	msg.agent_remove.pid = request->peer.pid;
+	msg.agent_remove.login_uid = request->peer.login_uid;
+	request_call(request, &call, &msg);
+}
+
+/* --- sessions --------------------------------------------------------------------------------- */
+
+static void
+sessions(struct request *request)
+{
+	const struct msg_op_sessions *asked = &request->msg.op_sessions;
+	struct msg msg;
+
+	msg_init(&msg, MSG_SESSION_QUERY);
+	memcpy(msg.session_query.ref, asked->ref, sizeof(asked->ref));
+	memcpy(msg.session_query.agent, asked->agent, sizeof(asked->agent));
+	memcpy(msg.session_query.state, asked->state, sizeof(asked->state));
+	msg.session_query.since_ms = asked->since_ms;
+	msg.session_query.limit = asked->limit;
+	ask(request, UP_SCHEDD, &msg, MSG_ROWS, forward);
+}
+
+static void
+follow_found(struct request *request, struct msg *rows)
+{
+	struct error error = ERROR_INIT;
+	char ref[UUID_TEXT_LEN + 1];
+
+	if (!request_note_session(request, rows)) {
+		fail_rows(request, "schedd");
+		return;
+	}
+	if (request->client && !client_follow(request->client, &request->session)) {
+		error_why(&error, ERR_CONFLICT, "this connection follows %d sessions already",
+			  FOLLOW_MAX);
+		request_fail(request, &error);
+		return;
+	}
+	/* Asked again now that events are pushed: nothing falls between the two. */
+	ask_session(request, uuid_format(&request->session, ref), forward);
+}
+
+static void
+follow(struct request *request)
+{
+	ask_session(request, request->msg.op_follow.ref, follow_found);
+}
+
+static void
+log_found(struct request *request, struct msg *rows)
+{
+	struct msg msg;
+
+	if (!request_note_session(request, rows)) {
+		fail_rows(request, "schedd");
+		return;
+	}
+	msg_init(&msg, MSG_LOG_QUERY);
+	msg.log_query.session = request->session;
+	memcpy(msg.log_query.agent, request->agent, sizeof(request->agent));
+	ask(request, UP_RUNNERD, &msg, MSG_LOG, forward);
+}
+
+static void
+session_log(struct request *request)
+{
+	ask_session(request, request->msg.op_log.ref, log_found);
+}
+
+/* By its full id, so that the audit names the session and not what was typed. */
+static void
+cancel_found(struct request *request, struct msg *rows)
+{
+	char id[UUID_TEXT_LEN + 1];
+	struct msg msg;
+
+	if (!request_note_session(request, rows)) {
+		fail_rows(request, "schedd");
+		return;
+	}
+	msg_init(&msg, MSG_SESSION_CANCEL);
+	snprintf(msg.session_cancel.ref, sizeof(msg.session_cancel.ref), "%s",
+		 uuid_format(&request->session, id));
+	snprintf(msg.session_cancel.reason, sizeof(msg.session_cancel.reason), "cancelled by %s",
+		 request->peer.user);
+	ask(request, UP_SCHEDD, &msg, MSG_OK, forward_ok);
+}
+
+static void
+cancel(struct request *request)
+{
+	ask_session(request, request->msg.op_cancel.ref, cancel_found);
+}
+
+/* --- agentd itself -------------------------------------------------------------------------- */
+
+static void
+ask_agentd(struct request *request, enum msg_type type)
+{
+	struct call call = {
+	    .upstream = UP_AGENTD,
+	    .flags = CALL_ONCE,
+	    .expected = MSG_OK,
+	    .wait_ms = ANSWER_WAIT_MS,
+	    .then = forward_ok,
+	};
+	struct msg msg;
+
+	msg_init(&msg, type);
+	request_call(request, &call, &msg);
+}
+
+static void
+reload(struct request *request)
+{
+	ask_agentd(request, MSG_RELOAD_REQUEST);
+}
+
+static void
+drained(struct request *request, struct msg *answer)
+{
+	(void)answer;
+	ask_agentd(request, MSG_SHUTDOWN_REQUEST);
+}
+
+static void
+shutdown_agentd(struct request *request)
+{
+	static const struct call call = {
+	    .upstream = UP_SCHEDD,
+	    .flags = CALL_REPEATED,
+	    .expected = MSG_OK,
+	    .wait_ms = 0, /* the sessions' stop_grace and teardown are their own deadlines */
+	    .then = drained,
+	};
+	struct msg msg;
+
+	if (!request->msg.op_shutdown.drain) {
+		ask_agentd(request, MSG_SHUTDOWN_REQUEST);
+		return;
+	}
+	msg_init(&msg, MSG_DRAIN);
+	request_call(request, &call, &msg);
+}
+
+const struct request_rule request_rules[] = {
+    {.type = MSG_OP_PING, .start = ping},
+    {.type = MSG_OP_STATUS, .start = status},
+    {.type = MSG_OP_DOCTOR, .start = doctor},
+    {.type = MSG_OP_AGENTS, .start = agents},
+    {.type = MSG_OP_SESSIONS, .start = sessions},
+    {.type = MSG_OP_FOLLOW, .start = follow},
+    {.type = MSG_OP_LOG, .start = session_log},
+    {.type = MSG_OP_INSTALL, .action = "agent.install", .start = request_install},
+    {.type = MSG_OP_REMOVE, .action = "agent.remove", .start = remove_agent},
+    {.type = MSG_OP_RUN, .action = "session.run", .start = request_run},
+    {.type = MSG_OP_CANCEL, .action = "session.cancel", .start = cancel},
+    {.type = MSG_OP_RELOAD, .action = "agentd.reload", .start = reload},
+    {.type = MSG_OP_SHUTDOWN, .action = "agentd.shutdown", .start = shutdown_agentd},
+};
+const size_t request_rule_count = ARRAY_LEN(request_rules);

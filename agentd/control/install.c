@@ -1,0 +1,164 @@
+/*
+ * OP_INSTALL: the one place of a running system where a manifest's text is read. What goes on is
+ * a typed plan, the text for the record, and the descriptors that prove what the operator could
+ * open; runnerd checks all of it again.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+#include "requests.h"
+
+enum { FD_MANIFEST, FD_INSTALL_DIR, FD_CONTEXT };
+
+static int
+check_directory(int fd, const char *what, struct error *error)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return error_errno(error, errno, "looking at %s", what);
+	if (!S_ISDIR(st.st_mode))
+		return error_why(error, ERR_USAGE, "the descriptor of %s is no directory", what);
+	return 0;
+}
+
+static int
+check_proofs(const struct msg *msg, const struct manifest *manifest, struct error *error)
+{
+	if (msg->op_install.install_dir[0] != '/')
+		return error_why(error, ERR_USAGE, "install_dir %s is not an absolute path",
+				 msg->op_install.install_dir);
+	if (check_directory(msg->fds[FD_INSTALL_DIR], "install_dir", error) < 0)
+		return -1;
+	if (msg->nfds - FD_CONTEXT != manifest->context.count)
+		return error_why(error, ERR_USAGE,
+				 "%u descriptors came for the manifest's %zu context sources",
+				 msg->nfds - FD_CONTEXT, manifest->context.count);
+	for (size_t i = 0; i < manifest->context.count; i++) {
+		if (check_directory(msg->fds[FD_CONTEXT + i], manifest->context.items[i].source,
+				    error) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+override_runtime(struct manifest *manifest, const char *name, struct error *error)
+{
+	enum runtime runtime;
+
+	if (!name[0])
+		return 0;
+	runtime = runtime_parse(name);
+	if (runtime == RUNTIME_ABSENT)
+		return error_why(error, ERR_USAGE,
+				 "--runtime %s is none of rust, native, python, "
+				 "node, wasm, container",
+				 name);
+	manifest->runtime = runtime;
+	return plan_enforceable(manifest, error);
+}
+
+static struct manifest *
+read_manifest(const struct msg *msg, struct error *error)
+{
+	const char *path = msg->op_install.manifest_path;
+	const uint8_t *text = NULL;
+	struct manifest *manifest = NULL;
+	size_t length = 0;
+	int rc = memfd_map(msg->fds[FD_MANIFEST], MANIFEST_BYTES_MAX, &text, &length);
+
+	if (rc < 0) {
+		error_errno(error, -rc, "its text is no sealed memfd of at most %d bytes",
+			    MANIFEST_BYTES_MAX);
+		error_as(error, ERR_INVALID);
+		error_what(error, "manifest %s", path);
+		return NULL;
+	}
+	manifest = manifest_read(text ? (const char *)text : "", length, path, NULL, error);
+	if (manifest && manifest_enforceable((const char *)text, length, path, error) < 0) {
+		manifest_free(manifest);
+		manifest = NULL;
+	}
+	if (text)
+		munmap((void *)(uintptr_t)text, length);
+	return manifest;
+}
+
+static int
+encode_plan(const struct manifest *manifest, struct error *error)
+{
+	_cleanup_free_ uint8_t *bytes = NULL;
+	size_t length = 0;
+	int fd, rc = plan_encode(manifest, &bytes, &length);
+
+	if (rc < 0)
+		return error_errno(error, -rc, "encoding the plan");
+	fd = memfd_sealed("plan", bytes, length);
+	return fd < 0 ? error_errno(error, -fd, "sealing the plan") : fd;
+}
+
+static void
+installed(struct request *request, struct msg *answer)
+{
+	struct msg copy = *answer;
+
+	answer->nfds = 0;
+	request_reply(request, &copy);
+}
+
+/* Everything is checked: the plan and, in its order, what the operator opened. */
+static void
+send_plan(struct request *request, int plan)
+{
+	static const struct call call = {
+	    .upstream = UP_RUNNERD,
+	    .flags = CALL_ONCE,
+	    .expected = MSG_ROWS,
+	    .wait_ms = ANSWER_WAIT_MS,
+	    .then = installed,
+	};
+	const struct msg_op_install *asked = &request->msg.op_install;
+	struct msg msg;
+
+	msg_init(&msg, MSG_AGENT_INSTALL);
+	msg.agent_install.replace = asked->replace;
+	memcpy(msg.agent_install.install_dir, asked->install_dir, sizeof(asked->install_dir));
+	msg.agent_install.uid = request->peer.uid;
+	msg.agent_install.pid = request->peer.pid;
+	msg.agent_install.login_uid = request->peer.login_uid;
+	msg_add_fd(&msg, plan);
+	for (unsigned i = 0; i < request->msg.nfds; i++)
+		msg_add_fd(&msg, msg_take_fd(&request->msg, i));
+	request_call(request, &call, &msg);
+}
+
+static int
+make_plan(struct request *request, struct manifest *manifest, struct error *error)
+{
+	if (override_runtime(manifest, request->msg.op_install.runtime, error) < 0 ||
+	    check_proofs(&request->msg, manifest, error) < 0)
+		return -1;
+	return encode_plan(manifest, error);
+}
+
+void
+request_install(struct request *request)
+{
+	struct error error = ERROR_INIT;
+	struct manifest *manifest = read_manifest(&request->msg, &error);
+	int plan = -1;
+
+	if (manifest) {
+		snprintf(request->agent, sizeof(request->agent), "%s", manifest->name);
+		plan = make_plan(request, manifest, &error);
+		manifest_free(manifest);
+	}
+	if (plan < 0)
+		request_fail(request, &error);
+	else
+		send_plan(request, plan);
+}

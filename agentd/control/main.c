@@ -1,0 +1,142 @@
+/*
+ * agentd-control(8): the operators' door. The story of its privileges: started by agentd as root
+ * with the listening socket, it roots itself in an empty directory, becomes its own user without
+ * capabilities, without files and outside the operators' group, and only then accepts anybody.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+#include "common/cleanup.h"
+#include "common/confine.h"
+#include "common/log.h"
+#include "requests.h"
+
+enum {
+	NOGROUP = 65534, /* no user is a member: never the operators' group */
+	OPEN_FILES = 8192,
+};
+
+/* Besides the base: the operator socket, and who agentd is. */
+static const int control_syscalls[] = {SYS_accept4, SYS_getsockopt, SYS_getppid};
+
+static void
+introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
+{
+	struct control *control = arg;
+
+	switch (kind) {
+	case CH_CONTROL_SCHEDD:
+		upstream_introduce(control, UP_SCHEDD, fd);
+		break;
+	case CH_CONTROL_RUNNERD:
+		upstream_introduce(control, UP_RUNNERD, fd);
+		break;
+	case CH_AUDIT:
+		audit_introduced(control->audit, fd);
+		break;
+	default:
+		log_error("introduced to %s over a %s channel, which control does not speak",
+			  role_name(peer), channel_kind_name(kind));
+		close(fd);
+	}
+}
+
+static int
+reload(struct config *config, struct error *error, void *arg)
+{
+	struct control *control = arg;
+
+	(void)error;
+	config_free(control->config);
+	control->config = config;
+	return 0;
+}
+
+static void
+stop(void *arg)
+{
+	struct control *control = arg;
+
+	requests_stop(control);
+	loop_stop(control->loop, 0);
+}
+
+static void
+agentd_message(struct channel *agentd, struct msg *msg, void *arg)
+{
+	(void)agentd;
+	upstream_answer(arg, UP_AGENTD, msg);
+}
+
+static const struct daemon_ops daemon_ops = {
+    .introduced = introduced,
+    .reload = reload,
+    .stop = stop,
+    .message = agentd_message,
+};
+
+static int
+give_up_privileges(const struct config *config, struct error *error)
+{
+	struct confinement confinement = CONFINEMENT_INIT;
+	char path[PATH_LEN_MAX + 1];
+	int root;
+
+	if (config->ids.group == NOGROUP)
+		return error_why(error, ERR_INVALID,
+				 "group %d is nobody's and cannot be the "
+				 "operators'",
+				 NOGROUP);
+	if (snprintf(path, sizeof(path), "%s/empty", config->run_dir) >= (int)sizeof(path))
+		return error_why(error, ERR_INVALID, "run_dir is too long");
+	root = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (root < 0)
+		return error_errno(error, errno, "opening the empty root %s", path);
+	confinement.uid = (uid_t)config->ids.control;
+	confinement.gid = NOGROUP;
+	confinement.root_fd = root;
+	confinement.syscalls = control_syscalls;
+	confinement.syscall_count = ARRAY_LEN(control_syscalls);
+	confinement.open_files = OPEN_FILES;
+	confinement.file_bytes = MANIFEST_BYTES_MAX * 2; /* memfds only: plans and rows */
+	confinement.no_processes = true;
+	confinement.landlock = true;
+	return confine(&confinement, error);
+}
+
+static int
+run(struct loop *loop, struct config *config, int listener, struct error *error)
+{
+	struct control control;
+	int status;
+
+	if (control_init(&control, loop, config, listener, error) < 0)
+		return -1;
+	control.audit = audit_new(loop, ROLE_CONTROL);
+	control.up[UP_AGENTD] = daemon_ready(loop, ROLE_CONTROL, &daemon_ops, &control);
+	if (!control.audit || !control.up[UP_AGENTD])
+		return error_errno(error, errno, "joining agentd");
+	status = loop_run(loop);
+	control_release(&control);
+	return status;
+}
+
+int
+main(void)
+{
+	struct error error = ERROR_INIT;
+	struct config *config = NULL;
+	struct loop *loop = NULL;
+	int listener = -1, status = -1;
+
+	if (daemon_start(ROLE_CONTROL, &config, &listener, &error) == 0 &&
+	    give_up_privileges(config, &error) == 0) {
+		loop = loop_new();
+		status = loop ? run(loop, config, listener, &error)
+			      : error_errno(&error, errno, "epoll");
+	}
+	if (status < 0)
+		log_problem(LOG_LEVEL_ERROR, &error);
+	return status == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,88 @@
+/*
+ * What operators ask: one table row per message, one struct request per question under way. A
+ * request makes calls to agentd, schedd and runnerd, one at a time; a daemon that is being
+ * restarted is waited for, and asked again where asking twice changes nothing.
+ */
+#ifndef SCARAB_CONTROL_REQUESTS_H
+#define SCARAB_CONTROL_REQUESTS_H
+
+#include "clients.h"
+
+typedef void request_fn(struct request *request);
+/* The answer is of the type that was expected; descriptors not taken are closed afterwards. */
+typedef void answer_fn(struct request *request, struct msg *answer);
+
+struct request_rule {
+	enum msg_type type;
+	const char *action; /* of the audit line; NULL: changes nothing, is not audited */
+	request_fn *start;
+};
+
+enum call_flags {
+	CALL_ONCE,    /* asking twice could do it twice */
+	CALL_REPEATED /* asked again when the daemon died before it answered */
+};
+
+struct call {
+	enum upstream upstream;
+	enum call_flags flags;
+	enum msg_type expected;
+	uint64_t wait_ms; /* for the answer; 0: as long as it takes */
+	answer_fn *then;
+};
+
+struct request {
+	TAILQ_ENTRY(request) entry;
+	struct control *control;
+	struct client *client; /* NULL: it went away */
+	const struct request_rule *rule;
+	struct msg msg; /* as asked, with its descriptors */
+	struct msg_peer peer;
+
+	/* The call under way. */
+	struct call call;
+	uint32_t call_id;    /* 0: none */
+	struct msg *sending; /* owned: what is to be sent, kept while it may have to be repeated */
+	bool sent;
+	struct loop_source *timer;
+	request_fn *failed; /* undoes what the request did so far, before it fails; may be NULL */
+	bool uncertain;     /* the call was sent, and no answer has come */
+
+	/* What the calls found. */
+	struct uuid session;
+	char agent[AGENT_NAME_MAX + 1];
+	struct msg_ledger ledger;
+	int rows_fd; /* -1 */
+	uint32_t rows_count;
+};
+
+/* Descriptors not taken stay msg's. */
+void request_new(struct client *client, struct msg *msg);
+/* Its requests go on without it, or end where nothing was begun. */
+void requests_orphan(struct client *client);
+void requests_release(struct control *control);
+
+/* Sends msg (descriptors are taken over) as call says; call->then goes on. An ERROR, a missing
+ * daemon or the deadline fail the request. The request may be gone when it returns. */
+void request_call(struct request *request, const struct call *call, struct msg *msg);
+/* The end of a request, one way or the other: answers, audits, frees. */
+void request_reply(struct request *request, struct msg *answer);
+void request_reply_ok(struct request *request, uint64_t value);
+void request_fail(struct request *request, const struct error *error);
+
+/* The upstream side. Takes the descriptor over. */
+void upstream_introduce(struct control *control, enum upstream upstream, int fd);
+/* A message of agentd that is an answer. */
+void upstream_answer(struct control *control, enum upstream upstream, struct msg *msg);
+/* agentd is stopping: those who asked for it hear that it is done. */
+void requests_stop(struct control *control);
+
+extern const struct request_rule request_rules[];
+extern const size_t request_rule_count;
+
+/* The handlers with files of their own. */
+request_fn request_install, request_run;
+/* Fills session and agent from ROWS with one SESSION_ROW; false: not such rows. */
+bool request_note_session(struct request *request, struct msg *rows);
+
+#endif
