@@ -1,0 +1,40 @@
+/*
+ * What every command of ash shares: how it was called, where it prints, the connection.
+ */
+#ifndef ASH_ASH_H
+#define ASH_ASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "args.h"
+#include "common/error.h"
+#include "connect.h"
+#include "table.h"
+
+enum {
+	EXIT_TIMED_OUT = 124,   /* agent run --wait, session wait */
+	EXIT_NO_STATUS = 125,   /* the same: the agent has no status of its own to give */
+	EXIT_SIGNAL_BASE = 128, /* + N for signal N */
+};
+
+struct ash {
+	const char *socket;
+	bool json, quiet;
+	bool out_tty;      /* standard output is a terminal */
+	bool live;         /* progress may be drawn on standard error */
+	bool color_errors; /* colour on standard error */
+	struct table_style style;
+	struct connection connection;
+};
+
+/* A command: its exit status, or -1 with error. */
+typedef int command_fn(struct ash *ash, const struct args *args, struct error *error);
+
+command_fn agent_install_command, agent_list_command, agent_show_command, agent_remove_command,
+    agent_run_command, agent_validate_command;
+command_fn session_list_command, session_show_command, session_logs_command, session_cancel_command,
+    session_wait_command, session_why_command;
+command_fn status_command, ping_command, doctor_command, reload_command, shutdown_command;
+
+#endif

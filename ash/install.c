@@ -1,0 +1,215 @@
+/* ash agent install. */
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent.h"
+#include "ash.h"
+#include "common/cleanup.h"
+#include "document.h"
+#include "output.h"
+#include "rows.h"
+
+/* Warnings go to standard error, or with --json into the object. */
+struct warnings {
+	const struct ash *ash;
+	struct json json;
+};
+
+static void
+warn(const char *text, void *arg)
+{
+	struct warnings *warnings = arg;
+
+	output_warning(warnings->ash, text);
+	json_string(&warnings->json, text);
+}
+
+/* install_dir as agentd is told it: absolute, without links. */
+static int
+resolve_dir(const char *manifest, const char *dir, char *resolved, struct error *error)
+{
+	_cleanup_free_ char *copy = dir ? strdup(dir) : strdup(manifest);
+	const char *folder;
+
+	if (!copy)
+		return out_of_memory(error);
+	folder = dir ? copy : dirname(copy);
+	if (realpath(folder, resolved))
+		return 0;
+	error_errno(error, errno, "opening the install directory");
+	error_what(error, "%s", folder);
+	return -1;
+}
+
+static int
+open_dir(const char *path, struct msg *request, struct error *error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0) {
+		error_errno(error, errno, "opening the install directory");
+		return error_what(error, "%s", path);
+	}
+	msg_add_fd(request, fd);
+	return 0;
+}
+
+static int
+context_error(size_t index, const char *path, struct error *error)
+{
+	error_what(error, "spec.context[%zu].source: %s", index, path);
+	return -1;
+}
+
+/* The operator proves that he may read a context source by opening it: a directory itself, a
+ * file and then its parent directory, which is what agentd compares. */
+static int
+prove_context(size_t index, const char *path, struct msg *request, struct error *error)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_free_ char *copy = strdup(path);
+	struct stat status;
+	int parent;
+
+	if (!copy)
+		return out_of_memory(error);
+	if (fd < 0 || fstat(fd, &status) < 0) {
+		error_errno(error, errno, "opening the context");
+		return context_error(index, path, error);
+	}
+	if (S_ISDIR(status.st_mode)) {
+		msg_add_fd(request, steal_fd(&fd));
+		return 0;
+	}
+	if (!S_ISREG(status.st_mode)) {
+		error_why(error, ERR_INVALID, "this is neither a directory nor a file");
+		return context_error(index, path, error);
+	}
+	parent = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0) {
+		error_errno(error, errno, "opening its directory");
+		return context_error(index, path, error);
+	}
+	msg_add_fd(request, parent);
+	return 0;
+}
+
+static int
+check_runtime(const char *name, char *request, size_t size, struct error *error)
+{
+	enum runtime runtime = runtime_parse(name);
+
+	if (runtime == RUNTIME_ABSENT) {
+		error_why(error, ERR_USAGE, "--runtime: there is no runtime '%.40s'", name);
+		return error_hint(error,
+				  "runtimes are rust (or native), python, node, wasm, container");
+	}
+	if (runtime != RUNTIME_RUST)
+		return error_why(error, ERR_INVALID,
+				 "--runtime: this build cannot enforce the runtime %s", name);
+	snprintf(request, size, "%s", name);
+	return 0;
+}
+
+static int
+fill_request(const struct args *args, const struct document *document, struct msg *request,
+	     struct error *error)
+{
+	struct msg_op_install *install = &request->op_install;
+	const char *runtime = args_value(args, "--runtime");
+	const struct manifest *manifest = document->manifest;
+	int fd;
+
+	if (runtime &&
+	    check_runtime(runtime, install->runtime, sizeof(install->runtime), error) < 0)
+		return -1;
+	install->replace = args_flag(args, "--replace");
+	if (!realpath(document->path, install->manifest_path))
+		snprintf(install->manifest_path, sizeof(install->manifest_path), "%s",
+			 document->path);
+	fd = memfd_sealed("manifest", document->text, document->length);
+	if (fd < 0)
+		return error_errno(error, -fd, "keeping the manifest in memory");
+	msg_add_fd(request, fd);
+	if (resolve_dir(document->path, args_value(args, "--dir"), install->install_dir, error) <
+		0 ||
+	    open_dir(install->install_dir, request, error) < 0)
+		return -1;
+	for (size_t i = 0; i < manifest->context.count; i++)
+		if (prove_context(i, manifest->context.items[i].source, request, error) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+print_installed(struct ash *ash, const struct msg_agent_row *row, struct warnings *warnings,
+		struct error *error)
+{
+	_cleanup_free_ char *list = NULL;
+	struct json json = JSON_INIT;
+	size_t length;
+
+	if (!ash->json) {
+		output_done(ash, "%s %s installed from %s", row->name, row->version,
+			    row->install_dir);
+		return 0;
+	}
+	json_array_end(&warnings->json);
+	list = json_take(&warnings->json, &length);
+	json_object(&json);
+	agent_json_keys(row, NULL, &json);
+	json_key(&json, "warnings");
+	if (list)
+		json_raw(&json, list, length);
+	else
+		json_null(&json);
+	json_object_end(&json);
+	return output_json(&json, error);
+}
+
+static int
+install(struct ash *ash, const struct args *args, const struct document *document,
+	struct warnings *warnings, struct error *error)
+{
+	struct msg request, reply, row;
+	int r;
+
+	document_each_warning(document, warn, warnings);
+	if (manifest_enforceable(document->text, document->length, document->path, error) < 0)
+		return -1;
+	msg_init(&request, MSG_OP_INSTALL);
+	r = fill_request(args, document, &request, error);
+	if (r == 0) {
+		document_check_paths(document, request.op_install.install_dir, warn, warnings);
+		r = connection_call(&ash->connection, &request, MSG_ROWS, &reply, REPLY_WAIT_MS,
+				    error);
+	}
+	msg_close_fds(&request);
+	if (r < 0)
+		return -1;
+	r = rows_first(reply.fds[0], MSG_AGENT_ROW, &row, error);
+	msg_close_fds(&reply);
+	if (r == 0)
+		r = error_why(error, ERR_FAILED, "agentd's answer does not name the agent");
+	return r < 0 ? -1 : print_installed(ash, &row.agent_row, warnings, error);
+}
+
+int
+agent_install_command(struct ash *ash, const struct args *args, struct error *error)
+{
+	struct warnings warnings = {.ash = ash, .json = JSON_INIT};
+	struct document document;
+	int r;
+
+	if (document_read(args->operands[0], &document, error) < 0)
+		return -1;
+	json_array(&warnings.json);
+	r = install(ash, args, &document, &warnings, error);
+	json_free(&warnings.json);
+	document_free(&document);
+	return r;
+}

@@ -1,0 +1,336 @@
+/*
+ * ash, the operator's command: one table of commands, one way to call them.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ash.h"
+#include "common/cleanup.h"
+#include "output.h"
+
+#define DEFAULT_SOCKET "/run/scarab-runtime/agentd.sock"
+
+static command_fn help_command, version_command;
+
+static const struct command commands[] = {
+    {.words = "agent install",
+     .usage = "MANIFEST [--dir DIR] [--runtime R] [--replace]",
+     .about = "check and store an agent's definition",
+     .options = {{"--dir", 0, "DIR", "install_dir; default: the manifest's folder"},
+		 {"--runtime", 0, "R", "rust, native, python, node, wasm, container"},
+		 {"--replace", 0, NULL, "replace an installed agent of this name"}},
+     .min = 1,
+     .max = 1,
+     .run = agent_install_command},
+    {.words = "agent list", .usage = "", .about = "installed agents", .run = agent_list_command},
+    {.words = "agent show",
+     .usage = "NAME",
+     .about = "an agent's definition and effective sandbox",
+     .min = 1,
+     .max = 1,
+     .run = agent_show_command},
+    {.words = "agent validate",
+     .usage = "MANIFEST...",
+     .about = "check manifests without agentd",
+     .min = 1,
+     .max = SIZE_MAX,
+     .run = agent_validate_command},
+    {.words = "agent remove",
+     .usage = "NAME [--purge]",
+     .about = "remove an agent",
+     .options = {{"--purge", 0, NULL, "its home and history too"}},
+     .min = 1,
+     .max = 1,
+     .run = agent_remove_command},
+    {.words = "agent run",
+     .usage = "NAME [--task T] [--input FILE|-] [--timeout D] [--detach|--wait]",
+     .about = "start a session and show its output",
+     .options = {{"--task", 0, "T", "what to do, in place of the manifest's task"},
+		 {"--input", 0, "FILE|-", "what the agent reads from standard input"},
+		 {"--timeout", 0, "D", "end it after this time (90s, 5m, 2h)"},
+		 {"--detach", 'd', NULL, "print the session's id and leave it running"},
+		 {"--wait", 0, NULL, "wait for its end (the default)"}},
+     .min = 1,
+     .max = 1,
+     .run = agent_run_command,
+     .waits = true},
+    {.words = "agent pause",
+     .usage = "NAME|--all",
+     .about = "start no new sessions",
+     .later = true},
+    {.words = "agent resume",
+     .usage = "NAME|--all",
+     .about = "start sessions again",
+     .later = true},
+    {.words = "session list",
+     .usage = "[--agent A] [--state S] [--since D]",
+     .about = "sessions, newest first",
+     .options = {{"--agent", 0, "A", "only of this agent"},
+		 {"--state", 0, "S", "queued, setup, running, stopping, ended"},
+		 {"--since", 0, "D", "queued within this time (2h, 7d) or since an RFC 3339 time"},
+		 {"--limit", 'n', "N", "at most so many"}},
+     .run = session_list_command},
+    {.words = "session show",
+     .usage = "ID",
+     .about = "everything about a session",
+     .min = 1,
+     .max = 1,
+     .run = session_show_command},
+    {.words = "session logs",
+     .usage = "ID [-f]",
+     .about = "what a session printed",
+     .options = {{"--follow", 'f', NULL, "go on until the session ends"}},
+     .min = 1,
+     .max = 1,
+     .run = session_logs_command},
+    {.words = "session cancel",
+     .usage = "ID",
+     .about = "end a session",
+     .min = 1,
+     .max = 1,
+     .run = session_cancel_command},
+    {.words = "session wait",
+     .usage = "ID",
+     .about = "wait for a session's end",
+     .min = 1,
+     .max = 1,
+     .run = session_wait_command,
+     .waits = true},
+    {.words = "session why",
+     .usage = "ID",
+     .about = "why a session is as it is, and what to do",
+     .min = 1,
+     .max = 1,
+     .run = session_why_command},
+    {.words = "schedule list", .usage = "", .about = "triggers and their next time", .later = true},
+    {.words = "schedule next", .usage = "NAME", .about = "an agent's next times", .later = true},
+    {.words = "event emit", .usage = "TYPE", .about = "emit an event", .later = true},
+    {.words = "secret set", .usage = "NAME", .about = "store a secret", .later = true},
+    {.words = "secret list", .usage = "", .about = "names of secrets", .later = true},
+    {.words = "secret remove", .usage = "NAME", .about = "remove a secret", .later = true},
+    {.words = "secret grant", .usage = "NAME", .about = "let an agent use a secret", .later = true},
+    {.words = "secret revoke", .usage = "NAME", .about = "take a grant back", .later = true},
+    {.words = "secret rotate-key", .usage = "", .about = "seal under a new key", .later = true},
+    {.words = "secret unlock", .usage = "", .about = "unlock the store", .later = true},
+    {.words = "tool list", .usage = "SESSION|AGENT", .about = "tools", .later = true},
+    {.words = "tool pin", .usage = "AGENT", .about = "pin an agent's tools", .later = true},
+    {.words = "pending", .usage = "", .about = "calls that wait for approval", .later = true},
+    {.words = "approve", .usage = "ID", .about = "approve a call", .later = true},
+    {.words = "deny", .usage = "ID", .about = "deny a call", .later = true},
+    {.words = "home log", .usage = "NAME", .about = "changes of a home", .later = true},
+    {.words = "home diff",
+     .usage = "NAME SESSION",
+     .about = "what a session changed",
+     .later = true},
+    {.words = "home rollback", .usage = "NAME SESSION", .about = "undo changes", .later = true},
+    {.words = "audit", .usage = "", .about = "the audit log", .later = true},
+    {.words = "audit verify", .usage = "", .about = "check the audit log's chain", .later = true},
+    {.words = "status",
+     .usage = "",
+     .about = "agentd, its daemons and sessions at a glance",
+     .run = status_command},
+    {.words = "top", .usage = "", .about = "live sessions", .later = true},
+    {.words = "events", .usage = "", .about = "events as they come", .later = true},
+    {.words = "metrics", .usage = "", .about = "counters", .later = true},
+    {.words = "doctor",
+     .usage = "",
+     .about = "what the host lacks, and the remedy",
+     .run = doctor_command},
+    {.words = "explain", .usage = "NAME|MANIFEST", .about = "a manifest in words", .later = true},
+    {.words = "reload", .usage = "", .about = "read agentd.yaml again", .run = reload_command},
+    {.words = "ping", .usage = "", .about = "does agentd answer?", .run = ping_command},
+    {.words = "shutdown",
+     .usage = "[--drain]",
+     .about = "stop agentd; sessions go on",
+     .options = {{"--drain", 0, NULL, "end the sessions first"}},
+     .run = shutdown_command},
+    {.words = "completion", .usage = "SHELL", .about = "completion for a shell", .later = true},
+    {.words = "version", .usage = "", .about = "print the version", .run = version_command},
+    {.words = "help",
+     .usage = "[COMMAND]",
+     .about = "how to use ash or a command",
+     .max = 2,
+     .run = help_command},
+};
+
+static void
+print_option(const struct option_spec *option)
+{
+	char names[64];
+
+	snprintf(names, sizeof(names), "%c%c%s%s%s%s", option->letter ? '-' : ' ',
+		 option->letter ? option->letter : ' ', option->letter ? ", " : "  ", option->name,
+		 option->value ? " " : "", option->value ? option->value : "");
+	printf("  %-22s %s\n", names, option->about);
+}
+
+static void
+print_globals(void)
+{
+	size_t count;
+	const struct option_spec *options = args_global_options(&count);
+
+	for (size_t i = 0; i < count; i++)
+		print_option(&options[i]);
+}
+
+/* All commands, or those of one group. False when there is none. */
+static bool
+print_commands(const char *group)
+{
+	size_t length = group ? strlen(group) : 0;
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		const struct command *command = &commands[i];
+
+		if (command->later || (group && (strncmp(command->words, group, length) != 0 ||
+						 command->words[length] != ' ')))
+			continue;
+		printf("  %-22s %s\n", command->words, command->about);
+		found = true;
+	}
+	return found;
+}
+
+static void
+print_overview(void)
+{
+	puts("usage: ash [-s SOCKET] [--json] [--quiet] [--no-color] COMMAND\n\ncommands:");
+	print_commands(NULL);
+	puts("\noptions, anywhere:");
+	print_globals();
+	puts("\n'ash help COMMAND' tells more about one; ash(1) tells all.");
+}
+
+static void
+print_command(const struct command *command)
+{
+	printf("usage: ash %s%s%s\n\n%s\n", command->words, *command->usage ? " " : "",
+	       command->usage, command->about);
+	if (command->later)
+		puts("This build does not have it.");
+	if (command->options[0].name)
+		puts("\noptions:");
+	for (size_t i = 0; i < OPTIONS_MAX && command->options[i].name; i++)
+		print_option(&command->options[i]);
+	puts("\noptions of every command:");
+	print_globals();
+}
+
+static int
+help_command(struct ash *ash, const struct args *args, struct error *error)
+{
+	char words[64] = "";
+
+	(void)ash;
+	if (args->count == 0) {
+		print_overview();
+		return 0;
+	}
+	snprintf(words, sizeof(words), "%s%s%s", args->operands[0], args->count > 1 ? " " : "",
+		 args->count > 1 ? args->operands[1] : "");
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (strcmp(commands[i].words, words) == 0) {
+			print_command(&commands[i]);
+			return 0;
+		}
+	if (print_commands(words))
+		return 0;
+	error_why(error, ERR_USAGE, "there is no command '%s'", words);
+	return error_hint(error, "see 'ash help'");
+}
+
+static int
+version_command(struct ash *ash, const struct args *args, struct error *error)
+{
+	struct json json = JSON_INIT;
+
+	(void)args;
+	if (!ash->json) {
+		printf("ash %s\n", scarab_version);
+		return 0;
+	}
+	json_object(&json);
+	json_key(&json, "version");
+	json_string(&json, scarab_version);
+	json_key(&json, "build");
+	json_string(&json, scarab_build_id);
+	json_object_end(&json);
+	return output_json(&json, error);
+}
+
+static const char *
+socket_path(const struct args *args)
+{
+	const char *path = getenv("ASH_SOCKET");
+
+	if (args->socket)
+		return args->socket;
+	return path && *path ? path : DEFAULT_SOCKET;
+}
+
+static int
+run_command(struct ash *ash, const struct args *args, struct error *error)
+{
+	const struct command *command = args->command;
+	int status;
+
+	if (args->version)
+		return version_command(ash, args, error);
+	if (args->help) {
+		if (command)
+			print_command(command);
+		else if (args->count == 0 || !print_commands(args->operands[0]))
+			print_overview();
+		return 0;
+	}
+	if (command->later) {
+		error_why(error, ERR_FAILED, "not in this build");
+		error_hint(error, "a later version of Scarab Runtime brings it; 'ash help' lists "
+				  "what this one has");
+		return error_what(error, "%s", command->words);
+	}
+	ash->socket = socket_path(args);
+	ash->connection.path = ash->socket;
+	status = command->run(ash, args, error);
+	connection_close(&ash->connection);
+	return status;
+}
+
+/* What an error exits with: its code, but 125 where the agent's own status is expected. */
+static int
+failure_status(const struct args *args, const struct error *error)
+{
+	const struct command *command = args->command;
+
+	if (command && command->waits && error->code != ERR_USAGE && !args_flag(args, "--detach"))
+		return EXIT_NO_STATUS;
+	return error->code != ERR_NONE ? (int)error->code : ERR_FAILED;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ash ash = {.connection = CONNECTION_INIT};
+	struct error error = ERROR_INIT;
+	struct args args;
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	status = args_parse(commands, ARRAY_LEN(commands), argc, argv, &args, &error);
+	output_style(&ash, &args);
+	if (status == 0)
+		status = run_command(&ash, &args, &error);
+	if (status >= 0 && output_flush(&error) < 0)
+		status = -1;
+	if (status < 0) {
+		output_error(&ash, &error);
+		status = failure_status(&args, &error);
+	}
+	args_free(&args);
+	return status;
+}
