@@ -76,6 +76,10 @@ OPTIMIZE ?= -O1 -g
 SANITIZER_SRC := tests/sanitizer.c
 endif
 
+# V=1 shows whole commands.
+V ?=
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
+
 WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
 FLAGS = -std=gnu17 -D_GNU_SOURCE $(WARN) $(OPTIMIZE) -fPIE -fvisibility=hidden \
 	-ffunction-sections -fdata-sections -I. -I$(BUILD)/gen -DSCARAB_VERSION='"$(VERSION)"' \
@@ -162,27 +166,27 @@ LIBRARY_FLAGS := $(shell $(PKG_CONFIG) --cflags $(TEST_LIBS))
 endif
 $(OBJ)/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/build-id.h
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(HARDEN) $(LIBRARY_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(FLAGS) $(HARDEN) $(LIBRARY_FLAGS) -MMD -MP -c -o $@ $<
 $(OBJ_STATIC)/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/build-id.h
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(HARDEN_STATIC) $(LIBRARY_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(FLAGS) $(HARDEN_STATIC) $(LIBRARY_FLAGS) -MMD -MP -c -o $@ $<
 $(OBJ)/common/version.o $(OBJ_STATIC)/common/version.o: $(BUILD)/gen/build-id.h
 
 $(BUILD)/libcommon.a: $(COMMON_SRC:%.c=$(OBJ)/%.o)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)$(AR) rcs $@ $^
 $(BUILD)/libcommon-static.a: $(COMMON_SRC:%.c=$(OBJ_STATIC)/%.o)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)$(AR) rcs $@ $^
 
 libs = $(if $(1),$(shell $(PKG_CONFIG) $(2) --libs $(1)))
 define dynamic_program
 $(BUILD)/$(1): $$(patsubst %.c,$$(OBJ)/%.o,$$($(1)_SRC) $$(SANITIZER_SRC)) $(BUILD)/libcommon.a
-	$$(LINK) -pie $$(HARDEN) -o $$@ $$^ $$(call libs,$$($(1)_LIBS)) -lm
+	$$(call say,LINK,$$@)$$(LINK) -pie $$(HARDEN) -o $$@ $$^ $$(call libs,$$($(1)_LIBS)) -lm
 endef
 define static_program
 $(BUILD)/$(1): $$($(1)_SRC:%.c=$$(OBJ_STATIC)/%.o) $(BUILD)/libcommon-static.a
-	$$(LINK) -static-pie $$(HARDEN_STATIC) -o $$@ $$^ $$(call libs,$$($(1)_LIBS),--static)
+	$$(call say,LINK,$$@)$$(LINK) -static-pie $$(HARDEN_STATIC) -o $$@ $$^ $$(call libs,$$($(1)_LIBS),--static)
 endef
 $(foreach p,$(DYNAMIC),$(eval $(call dynamic_program,$(p))))
 $(foreach p,$(STATIC),$(eval $(call static_program,$(p))))
@@ -194,12 +198,12 @@ define test_program
 $(BUILD)/tests/$(notdir $(basename $(1))): $(patsubst %.c,$(OBJ)/%.o,$(1) $(call with,$(1))) \
 		$(BUILD)/libcommon.a
 	@mkdir -p $$(@D)
-	$$(LINK) -pie $$(HARDEN) -o $$@ $$^ $$(call libs,$$(TEST_LIBS)) -lm
+	$$(call say,LINK,$$@)$$(LINK) -pie $$(HARDEN) -o $$@ $$^ $$(call libs,$$(TEST_LIBS)) -lm
 endef
 define tool
 $(BUILD)/tests/$(notdir $(basename $(1))): $(OBJ_STATIC)/$(basename $(1)).o
 	@mkdir -p $$(@D)
-	$$(LINK) -static-pie $$(HARDEN_STATIC) -o $$@ $$^
+	$$(call say,LINK,$$@)$$(LINK) -static-pie $$(HARDEN_STATIC) -o $$@ $$^
 endef
 ifneq ($(filter-out all demo install $(WITHOUT_PACKAGES),$(GOALS)),)
 $(foreach t,$(UNIT_TESTS) $(FUZZ_TESTS),$(eval $(call test_program,$(t))))
