@@ -102,7 +102,6 @@ reload(struct config *config, struct error *error, void *arg)
 {
 	(void)error;
 	(void)arg;
-	log_set_level((enum log_level)log_level_parse(config->log.level));
 	config_free(config);
 	return 0;
 }
@@ -212,7 +211,6 @@ main(void)
 		log_problem(LOG_LEVEL_ERROR, &error);
 		return 1;
 	}
-	log_set_level((enum log_level)log_level_parse(config->log.level));
 	config_free(config);
 	status = serve(&secretd, log_fd, &error);
 	if (status < 0)
