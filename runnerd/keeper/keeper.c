@@ -1,0 +1,89 @@
+#include "keeper.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "common/cleanup.h"
+#include "common/confine.h"
+#include "common/log.h"
+
+static void
+deadline_passed(struct loop_source *source, void *arg)
+{
+	struct keeper *keeper = arg;
+
+	(void)source;
+	keeper_end_as(keeper, OUTCOME_TIMED_OUT, keeper->boot.grace_ms, "the timeout passed");
+}
+
+static void
+patience_ended(struct loop_source *source, void *arg)
+{
+	(void)source;
+	keeper_on(arg, EVENT_PATIENCE);
+}
+
+static int
+make_loop(struct keeper *keeper, struct error *error)
+{
+	keeper->loop = loop_new();
+	if (!keeper->loop)
+		return error_errno(error, errno, "epoll");
+	keeper->deadline = loop_add_timer(keeper->loop, deadline_passed, keeper);
+	keeper->patience = loop_add_timer(keeper->loop, patience_ended, keeper);
+	if (!keeper->deadline || !keeper->patience || output_open(keeper) < 0 ||
+	    sandbox_watch(keeper) < 0)
+		return error_errno(error, errno, "the keeper's loop");
+	return link_open(keeper, error);
+}
+
+/* The story of its privileges. */
+static int
+keep(struct keeper *keeper, struct error *error)
+{
+	if (keeper_receive(keeper, error) < 0 || keeper_fork_builder(keeper, error) < 0 ||
+	    keeper_drop(keeper, error) < 0)
+		return -1;
+	segments_init(&keeper->segments, keeper->fds.segment, keeper->fds.next_segment,
+		      keeper->boot.segment_bytes);
+	if (make_loop(keeper, error) < 0)
+		return -1;
+	link_owe(keeper, DUE_UP);
+	return loop_run(keeper->loop);
+}
+
+/* runnerd is told why when it can still hear it. */
+static int
+fail(const struct error *error)
+{
+	struct msg msg;
+
+	log_problem(LOG_LEVEL_ERROR, error);
+	msg_from_error(&msg, 0, error);
+	msg_send(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, IN_SETUP, &msg);
+	return 1;
+}
+
+int
+main(void)
+{
+	struct error error = ERROR_INIT;
+	struct keeper *keeper = calloc(1, sizeof(*keeper));
+	int rc;
+
+	if (!keeper)
+		return 1;
+	prctl(PR_SET_NAME, "keeper", 0, 0, 0);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	signal(SIGPIPE, SIG_IGN);
+	setsid();
+	fcntl(KEEPER_FD_BOOT, F_SETFD, FD_CLOEXEC);
+	fcntl(KEEPER_FD_INIT, F_SETFD, FD_CLOEXEC);
+	log_open("keeper", LOG_LEVEL_INFO, LOG_TO_STDERR);
+	keeper->link.fd = -1;
+	keeper->init_pidfd = keeper->init_socket = -1;
+	rc = keep(keeper, &error);
+	return rc < 0 ? fail(&error) : rc;
+}

@@ -1,0 +1,156 @@
+/*
+ * The keeper of one session: parent of its init, outside the sandbox, under a user of its own.
+ * Everything that must outlive the daemons is here: the agent's output, its input, the deadline,
+ * the home's lock and the exit record. It never waits for anything that the agent can hold up.
+ *
+ * Started by the spawner as root: 0, 1 /dev/null, 2 the log, and the descriptors below.
+ */
+#ifndef SCARAB_KEEPER_H
+#define SCARAB_KEEPER_H
+
+#include "common/loop.h"
+#include "common/proto.h"
+#include "keeper_lines.h"
+#include "keeper_segments.h"
+
+enum {
+	KEEPER_FD_BOOT = 3, /* CH_KEEPER, side B */
+	KEEPER_FD_INIT = 4, /* the sealed copy of init */
+};
+
+/* What KEEPER_BOOT brought, in its order. */
+struct boot_fds {
+	int builder, segment, next_segment, record, socket, lock, input, root, program,
+	    builder_program;
+};
+
+enum keeper_state {
+	KEEPER_BUILDING, /* no init yet */
+	KEEPER_GATED,    /* init waits for GO */
+	KEEPER_OPENING,  /* init starts the agent */
+	KEEPER_RUNNING,
+	KEEPER_STOPPING, /* TERM was sent, the grace runs */
+	KEEPER_ENDING,   /* only init's own end is missing */
+	KEEPER_DONE,     /* the record is written */
+	KEEPER_STATES,
+};
+
+enum keeper_event {
+	EVENT_BUILT,
+	EVENT_BUILD_FAILED,
+	EVENT_GO,
+	EVENT_STARTED,
+	EVENT_EXEC_FAILED,
+	EVENT_AGENT_ENDED,
+	EVENT_STOP,      /* runnerd's wish or the deadline: the verdict is set */
+	EVENT_LINK_LOST, /* runnerd is gone */
+	EVENT_PATIENCE,  /* init did not end though it was told to */
+	EVENT_INIT_EXIT,
+	EVENTS,
+};
+
+struct stream {
+	const char *name;
+	int fd; /* -1 once it ended */
+	struct loop_source *source, *timer;
+	struct lines lines;
+	struct keeper *keeper;
+};
+
+/* What is owed to runnerd: bits, so that nothing queues up. In the order of sending. */
+enum {
+	DUE_HELLO = 1,
+	DUE_UP = 2,
+	DUE_STATE = 4,
+	DUE_RUNNING = 8,
+	DUE_LOG = 16,
+	DUE_ENDED = 32,
+};
+
+struct link {
+	int fd; /* -1: nobody listens */
+	enum phase phase;
+	unsigned due;
+	uint32_t query; /* id of the KEEPER_QUERY that KEEPER_STATE answers */
+	struct loop_source *source;
+};
+
+/* Why it shall end, as it was first told. */
+struct verdict {
+	bool set;
+	uint8_t outcome;
+	uint64_t grace_ms;
+	char reason[REASON_MAX + 1];
+};
+
+struct keeper {
+	struct loop *loop;
+	struct msg_keeper_boot boot;
+	struct boot_fds fds;
+	pid_t builder;
+	int builder_pidfd;
+	struct loop_source *builder_source;
+	enum keeper_state state;
+	struct verdict verdict;
+	struct link link;
+	struct loop_source *listener;
+
+	int nursery;
+	struct loop_source *nursery_source;
+	pid_t init;
+	int init_pidfd, init_socket;
+	struct loop_source *pidfd_source, *init_source;
+
+	int input; /* the keeper's end of the agent's standard input */
+	struct loop_source *input_source;
+	uint64_t input_offset;
+
+	struct stream streams[2];
+	struct segments segments;
+	struct loop_source *report_timer;
+	uint64_t reported_ns;
+
+	struct loop_source *deadline, *patience;
+	uint64_t running_ns; /* CLOCK_BOOTTIME when the agent started */
+	bool opened;         /* the gate was */
+	bool exit_known;
+	struct msg_exit_record record;
+};
+
+/* keeper_boot.c: as root; then the drop. 0, or -1 with error. */
+int keeper_receive(struct keeper *keeper, struct error *error);
+int keeper_fork_builder(struct keeper *keeper, struct error *error);
+int keeper_drop(struct keeper *keeper, struct error *error);
+
+/* keeper_link.c */
+int link_open(struct keeper *keeper, struct error *error);
+void link_owe(struct keeper *keeper, unsigned due);
+/* Sends what is owed, waiting a little for a slow runnerd; for the very end. */
+void link_settle(struct keeper *keeper);
+
+/* keeper_sandbox.c: the builder's hand-over, init, and what both report. */
+int sandbox_watch(struct keeper *keeper);
+/* Reads what lies in the nursery now. */
+void sandbox_look(struct keeper *keeper);
+void sandbox_go(struct keeper *keeper);
+void sandbox_stop(struct keeper *keeper, uint64_t grace_ms);
+/* EOF: init exits at once. */
+void sandbox_abandon(struct keeper *keeper);
+
+/* keeper_output.c and keeper_input.c */
+int output_open(struct keeper *keeper);
+void output_drain(struct keeper *keeper);
+void output_say(struct keeper *keeper, const char *text);
+void output_told_dropped(struct keeper *keeper);
+void input_start(struct keeper *keeper);
+
+/* keeper_states.c */
+void keeper_on(struct keeper *keeper, enum keeper_event event);
+/* Sets the verdict unless one is there, then EVENT_STOP. */
+void keeper_end_as(struct keeper *keeper, enum session_outcome outcome, uint64_t grace_ms,
+		   const char *reason);
+
+/* keeper_record.c: reaps init, drains the output, writes the record, tells runnerd. */
+void record_exit(struct keeper *keeper);
+
+#endif

@@ -1,0 +1,201 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/json.h"
+#include "common/timefmt.h"
+#include "keeper.h"
+
+enum { DRAIN_ROUNDS = 64 /* pipes hold 1 MiB at most */ };
+
+/* --- one line of the log -----------------------------------------------------------------------
+ */
+
+static char *
+encode(const char *stream, const uint8_t *bytes, size_t length, bool partial, size_t *size)
+{
+	struct json json = JSON_INIT;
+
+	json_object(&json);
+	json_key(&json, "time");
+	json_time(&json, realtime_ms());
+	json_key(&json, "stream");
+	json_string(&json, stream);
+	if (utf8_valid(bytes, length)) {
+		json_key(&json, "text");
+		json_string_n(&json, (const char *)bytes, length);
+	} else {
+		json_key(&json, "bytes");
+		json_base64(&json, bytes, length);
+	}
+	if (partial) {
+		json_key(&json, "partial");
+		json_bool(&json, true);
+	}
+	json_object_end(&json);
+	return json_take(&json, size);
+}
+
+static void
+write_line(struct keeper *keeper, const char *stream, const uint8_t *bytes, size_t length,
+	   bool partial)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t size;
+
+	line = encode(stream, bytes, length, partial, &size);
+	if (!line) {
+		keeper->segments.dropped += length;
+		return;
+	}
+	line[size] = '\n'; /* in place of the NUL */
+	segments_add(&keeper->segments, line, size + 1, length + !partial);
+}
+
+static void
+emit(const uint8_t *bytes, size_t length, bool partial, void *arg)
+{
+	struct stream *stream = arg;
+
+	write_line(stream->keeper, stream->name, bytes, length, partial);
+}
+
+/* --- telling runnerd, at most every LOG_REPORT_MS ----------------------------------------------
+ */
+
+static void
+report(struct loop_source *source, void *arg)
+{
+	struct keeper *keeper = arg;
+
+	(void)source;
+	keeper->reported_ns = boottime_ns();
+	link_owe(keeper, DUE_LOG);
+}
+
+static void
+grown(struct keeper *keeper)
+{
+	uint64_t next = keeper->reported_ns + LOG_REPORT_MS * UINT64_C(1000000);
+
+	segments_flush(&keeper->segments);
+	if (boottime_ns() >= next)
+		report(NULL, keeper);
+	else
+		loop_arm(keeper->report_timer, next);
+}
+
+void
+output_say(struct keeper *keeper, const char *text)
+{
+	write_line(keeper, "runtime", (const uint8_t *)text, strlen(text), false);
+	grown(keeper);
+}
+
+void
+output_told_dropped(struct keeper *keeper)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%llu bytes of output were dropped",
+		 (unsigned long long)keeper->segments.untold);
+	keeper->segments.untold = 0;
+	output_say(keeper, text);
+}
+
+/* --- the agent's two streams -------------------------------------------------------------------
+ */
+
+/* A line that is not complete is told after LOG_LINE_MS. */
+static void
+line_waits(struct loop_source *source, void *arg)
+{
+	struct stream *stream = arg;
+
+	(void)source;
+	lines_flush(&stream->lines, false, emit, stream);
+	if (stream->lines.length)
+		loop_arm_in(stream->timer, LOG_LINE_MS);
+	grown(stream->keeper);
+}
+
+static void
+stream_end(struct stream *stream)
+{
+	lines_flush(&stream->lines, true, emit, stream);
+	loop_remove(stream->source);
+	loop_remove(stream->timer);
+	stream->source = stream->timer = NULL;
+	close_fd(&stream->fd);
+}
+
+/* One read, so that a flood keeps nothing else waiting. False at the end and when there is
+ * nothing to read. */
+static bool
+stream_read(struct stream *stream)
+{
+	size_t before = stream->lines.length;
+	ssize_t count = read(stream->fd, lines_room(&stream->lines), LINES_READ_BYTES);
+
+	if (count < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (count <= 0) {
+		stream_end(stream);
+		return false;
+	}
+	lines_added(&stream->lines, (size_t)count, emit, stream);
+	if (stream->lines.length && (before == 0 || stream->lines.length < before))
+		loop_arm_in(stream->timer, LOG_LINE_MS);
+	else if (!stream->lines.length)
+		loop_arm(stream->timer, 0);
+	return true;
+}
+
+static void
+stream_ready(struct loop_source *source, uint32_t events, void *arg)
+{
+	struct stream *stream = arg;
+
+	(void)source;
+	(void)events;
+	stream_read(stream);
+	grown(stream->keeper);
+}
+
+static int
+stream_open(struct keeper *keeper, struct stream *stream, const char *name)
+{
+	stream->name = name;
+	stream->keeper = keeper;
+	stream->timer = loop_add_timer(keeper->loop, line_waits, stream);
+	stream->source = loop_add_io(keeper->loop, stream->fd, EPOLLIN, stream_ready, stream);
+	return stream->timer && stream->source ? 0 : -errno;
+}
+
+int
+output_open(struct keeper *keeper)
+{
+	keeper->report_timer = loop_add_timer(keeper->loop, report, keeper);
+	if (!keeper->report_timer || stream_open(keeper, &keeper->streams[0], "stdout") < 0 ||
+	    stream_open(keeper, &keeper->streams[1], "stderr") < 0)
+		return -errno;
+	return 0;
+}
+
+void
+output_drain(struct keeper *keeper)
+{
+	struct stream *stream;
+
+	for (size_t i = 0; i < ARRAY_LEN(keeper->streams); i++) {
+		stream = &keeper->streams[i];
+		for (int round = 0; stream->fd >= 0 && round < DRAIN_ROUNDS; round++)
+			if (!stream_read(stream))
+				break;
+		if (stream->fd >= 0)
+			stream_end(stream);
+	}
+	segments_flush(&keeper->segments);
+}

@@ -1,0 +1,149 @@
+#include <stdio.h>
+
+#include "keeper.h"
+
+enum { PATIENCE_MS = 5000 /* over the grace, until init's socket is closed */ };
+
+typedef enum keeper_state transition_fn(struct keeper *keeper);
+
+static enum keeper_state
+stand_at_gate(struct keeper *keeper)
+{
+	(void)keeper;
+	return KEEPER_GATED;
+}
+
+/* The timeout counts from here, whatever the daemons do. */
+static enum keeper_state
+open_gate(struct keeper *keeper)
+{
+	keeper->opened = true;
+	sandbox_go(keeper);
+	input_start(keeper);
+	if (keeper->boot.timeout_ms)
+		loop_arm_in(keeper->deadline, keeper->boot.timeout_ms);
+	return KEEPER_OPENING;
+}
+
+static enum keeper_state
+run(struct keeper *keeper)
+{
+	(void)keeper;
+	return KEEPER_RUNNING;
+}
+
+static enum keeper_state
+go_on_stopping(struct keeper *keeper)
+{
+	(void)keeper;
+	return KEEPER_STOPPING;
+}
+
+static enum keeper_state
+ask_to_stop(struct keeper *keeper)
+{
+	loop_arm(keeper->deadline, 0);
+	loop_arm_in(keeper->patience, keeper->verdict.grace_ms + PATIENCE_MS);
+	sandbox_stop(keeper, keeper->verdict.grace_ms);
+	return KEEPER_STOPPING;
+}
+
+static enum keeper_state
+await_end(struct keeper *keeper)
+{
+	loop_arm(keeper->deadline, 0);
+	loop_arm_in(keeper->patience, PATIENCE_MS);
+	return KEEPER_ENDING;
+}
+
+/* The gate never opened: init leaves at EOF. A lost link leaves no verdict, so OUTCOME_NONE. */
+static enum keeper_state
+abandon(struct keeper *keeper)
+{
+	sandbox_abandon(keeper);
+	return await_end(keeper);
+}
+
+static enum keeper_state
+stop_waiting(struct keeper *keeper)
+{
+	sandbox_abandon(keeper);
+	return KEEPER_ENDING;
+}
+
+static enum keeper_state
+finish(struct keeper *keeper)
+{
+	record_exit(keeper);
+	loop_stop(keeper->loop, 0);
+	return KEEPER_DONE;
+}
+
+/* An empty field: the event changes nothing in that state. */
+static transition_fn *const transitions[KEEPER_STATES][EVENTS] = {
+    [KEEPER_BUILDING] =
+	{
+	    [EVENT_BUILT] = stand_at_gate,
+	    [EVENT_BUILD_FAILED] = finish,
+	    [EVENT_STOP] = finish,
+	    [EVENT_LINK_LOST] = finish,
+	},
+    [KEEPER_GATED] =
+	{
+	    [EVENT_GO] = open_gate,
+	    [EVENT_STOP] = abandon,
+	    [EVENT_LINK_LOST] = abandon,
+	    [EVENT_INIT_EXIT] = finish,
+	},
+    [KEEPER_OPENING] =
+	{
+	    [EVENT_STARTED] = run,
+	    [EVENT_EXEC_FAILED] = await_end,
+	    [EVENT_AGENT_ENDED] = await_end,
+	    [EVENT_STOP] = ask_to_stop,
+	    [EVENT_INIT_EXIT] = finish,
+	},
+    [KEEPER_RUNNING] =
+	{
+	    [EVENT_AGENT_ENDED] = await_end,
+	    [EVENT_STOP] = ask_to_stop,
+	    [EVENT_INIT_EXIT] = finish,
+	},
+    [KEEPER_STOPPING] =
+	{
+	    [EVENT_STARTED] = go_on_stopping,
+	    [EVENT_EXEC_FAILED] = await_end,
+	    [EVENT_AGENT_ENDED] = await_end,
+	    [EVENT_PATIENCE] = stop_waiting,
+	    [EVENT_INIT_EXIT] = finish,
+	},
+    [KEEPER_ENDING] =
+	{
+	    [EVENT_PATIENCE] = stop_waiting,
+	    [EVENT_INIT_EXIT] = finish,
+	},
+};
+
+void
+keeper_on(struct keeper *keeper, enum keeper_event event)
+{
+	transition_fn *transition = transitions[keeper->state][event];
+
+	if (transition)
+		keeper->state = transition(keeper);
+}
+
+void
+keeper_end_as(struct keeper *keeper, enum session_outcome outcome, uint64_t grace_ms,
+	      const char *reason)
+{
+	struct verdict *verdict = &keeper->verdict;
+
+	if (verdict->set || keeper->state >= KEEPER_ENDING)
+		return;
+	verdict->set = true;
+	verdict->outcome = (uint8_t)outcome;
+	verdict->grace_ms = grace_ms;
+	snprintf(verdict->reason, sizeof(verdict->reason), "%s", reason);
+	keeper_on(keeper, EVENT_STOP);
+}

@@ -1,0 +1,35 @@
+/*
+ * The builder: a root child of the keeper, forked before the keeper drops. It makes the first
+ * process of one sandbox, which reads the recipe itself (builder_seed.h), writes that process's
+ * id maps, hands it to the keeper when it stands at the gate, and ends.
+ */
+#ifndef SCARAB_SANDBOX_BUILDER_H
+#define SCARAB_SANDBOX_BUILDER_H
+
+#include <sys/types.h>
+
+#include "common/error.h"
+#include "common/proto.h"
+
+struct builder {
+	int channel;  /* CH_BUILDER, side B */
+	int nursery;  /* CH_NURSERY, side A */
+	int init;     /* the sealed copy of init */
+	int program;  /* the builder's seccomp program */
+	int stdio[3]; /* the agent's ends of its three pipes */
+};
+
+/* Runs in the forked child, never returns; closes every descriptor that is not the builder's. */
+_Noreturn void builder_main(const struct builder *fds);
+
+/* A procfs that is one (CVE-2025-52881): /proc of the spawner's mount namespace. The descriptor,
+ * or -1 with error. */
+int builder_open_proc(struct error *error);
+/* Gives the process the ids 0…65535 as base…base+65535. 0, or -1 with error. */
+int builder_write_maps(int proc, pid_t pid, uint32_t base, struct error *error);
+
+/* The process of a new sandbox in all its namespaces but the user's and the cgroup's, a child of
+ * the builder's parent. 0 in the child, the pid and *pidfd in the caller, -errno. */
+pid_t builder_clone(int cgroup, int *pidfd);
+
+#endif

@@ -1,0 +1,229 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "builder_path.h"
+#include "builder_seed.h"
+#include "common/cleanup.h"
+
+enum { PTY_GID = 5 /* group tty of every distribution */ };
+
+/* A file system being configured: the first failure sticks, with the call that failed. */
+struct new_fs {
+	int context;
+	int failure;
+	char call[64];
+};
+
+static void
+fs_failed(struct new_fs *fs, const char *call, const char *key)
+{
+	fs->failure = errno;
+	snprintf(fs->call, sizeof(fs->call), "%s %s", call, key);
+}
+
+static void
+fs_begin(struct new_fs *fs, const char *type)
+{
+	*fs = (struct new_fs){.context = fsopen(type, FSOPEN_CLOEXEC)};
+	if (fs->context < 0)
+		fs_failed(fs, "fsopen", type);
+}
+
+static void
+fs_string(struct new_fs *fs, const char *key, const char *value)
+{
+	if (!fs->failure && fsconfig(fs->context, FSCONFIG_SET_STRING, key, value, 0) < 0)
+		fs_failed(fs, "fsconfig", key);
+}
+
+static void
+fs_flag(struct new_fs *fs, const char *key)
+{
+	if (!fs->failure && fsconfig(fs->context, FSCONFIG_SET_FLAG, key, NULL, 0) < 0)
+		fs_failed(fs, "fsconfig", key);
+}
+
+static void
+fs_number(struct new_fs *fs, const char *key, uint64_t value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	fs_string(fs, key, text);
+}
+
+static void
+fs_octal(struct new_fs *fs, const char *key, unsigned value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%o", value);
+	fs_string(fs, key, text);
+}
+
+/* The detached mount, or -1 with error. */
+static int
+fs_mount(struct new_fs *fs, unsigned attributes, struct error *error)
+{
+	int fd = -1;
+
+	if (!fs->failure && fsconfig(fs->context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		fs_failed(fs, "fsconfig", "create");
+	if (!fs->failure) {
+		fd = fsmount(fs->context, FSMOUNT_CLOEXEC, attributes);
+		if (fd < 0)
+			fs_failed(fs, "fsmount", "");
+	}
+	close_fd(&fs->context);
+	return fs->failure ? error_errno(error, fs->failure, "%s", fs->call) : fd;
+}
+
+static int
+attach(const struct seed *seed, int mount, const char *path, bool directory, struct error *error)
+{
+	_cleanup_close_ int point = path_mount_point(seed->root, path, directory);
+
+	if (point < 0)
+		return error_errno(error, -point, "opening the mount point");
+	if (move_mount(mount, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return error_errno(error, errno, "move_mount");
+	return 0;
+}
+
+/* Takes the mount over. */
+static int
+attach_new(const struct seed *seed, int mount, const char *path, struct error *error)
+{
+	_cleanup_close_ int taken = mount;
+
+	return taken < 0 ? -1 : attach(seed, taken, path, true, error);
+}
+
+static int
+new_tmpfs(const struct msg_sandbox_tmpfs *tmpfs, struct error *error)
+{
+	struct new_fs fs;
+
+	fs_begin(&fs, "tmpfs");
+	fs_number(&fs, "size", tmpfs->size_bytes);
+	fs_number(&fs, "nr_inodes", tmpfs->inodes);
+	fs_octal(&fs, "mode", tmpfs->mode & 07777);
+	fs_number(&fs, "uid", tmpfs->uid);
+	fs_number(&fs, "gid", tmpfs->gid);
+	return fs_mount(
+	    &fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (tmpfs->noexec ? MOUNT_ATTR_NOEXEC : 0U),
+	    error);
+}
+
+/* A tmpfs without a bound would take 0 for "no limit". */
+int
+seed_tmpfs(struct seed *seed, const struct msg *msg, struct error *error)
+{
+	const struct msg_sandbox_tmpfs *tmpfs = &msg->sandbox_tmpfs;
+
+	if (tmpfs->size_bytes == 0 || tmpfs->inodes == 0)
+		return error_why(error, ERR_INVALID, "it has no bound in bytes or inodes");
+	return attach_new(seed, new_tmpfs(tmpfs, error), tmpfs->path, error);
+}
+
+int
+seed_proc(struct seed *seed, const struct msg *msg, struct error *error)
+{
+	struct new_fs fs;
+	int mount;
+
+	fs_begin(&fs, "proc");
+	fs_string(&fs, "subset", "pid");
+	fs_string(&fs, "hidepid", "invisible");
+	mount = fs_mount(&fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, error);
+	return attach_new(seed, mount, msg->sandbox_proc.path, error);
+}
+
+/* ptmx beside it is a link into it. */
+static int
+link_ptmx(const struct seed *seed, const char *path, struct error *error)
+{
+	_cleanup_close_ int parent = -1;
+	const char *leaf;
+	char target[NAME_MAX + 8];
+
+	parent = path_parent(seed->root, path, &leaf);
+	if (parent < 0)
+		return error_errno(error, -parent, "opening its parent");
+	snprintf(target, sizeof(target), "%s/ptmx", leaf);
+	if (symlinkat(target, parent, "ptmx") < 0 && errno != EEXIST)
+		return error_errno(error, errno, "symlinkat of ptmx");
+	return 0;
+}
+
+int
+seed_devpts(struct seed *seed, const struct msg *msg, struct error *error)
+{
+	const char *path = msg->sandbox_devpts.path;
+	struct new_fs fs;
+	int mount;
+
+	fs_begin(&fs, "devpts");
+	fs_flag(&fs, "newinstance");
+	fs_string(&fs, "ptmxmode", "0666");
+	fs_string(&fs, "mode", "0620");
+	fs_number(&fs, "gid", seed->begin->base_uid + PTY_GID);
+	mount = fs_mount(&fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, error);
+	if (attach_new(seed, mount, path, error) < 0)
+		return -1;
+	return link_ptmx(seed, path, error);
+}
+
+/* Private before it is attached: upon a shared mount of the host, the next mount below it would
+ * show up in the host too. */
+int
+seed_mount(struct seed *seed, const struct msg *msg, struct error *error)
+{
+	const struct msg_sandbox_mount *mount = &msg->sandbox_mount;
+	struct mount_attr attributes = {.propagation = MS_PRIVATE};
+
+	if (mount_setattr(msg->fds[0], "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
+			  sizeof(attributes)) < 0)
+		return error_errno(error, errno, "mount_setattr private");
+	return attach(seed, msg->fds[0], mount->path, mount->directory, error);
+}
+
+/* --- the root --------------------------------------------------------------------------------- */
+
+static int
+new_root(const struct seed *seed, struct error *error)
+{
+	struct new_fs fs;
+
+	if (seed->begin->root_bytes == 0 || seed->begin->root_inodes == 0)
+		return error_why(error, ERR_INVALID, "it has no bound in bytes or inodes");
+	fs_begin(&fs, "tmpfs");
+	fs_number(&fs, "size", seed->begin->root_bytes);
+	fs_number(&fs, "nr_inodes", seed->begin->root_inodes);
+	fs_octal(&fs, "mode", 0755);
+	return fs_mount(&fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, error);
+}
+
+/* Attached first: before Linux 6.15 nothing can be mounted upon a detached mount. */
+int
+seed_make_root(struct seed *seed, struct error *error)
+{
+	struct stat st;
+
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return error_errno(error, errno, "making every mount private");
+	seed->root = new_root(seed, error);
+	if (seed->root < 0)
+		return error_what(error, "mounting the root");
+	if (move_mount(seed->root, "", AT_FDCWD, "/new", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return error_errno(error, errno, "move_mount of the root");
+	if (fstat(seed->root, &st) < 0)
+		return error_errno(error, errno, "fstat of the root");
+	seed->root_device = st.st_dev;
+	return 0;
+}

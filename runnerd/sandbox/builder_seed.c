@@ -1,0 +1,105 @@
+#include "builder_seed.h"
+
+#include <sched.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+
+struct operation {
+	enum msg_type type;
+	const char *doing;
+	size_t path; /* where the message holds it */
+	int (*apply)(struct seed *seed, const struct msg *msg, struct error *error);
+};
+
+#define OPERATION(TYPE, name, text)                                                                \
+	{                                                                                          \
+		.type = MSG_SANDBOX_##TYPE, .doing = text,                                         \
+		.path = offsetof(struct msg, sandbox_##name.path), .apply = seed_##name            \
+	}
+
+static const struct operation operations[] = {
+    OPERATION(DIR, dir, "making the directory"),     OPERATION(FILE, file, "writing the file"),
+    OPERATION(LINK, link, "making the link"),        OPERATION(TMPFS, tmpfs, "mounting a tmpfs at"),
+    OPERATION(MOUNT, mount, "attaching a mount at"), OPERATION(PROC, proc, "mounting proc at"),
+    OPERATION(DEVPTS, devpts, "mounting devpts at"),
+};
+
+static _Noreturn void
+give_up(const struct seed *seed, const struct error *error)
+{
+	struct msg msg;
+
+	msg_from_error(&msg, 0, error);
+	msg_send(seed->gate, CH_INIT, SIDE_B, IN_SETUP, &msg);
+	_exit(1);
+}
+
+static int
+apply(struct seed *seed, const struct msg *msg, struct error *error)
+{
+	const struct operation *operation = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(operations); i++)
+		if (operations[i].type == msg->type)
+			operation = &operations[i];
+	if (!operation)
+		return error_why(error, ERR_INVALID, "%s has no place in a recipe",
+				 msg_rule(msg->type)->name);
+	if (operation->apply(seed, msg, error) == 0)
+		return 0;
+	return error_what(error, "%s %s", operation->doing, (const char *)msg + operation->path);
+}
+
+/* 1 when the recipe is complete. EOF: runnerd has given the session up. */
+static int
+follow_recipe(struct seed *seed, struct error *error)
+{
+	static struct msg msg;
+	int rc;
+
+	for (;;) {
+		rc = msg_recv(seed->fds->channel, CH_BUILDER, SIDE_B, IN_OPEN, &msg, -1);
+		if (rc == 0)
+			_exit(0);
+		if (rc < 0)
+			return error_errno(error, -rc, "receiving the recipe");
+		if (msg.type == MSG_SANDBOX_SEAL)
+			break;
+		rc = apply(seed, &msg, error);
+		msg_close_fds(&msg);
+		if (rc < 0)
+			return -1;
+	}
+	seed->spec = msg_take_fd(&msg, 0);
+	return 0;
+}
+
+static int
+own_cgroup_view(struct error *error)
+{
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		return error_errno(error, errno, "unshare(CLONE_NEWCGROUP)");
+	return 0;
+}
+
+_Noreturn void
+seed_main(struct seed *seed)
+{
+	struct error error = ERROR_INIT;
+
+	prctl(PR_SET_NAME, "init", 0, 0, 0);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	umask(0);
+	if (own_cgroup_view(&error) < 0 || seed_make_root(seed, &error) < 0 ||
+	    follow_recipe(seed, &error) < 0 || seed_enter_root(seed, &error) < 0)
+		give_up(seed, &error);
+	close(seed->root);
+	close(seed->fds->channel);
+	if (seed_drop(seed, &error) == 0)
+		seed_become_init(seed, &error);
+	give_up(seed, &error);
+}

@@ -1,0 +1,41 @@
+/*
+ * The seed: the first process of a sandbox before it becomes init. Root, alone in new namespaces;
+ * it reads the recipe from runnerd, builds every mount below a root of its own, enters its user
+ * namespace last and executes init.
+ */
+#ifndef SCARAB_SANDBOX_BUILDER_SEED_H
+#define SCARAB_SANDBOX_BUILDER_SEED_H
+
+#include "builder.h"
+
+struct seed {
+	const struct builder *fds;
+	int gate; /* CH_INIT, side B */
+	int root; /* the new root, attached */
+	int spec; /* EXEC_SPEC, once sealed */
+	dev_t root_device;
+	const struct msg_sandbox_begin *begin;
+};
+
+/* Never returns. An operation that fails is reported on the gate. */
+_Noreturn void seed_main(struct seed *seed);
+
+/* What one message of the recipe asks for: 0, or -1 with error (the reason alone). */
+int seed_dir(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_file(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_link(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_tmpfs(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_mount(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_proc(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_devpts(struct seed *seed, const struct msg *msg, struct error *error);
+
+/* Mounts and attaches the root. 0, or -1 with error. */
+int seed_make_root(struct seed *seed, struct error *error);
+/* Loopback, host name, root read-only, pivot. 0, or -1 with error. */
+int seed_enter_root(struct seed *seed, struct error *error);
+/* The user namespace, its maps, and everything that is given up before init runs. */
+int seed_drop(struct seed *seed, struct error *error);
+/* Returns only when it failed: -1 with error. */
+int seed_become_init(struct seed *seed, struct error *error);
+
+#endif

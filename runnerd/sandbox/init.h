@@ -1,0 +1,32 @@
+/*
+ * init: process 1 of a sandbox. Root of the sandbox's user namespace with the few capabilities
+ * that starting and ending the agent takes; nothing of the host is open in it.
+ *
+ * 0, 1, 2 are the agent's; the descriptors below are init's own.
+ */
+#ifndef SCARAB_SANDBOX_INIT_H
+#define SCARAB_SANDBOX_INIT_H
+
+#include <sys/types.h>
+
+#include "common/proto.h"
+
+enum {
+	INIT_FD_KEEPER = 3, /* CH_INIT, side B; EOF ends the sandbox */
+	INIT_FD_SPEC = 4,   /* sealed memfd: EXEC_SPEC, EXEC_STRINGs */
+};
+
+/* What init runs, decoded. */
+struct exec_spec {
+	struct msg_exec_spec head;
+	char **argv, **envp; /* NULL-terminated */
+};
+
+/* From the memfd (borrowed). 0 or -errno; nothing is ever freed. */
+int init_read_spec(int fd, struct exec_spec *spec);
+
+/* Starts the agent and waits until its exec succeeded. The pid, or -errno with what failed in
+ * *call (static text). */
+pid_t init_start(const struct exec_spec *spec, const char **call);
+
+#endif

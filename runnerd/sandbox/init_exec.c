@@ -1,0 +1,199 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "common/cleanup.h"
+#include "common/confine.h"
+#include "init.h"
+
+struct failure {
+	int errnum;
+	unsigned step; /* index into steps */
+};
+
+static int
+own_session(const struct exec_spec *spec)
+{
+	(void)spec;
+	umask(022);
+	return setsid() < 0 ? -errno : 0;
+}
+
+/* Nothing may be raised without CAP_SYS_RESOURCE; a lower hard limit is enforced all the more. */
+static int
+limit_resources(const struct exec_spec *spec)
+{
+	struct rlimit none = {0, 0}, files;
+
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return -errno;
+	if (spec->head.open_files == 0)
+		return 0;
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -errno;
+	if (spec->head.open_files < files.rlim_max)
+		files.rlim_max = spec->head.open_files;
+	files.rlim_cur = files.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
+}
+
+static int
+default_signals(const struct exec_spec *spec)
+{
+	sigset_t none;
+
+	(void)spec;
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL); /* fails for KILL, STOP and libc's own */
+	sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+}
+
+static int
+drop_bounding(const struct exec_spec *spec)
+{
+	(void)spec;
+	return confine_bounding(0);
+}
+
+static int
+lock_securebits(const struct exec_spec *spec)
+{
+	(void)spec;
+	return confine_securebits();
+}
+
+static int
+become_agent(const struct exec_spec *spec)
+{
+	if (setgroups(0, NULL) < 0 ||
+	    setresgid(spec->head.gid, spec->head.gid, spec->head.gid) < 0 ||
+	    setresuid(spec->head.uid, spec->head.uid, spec->head.uid) < 0)
+		return -errno;
+	return 0;
+}
+
+static int
+drop_capabilities(const struct exec_spec *spec)
+{
+	(void)spec;
+	return confine_caps(0);
+}
+
+static int
+forbid_gains(const struct exec_spec *spec)
+{
+	(void)spec;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+/* As the agent: what it may not enter it shall not be in. getcwd fails or is relative when the
+ * directory lies outside the root (CVE-2024-21626). */
+static int
+enter_directory(const struct exec_spec *spec)
+{
+	char path[PATH_MAX];
+	long length;
+
+	if (chdir(spec->head.cwd) < 0)
+		return -errno;
+	length = syscall(SYS_getcwd, path, sizeof(path));
+	if (length < 0)
+		return -errno;
+	return path[0] == '/' ? 0 : -ENOENT;
+}
+
+static int
+close_rest(const struct exec_spec *spec)
+{
+	(void)spec;
+	return close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static int
+run_program(const struct exec_spec *spec)
+{
+	execve(spec->head.path, spec->argv, spec->envp);
+	return -errno;
+}
+
+/* In this order; the bounding set and the securebits need CAP_SETPCAP, the ids their own. */
+static const struct {
+	const char *call;
+	int (*run)(const struct exec_spec *spec);
+} steps[] = {
+    {.call = "setsid", .run = own_session},
+    {.call = "setrlimit", .run = limit_resources},
+    {.call = "resetting signals", .run = default_signals},
+    {.call = "emptying the bounding set", .run = drop_bounding},
+    {.call = "locking securebits", .run = lock_securebits},
+    {.call = "taking the agent's ids", .run = become_agent},
+    {.call = "dropping capabilities", .run = drop_capabilities},
+    {.call = "no_new_privs", .run = forbid_gains},
+    {.call = "entering the working directory", .run = enter_directory},
+    {.call = "close_range", .run = close_rest},
+    {.call = "exec", .run = run_program},
+};
+
+static _Noreturn void
+become_program(const struct exec_spec *spec, int report)
+{
+	struct failure failure = {0};
+	int rc = 0;
+
+	while (rc == 0 && failure.step < ARRAY_LEN(steps)) {
+		rc = steps[failure.step].run(spec);
+		if (rc == 0)
+			failure.step++;
+	}
+	failure.errnum = -rc;
+	if (write(report, &failure, sizeof(failure)) != sizeof(failure))
+		_exit(126);
+	_exit(127);
+}
+
+/* 0 at EOF: the pipe closed with the exec. */
+static int
+read_report(int report, const char **call)
+{
+	struct failure failure;
+	ssize_t length = read(report, &failure, sizeof(failure));
+
+	if (length == 0)
+		return 0;
+	*call = "reading the report of the exec";
+	if (length != sizeof(failure) || failure.step >= ARRAY_LEN(steps))
+		return length < 0 ? -errno : -EIO;
+	*call = steps[failure.step].call;
+	return -failure.errnum;
+}
+
+pid_t
+init_start(const struct exec_spec *spec, const char **call)
+{
+	_cleanup_close_ int reader = -1;
+	int ends[2], rc;
+	pid_t pid;
+
+	*call = "pipe2";
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	reader = ends[0];
+	*call = "fork";
+	pid = fork();
+	if (pid == 0)
+		become_program(spec, ends[1]);
+	rc = pid < 0 ? -errno : 0;
+	close(ends[1]);
+	if (rc == 0)
+		rc = read_report(reader, call);
+	return rc < 0 ? rc : pid;
+}

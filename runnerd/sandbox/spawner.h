@@ -1,0 +1,33 @@
+/*
+ * The spawner: root, tiny, with a mount namespace of its own that holds an empty tmpfs and a
+ * procfs, so that everything cloned from it is cheap and sees nothing of the host. It starts
+ * keepers and does nothing else.
+ *
+ * Started by runnerd: 0 and 1 /dev/null, 2 the log, then the descriptors below.
+ */
+#ifndef SCARAB_SANDBOX_SPAWNER_H
+#define SCARAB_SANDBOX_SPAWNER_H
+
+#include <sys/types.h>
+
+#include "common/error.h"
+
+enum {
+	SPAWNER_FD_CHANNEL = 3,    /* CH_SPAWNER, side B */
+	SPAWNER_FD_GENERATION = 4, /* held while the spawner lives, by nothing that it clones */
+	SPAWNER_FD_KEEPER = 5,     /* the keeper's binary */
+	SPAWNER_FD_INIT = 6,       /* init's binary; replaced by a sealed copy */
+};
+
+/* Leaves the host's mounts for a tmpfs with /proc and an empty /new. 0, or -1 with error. */
+int spawner_leave_mounts(struct error *error);
+
+/* A sealed copy of the binary (borrowed) that may be run but not read by a sandbox's ids
+ * (CVE-2019-5736). The descriptor, or -1 with error. */
+int spawner_seal_init(int binary, struct error *error);
+
+/* Runs the keeper in the cgroup, with channel as descriptor 3 and init's copy as 4; all three
+ * are borrowed. Sets *pidfd, owned by the caller. The pid, or -1 with error. */
+pid_t spawner_clone(int channel, int cgroup, int *pidfd, struct error *error);
+
+#endif
