@@ -123,13 +123,15 @@ COMMON_SRC := $(wildcard common/*.c)
 UNIT_TESTS := $(wildcard tests/unit/test_*.c)
 FUZZ_TESTS := $(wildcard tests/fuzz/fuzz_*.c)
 # Small static programs that system tests and the bench run; each is one file.
-TOOLS_SRC := $(wildcard tests/system/*.c tests/bench/*.c)
+TOOLS_SRC := $(filter-out %_driver.c,$(wildcard tests/system/*.c tests/bench/*.c))
+# These play a daemon to another one, and link what test programs do.
+DRIVERS := $(wildcard tests/system/*_driver.c)
 
 OBJ := $(BUILD)/obj
 OBJ_STATIC := $(BUILD)/obj-static
 PROGRAMS := $(addprefix $(BUILD)/,$(DYNAMIC) $(STATIC))
 TEST_PROGRAMS := $(UNIT_TESTS:tests/unit/%.c=$(BUILD)/tests/%) \
-	$(FUZZ_TESTS:tests/fuzz/%.c=$(BUILD)/tests/%)
+	$(FUZZ_TESTS:tests/fuzz/%.c=$(BUILD)/tests/%) $(DRIVERS:tests/system/%.c=$(BUILD)/tests/%)
 TOOLS := $(addprefix $(BUILD)/tests/,$(notdir $(basename $(TOOLS_SRC))))
 
 .PHONY: all
@@ -206,7 +208,7 @@ $(BUILD)/tests/$(notdir $(basename $(1))): $(OBJ_STATIC)/$(basename $(1)).o
 	$$(call say,LINK,$$@)$$(LINK) -static-pie $$(HARDEN_STATIC) -o $$@ $$^
 endef
 ifneq ($(filter-out all demo install $(WITHOUT_PACKAGES),$(GOALS)),)
-$(foreach t,$(UNIT_TESTS) $(FUZZ_TESTS),$(eval $(call test_program,$(t))))
+$(foreach t,$(UNIT_TESTS) $(FUZZ_TESTS) $(DRIVERS),$(eval $(call test_program,$(t))))
 endif
 $(foreach t,$(TOOLS_SRC),$(eval $(call tool,$(t))))
 
