@@ -35,11 +35,12 @@ call(struct ash *ash, enum msg_type type, enum msg_type expected, struct msg *re
 /* --- status
  * ------------------------------------------------------------------------------------------ */
 
-/* What a daemon's pid tells of its state. */
 static const char *
 daemon_state(const struct msg_daemon_row *row)
 {
-	return row->pid ? "up" : "down";
+	const char *name = daemon_state_name(row->state);
+
+	return name ? name : "-";
 }
 
 static int
@@ -76,17 +77,14 @@ counts_json(const struct msg_status_row *row, struct json *json)
 	} counts[] = {{"queued", row->queued},
 		      {"live", row->live},
 		      {"ended", row->ended},
-		      {"limit", row->sessions_limit}};
+		      {"sessions_limit", row->sessions_limit}};
 
 	json_key(json, "agents");
 	json_uint(json, row->agents);
-	json_key(json, "sessions");
-	json_object(json);
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
 		json_key(json, counts[i].key);
 		json_uint(json, counts[i].count);
 	}
-	json_object_end(json);
 	json_key(json, "draining");
 	json_bool(json, row->draining);
 }
@@ -134,7 +132,8 @@ daemon_line(const struct msg *record, void *arg, struct error *error)
 	table_cell(table, role_name(row->role), NULL, COLOR_NONE);
 	snprintf(text, sizeof(text), "%u", row->pid);
 	table_cell(table, row->pid ? text : "", NULL, COLOR_NONE);
-	table_cell(table, daemon_state(row), NULL, row->pid ? COLOR_GOOD : COLOR_BAD);
+	table_cell(table, daemon_state(row), NULL,
+		   row->state == DAEMON_READY ? COLOR_GOOD : COLOR_WARN);
 	snprintf(text, sizeof(text), "%u", row->restarts);
 	table_cell(table, text, NULL, row->restarts ? COLOR_WARN : COLOR_NONE);
 	table_cell(table, row->started_at_ms ? local_format(row->started_at_ms, text) : "", NULL,

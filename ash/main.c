@@ -298,6 +298,8 @@ run_command(struct ash *ash, const struct args *args, struct error *error)
 	ash->connection.path = ash->socket;
 	status = command->run(ash, args, error);
 	connection_close(&ash->connection);
+	if (status < 0 && error->code == ERR_USAGE)
+		error_what(error, "%s", command->words);
 	return status;
 }
 

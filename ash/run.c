@@ -122,9 +122,9 @@ set_task(const char *task, struct msg_op_run *request, struct error *error)
 	size_t length = strlen(task);
 
 	if (length > TASK_MAX)
-		return error_why(error, ERR_USAGE, "--task is longer than %d bytes", TASK_MAX);
+		return error_why(error, ERR_FAILED, "--task is longer than %d bytes", TASK_MAX);
 	if (!utf8_valid((const uint8_t *)task, length))
-		return error_why(error, ERR_USAGE, "--task is not UTF-8");
+		return error_why(error, ERR_FAILED, "--task is not UTF-8");
 	request->has_task = true;
 	strcpy(request->task, task);
 	return 0;

@@ -226,7 +226,7 @@ static const struct outcome_view {
 				"raise spec.lifecycle.idle_timeout_secs"},
     [OUTCOME_OOM_KILLED] = {COLOR_BAD, true, EXIT_NO_STATUS, "ran out of memory",
 			    "raise spec.resources.memory_limit"},
-    [OUTCOME_CANCELLED] = {COLOR_WARN, true, EXIT_NO_STATUS, "was cancelled",
+    [OUTCOME_CANCELLED] = {COLOR_WARN, false, EXIT_NO_STATUS, "was cancelled",
 			   "an operator asked for it; the audit log says who"},
     [OUTCOME_BUDGET_EXCEEDED] = {COLOR_BAD, true, EXIT_NO_STATUS, "used up its budget",
 				 "raise spec.budget"},
@@ -285,7 +285,6 @@ ending_status(const struct ending *ending)
 		return view->status ? view->status : EXIT_NO_STATUS;
 	if (ending->signal > 0)
 		return EXIT_SIGNAL_BASE + ending->signal;
-	/* A cancelled agent that ended with 0 was cancelled all the same. */
 	return ending->exit_code > 0 ? ending->exit_code : view->status;
 }
 
