@@ -73,9 +73,9 @@ void daemon_confined(struct daemon *daemon);
 /* Sends the new configuration to those that run. */
 void daemons_reload(struct agentd *agentd);
 void daemons_free(struct agentd *agentd);
-/* An audit entry of agentd's own. */
-void agentd_audit(struct agentd *agentd, const char *action, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+/* An audit entry of agentd's own; allowed false: it was asked for and did not happen. */
+void agentd_audit(struct agentd *agentd, bool allowed, const char *action, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* --- requests.c: what a daemon says ------------------------------------------------------------
  */

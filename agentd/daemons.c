@@ -50,9 +50,9 @@ name_of(const struct daemon *daemon)
 }
 
 void
-agentd_audit(struct agentd *agentd, const char *action, const char *fmt, ...)
+agentd_audit(struct agentd *agentd, bool allowed, const char *action, const char *fmt, ...)
 {
-	struct msg_audit entry = {.allowed = true};
+	struct msg_audit entry = {.allowed = allowed};
 	va_list args;
 
 	snprintf(entry.action, sizeof(entry.action), "%s", action);
@@ -301,7 +301,7 @@ restart_later(struct daemon *daemon)
 	if (deaths == DEATHS_MAX) {
 		log_error("%s died %d times within %d s; agentd gives up", name_of(daemon),
 			  DEATHS_MAX, DEATHS_WINDOW_MS / 1000);
-		agentd_audit(agentd, "agentd.give-up", "%s died %d times within %d s",
+		agentd_audit(agentd, true, "agentd.give-up", "%s died %d times within %d s",
 			     name_of(daemon), DEATHS_MAX, DEATHS_WINDOW_MS / 1000);
 		daemons_stop(agentd, 1);
 		return;
@@ -408,7 +408,8 @@ died(struct daemon *daemon, int status)
 		return;
 	}
 	log_warn("%s (pid %d) %s; it is started again", name_of(daemon), pid, how);
-	agentd_audit(agentd, "agentd.daemon-restart", "%s (pid %d) %s", name_of(daemon), pid, how);
+	agentd_audit(agentd, true, "agentd.daemon-restart", "%s (pid %d) %s", name_of(daemon), pid,
+		     how);
 	record(agentd);
 	restart_later(daemon);
 }
@@ -477,7 +478,7 @@ check_stopped(struct agentd *agentd)
 		if (i != D_SECRETD && agentd->daemons[i].id.pid)
 			return;
 	if (agentd->daemons[D_SECRETD].state != DAEMON_STOPPING) {
-		agentd_audit(agentd, "agentd.stop", "sessions go on without daemons");
+		agentd_audit(agentd, true, "agentd.stop", "sessions go on without daemons");
 		send_stop(&agentd->daemons[D_SECRETD]);
 	}
 	if (!any_runs(agentd))

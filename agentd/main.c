@@ -39,6 +39,7 @@ read_options(int argc, char **argv, struct options *options)
 {
 	int letter;
 
+	opterr = 0;
 	while ((letter = getopt(argc, argv, "ndf:")) != -1) {
 		switch (letter) {
 		case 'n':
@@ -225,7 +226,7 @@ serve(struct agentd *agentd, struct error *error)
 		return error_errno(error, ENOMEM, "the audit channel");
 	if (watch_signals(agentd, error) < 0 || daemons_start(agentd, error) < 0)
 		return -1;
-	agentd_audit(agentd, "agentd.start", "version %s, configuration %s", scarab_version,
+	agentd_audit(agentd, true, "agentd.start", "version %s, configuration %s", scarab_version,
 		     agentd->source.path);
 	return loop_run(agentd->loop);
 }

@@ -89,7 +89,7 @@ settings_done(struct config *config, const struct error *problem, void *arg)
 	} else {
 		log_info("%s was read again", agentd->source.path);
 	}
-	agentd_audit(agentd, "agentd.reload", "%s: %s", agentd->source.path,
+	agentd_audit(agentd, !problem, "agentd.reload", "%s: %s", agentd->source.path,
 		     problem ? "refused, the configuration stays as it was" : "taken");
 	tell_request(agentd, problem);
 	notify_send(agentd->notify, "READY=1");

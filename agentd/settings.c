@@ -95,7 +95,7 @@ parsed(struct settings *s, int fd)
 	}
 	if (!config)
 		error_what(&error, "%s", s->path);
-	answer(s, config, &error);
+	answer(s, config, config ? NULL : &error);
 }
 
 static void

@@ -13,7 +13,7 @@
 #include "common/log.h"
 #include "writer.h"
 
-enum { OPEN_FILES = 64 };
+enum { OPEN_FILES = 64, NOGROUP = 65534 };
 
 /* Besides the base: nothing is opened, made or started once the log is here. */
 static const int syscalls[] = {SYS_fdatasync};
@@ -168,7 +168,7 @@ drop(const struct config *config, struct error *error)
 	struct confinement c = CONFINEMENT_INIT;
 
 	c.uid = (uid_t)config->ids.secretd;
-	c.gid = (gid_t)config->ids.secretd;
+	c.gid = NOGROUP;
 	c.root_fd = open_root(config, error);
 	if (c.root_fd < 0)
 		return -1;
