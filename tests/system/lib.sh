@@ -322,6 +322,9 @@ instance_end() {
 	done < <(printf '%s\n' "${alive[@]}")
 	# A group is empty a moment after its last process was killed.
 	[ ! -d "$cgroup" ] || eventually 5 remove_cgroup || note "$cgroup stays"
+	# A killed agentd leaves its claim on ids for its next start, which will not come.
+	rm -f "/run/scarab-runtime-ids/$session_ids-64"
+	rmdir /run/scarab-runtime-ids 2>/dev/null
 	rm -rf --one-file-system "$dir"
 }
 # ended PID [STARTED]: no such process, another one, or a zombie.
