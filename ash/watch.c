@@ -312,6 +312,11 @@ static const struct {
 static int
 take_message(struct watch *watch, struct msg *msg, struct error *error)
 {
+	bool event = msg->type == MSG_SESSION_EVENT || msg->type == MSG_LOG_EVENT;
+
+	/* An answer carries the number of its request; 0 stands for "none asked" here. */
+	if (!event && msg->id == 0)
+		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(takers); i++)
 		if (takers[i].type == msg->type)
 			return takers[i].take(watch, msg, error);
