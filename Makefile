@@ -14,6 +14,8 @@ mandir ?= $(prefix)/share/man
 docdir ?= $(prefix)/share/doc/scarab-runtime
 datadir ?= $(prefix)/share/scarab-runtime
 unitdir ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 DESTDIR ?=
 
 ifeq ($(origin CC),default)
@@ -244,6 +246,7 @@ man_target = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 INSTALLED := $(bindir)/ash $(sbindir)/agentd $(addprefix $(libexecdir)/,$(LIBEXEC)) \
 	$(foreach m,$(MAN_PAGES),$(call man_target,$(m))) \
 	$(addprefix $(unitdir)/,$(notdir $(UNITS))) \
+	$(sysusersdir)/scarab-runtime.conf $(tmpfilesdir)/scarab-runtime.conf \
 	$(addprefix $(datadir)/,$(EXAMPLES)) \
 	$(addprefix $(docdir)/,README.md ARCHITECTURE.md LICENSE agentd.yaml)
 # Files that name paths are written for the paths of this installation.
@@ -253,7 +256,7 @@ AT_PATHS = sed -e 's,/usr/libexec/scarab-runtime,$(libexecdir),g' -e 's,/usr/sbi
 .PHONY: install uninstall
 install: all
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libexecdir) $(sysconfdir) \
-		$(docdir) $(unitdir))
+		$(docdir) $(unitdir) $(sysusersdir) $(tmpfilesdir))
 	$(INSTALL) -m 0755 $(BUILD)/ash $(DESTDIR)$(bindir)/ash
 	$(INSTALL) -m 0755 $(BUILD)/agentd $(DESTDIR)$(sbindir)/agentd
 	$(INSTALL) -m 0755 $(addprefix $(BUILD)/,$(LIBEXEC)) $(DESTDIR)$(libexecdir)
@@ -264,6 +267,8 @@ install: all
 	@set -e; for unit in $(UNITS); do \
 		$(AT_PATHS) $$unit >$(DESTDIR)$(unitdir)/$${unit##*/}; \
 		chmod 0644 $(DESTDIR)$(unitdir)/$${unit##*/}; done
+	$(INSTALL) -m 0644 etc/scarab-runtime.sysusers $(DESTDIR)$(sysusersdir)/scarab-runtime.conf
+	$(INSTALL) -m 0644 etc/scarab-runtime.tmpfiles $(DESTDIR)$(tmpfilesdir)/scarab-runtime.conf
 	@set -e; for file in $(EXAMPLES); do \
 		mode=0644; if [ -x $$file ]; then mode=0755; fi; \
 		$(INSTALL) -d $(DESTDIR)$(datadir)/$${file%/*}; \
