@@ -16,6 +16,8 @@ datadir ?= $(prefix)/share/scarab-runtime
 unitdir ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 DESTDIR ?=
 
 ifeq ($(origin CC),default)
@@ -247,6 +249,7 @@ INSTALLED := $(bindir)/ash $(sbindir)/agentd $(addprefix $(libexecdir)/,$(LIBEXE
 	$(foreach m,$(MAN_PAGES),$(call man_target,$(m))) \
 	$(addprefix $(unitdir)/,$(notdir $(UNITS))) \
 	$(sysusersdir)/scarab-runtime.conf $(tmpfilesdir)/scarab-runtime.conf \
+	$(sysusersdir)/scarab-runtime.conf $(tmpfilesdir)/scarab-runtime.conf \
 	$(addprefix $(datadir)/,$(EXAMPLES)) \
 	$(addprefix $(docdir)/,README.md ARCHITECTURE.md LICENSE agentd.yaml)
 # Files that name paths are written for the paths of this installation.
@@ -261,6 +264,8 @@ install: all
 	$(INSTALL) -m 0755 $(BUILD)/agentd $(DESTDIR)$(sbindir)/agentd
 	$(INSTALL) -m 0755 $(addprefix $(BUILD)/,$(LIBEXEC)) $(DESTDIR)$(libexecdir)
 	$(INSTALL) -m 0644 README.md ARCHITECTURE.md LICENSE $(DESTDIR)$(docdir)
+	$(INSTALL) -m 0644 etc/scarab-runtime.sysusers $(DESTDIR)$(sysusersdir)/scarab-runtime.conf
+	$(INSTALL) -m 0644 etc/scarab-runtime.tmpfiles $(DESTDIR)$(tmpfilesdir)/scarab-runtime.conf
 	@set -e; for page in $(MAN_PAGES); do \
 		dir=$(DESTDIR)$(mandir)/man$${page##*.}; \
 		$(INSTALL) -d $$dir; $(INSTALL) -m 0644 $$page $$dir; done
