@@ -109,6 +109,7 @@ struct keeper {
 	struct segments segments;
 	struct loop_source *report_timer;
 	uint64_t reported_ns;
+	uint32_t reported_segment;
 
 	struct loop_source *deadline, *patience;
 	uint64_t running_ns; /* CLOCK_BOOTTIME when the agent started */

@@ -43,15 +43,18 @@ write_line(struct keeper *keeper, const char *stream, const uint8_t *bytes, size
 	   bool partial)
 {
 	_cleanup_free_ char *line = NULL;
+	uint64_t output = length + !partial;
 	size_t size;
 
+	if (segments_refuse(&keeper->segments, output))
+		return;
 	line = encode(stream, bytes, length, partial, &size);
 	if (!line) {
 		keeper->segments.dropped += length;
 		return;
 	}
 	line[size] = '\n'; /* in place of the NUL */
-	segments_add(&keeper->segments, line, size + 1, length + !partial);
+	segments_add(&keeper->segments, line, size + 1, output);
 }
 
 static void
@@ -62,7 +65,7 @@ emit(const uint8_t *bytes, size_t length, bool partial, void *arg)
 	write_line(stream->keeper, stream->name, bytes, length, partial);
 }
 
-/* --- telling runnerd, at most every LOG_REPORT_MS ----------------------------------------------
+/* --- telling runnerd: at most every LOG_REPORT_MS, and when another segment is needed -----------
  */
 
 static void
@@ -72,6 +75,7 @@ report(struct loop_source *source, void *arg)
 
 	(void)source;
 	keeper->reported_ns = boottime_ns();
+	keeper->reported_segment = keeper->segments.number;
 	link_owe(keeper, DUE_LOG);
 }
 
@@ -81,7 +85,7 @@ grown(struct keeper *keeper)
 	uint64_t next = keeper->reported_ns + LOG_REPORT_MS * UINT64_C(1000000);
 
 	segments_flush(&keeper->segments);
-	if (boottime_ns() >= next)
+	if (boottime_ns() >= next || keeper->segments.number != keeper->reported_segment)
 		report(NULL, keeper);
 	else
 		loop_arm(keeper->report_timer, next);

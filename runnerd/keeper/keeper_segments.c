@@ -74,6 +74,14 @@ make_room(struct segments *segments, size_t length)
 	return true;
 }
 
+bool
+segments_refuse(struct segments *segments, uint64_t output)
+{
+	if (segments->full)
+		drop(segments, output);
+	return segments->full;
+}
+
 void
 segments_add(struct segments *segments, const char *line, size_t length, uint64_t output)
 {

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -42,16 +43,22 @@ struct host {
 	unsigned serial;
 };
 
+struct session;
+
 struct trial {
 	const char *name;
 	const char *argv[4];
 	const char *input;
 	uint64_t timeout_ms, grace_ms, segment_bytes;
-	uint8_t stop_as;      /* STOP once it runs */
-	bool leave_early;     /* close the boot channel before GO */
-	bool leave_running;   /* … after KEEPER_RUNNING, come back over the socket */
-	bool give_segments;   /* KEEPER_SEGMENT at every change */
+	uint8_t stop_as;    /* STOP once it runs */
+	bool leave_early;   /* close the boot channel before GO */
+	bool leave_running; /* … after KEEPER_RUNNING, come back over the socket */
+	bool give_segments; /* KEEPER_SEGMENT at every change */
+	int kill_keeper;    /* these signals once it runs */
+	int kill_init;
 	const char *bad_path; /* a recipe that must fail there */
+	size_t input_bytes;   /* that many instead of input */
+	bool (*inspect)(struct session *s);
 	uint8_t outcome;
 	bool started;
 	int exit_code, signal;
@@ -70,6 +77,8 @@ struct session {
 	unsigned segment_count;
 	uint64_t t0, up, built, running, ended;
 	struct error failure;
+	bool inspected;
+	uint32_t keeper_pid, init_pid;
 	struct msg_exit_record exit;
 };
 
@@ -296,6 +305,16 @@ spawn(struct session *s)
 }
 
 static int
+zeros(size_t count)
+{
+	int fd = memfd_create("driver", MFD_CLOEXEC);
+
+	if (ftruncate(fd, (off_t)count) < 0)
+		die("ftruncate");
+	return fd;
+}
+
+static int
 temporary(const char *text)
 {
 	int fd = memfd_create("driver", MFD_CLOEXEC);
@@ -346,7 +365,8 @@ boot_keeper(struct session *s)
 	msg_add_fd(&msg, dup(s->record));
 	msg_add_fd(&msg, bind_keeper_socket(s));
 	msg_add_fd(&msg, temporary(NULL));
-	msg_add_fd(&msg, temporary(s->trial->input));
+	msg_add_fd(&msg, s->trial->input_bytes ? zeros(s->trial->input_bytes)
+					       : temporary(s->trial->input));
 	msg_add_fd(&msg, dup(s->host->empty));
 	msg_add_fd(&msg, dup(s->host->keeper_program));
 	msg_add_fd(&msg, dup(s->host->builder_program));
@@ -590,6 +610,27 @@ give_segment(struct session *s, uint32_t current)
 	send_message(s->boot, CH_KEEPER, IN_OPEN, &msg, "KEEPER_SEGMENT");
 }
 
+static void
+signal_to(int pidfd, int number)
+{
+	if (number && pidfd_send_signal(pidfd, number, NULL, 0) < 0)
+		perror("pidfd_send_signal");
+}
+
+static void
+while_running(struct session *s)
+{
+	s->running = now_us();
+	if (s->trial->inspect)
+		s->inspected = s->trial->inspect(s);
+	if (s->trial->stop_as)
+		send_stop(s);
+	if (s->trial->leave_running)
+		reconnect(s);
+	signal_to(s->keeper_pidfd, s->trial->kill_keeper);
+	signal_to(s->init_pidfd, s->trial->kill_init);
+}
+
 static bool
 hear_keeper(struct session *s)
 {
@@ -598,24 +639,23 @@ hear_keeper(struct session *s)
 
 	if (rc == 0)
 		return false;
+	if (rc == -ECONNRESET && s->trial->kill_keeper)
+		return false;
 	errno = -rc;
 	if (rc < 0)
 		die("hearing the keeper");
 	if (msg.type == MSG_ERROR)
 		fprintf(stderr, "keeper: %s: %s\n", msg.error.what, msg.error.why);
-	if (msg.type == MSG_KEEPER_UP)
+	if (msg.type == MSG_KEEPER_UP) {
 		s->up = now_us();
+		s->keeper_pid = msg.keeper_up.pid;
+	}
 	if (msg.type == MSG_KEEPER_STATE && msg.id != 77)
 		fprintf(stderr, "KEEPER_STATE answers nothing\n");
 	if (msg.type == MSG_KEEPER_LOG)
 		give_segment(s, msg.keeper_log.segment);
-	if (msg.type == MSG_KEEPER_RUNNING) {
-		s->running = now_us();
-		if (s->trial->stop_as)
-			send_stop(s);
-		if (s->trial->leave_running)
-			reconnect(s);
-	}
+	if (msg.type == MSG_KEEPER_RUNNING)
+		while_running(s);
 	if (msg.type == MSG_KEEPER_ENDED)
 		s->ended = now_us();
 	return msg.type != MSG_KEEPER_ENDED;
@@ -630,6 +670,7 @@ await_built(struct session *s)
 	s->built = now_us();
 	if (msg.type == MSG_SANDBOX_BUILT) {
 		s->init_pidfd = msg_take_fd(&msg, 0);
+		s->init_pid = msg.sandbox_built.pid;
 		return true;
 	}
 	msg_to_error(&msg, &s->failure);
@@ -662,6 +703,8 @@ read_record(struct session *s)
 	static struct msg msg;
 	ssize_t length = pread(s->record, bytes, sizeof(bytes), 0);
 
+	if (length <= 0 && s->trial->kill_keeper)
+		return;
 	if (length <= 0 || msg_decode(&msg, bytes, (size_t)length, 0) < 0 ||
 	    msg.type != MSG_EXIT_RECORD)
 		fprintf(stderr, "no exit record (%zd bytes)\n", length);
@@ -732,6 +775,67 @@ read_log(const struct session *s)
 		text[length] = '\0';
 	}
 	return text;
+}
+
+/* --- from outside, while an agent runs
+ * ------------------------------------------------------------ */
+
+static bool
+status_says(uint32_t pid, const char *key, const char *value)
+{
+	char path[64], line[512], want[256];
+	FILE *file;
+	bool found = false;
+
+	snprintf(path, sizeof(path), "/proc/%u/status", pid);
+	snprintf(want, sizeof(want), "%s:\t%s", key, value);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		found = found || strncmp(line, want, strlen(want)) == 0;
+	if (file)
+		fclose(file);
+	if (!found)
+		printf("  %s has no %s %s\n", path, key, value);
+	return found;
+}
+
+static bool
+fds_are(uint32_t pid, int count)
+{
+	char path[64], link[96], target[128];
+	int found = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		snprintf(link, sizeof(link), "/proc/%u/fd/%d", pid, fd);
+		found += readlink(link, target, sizeof(target)) > 0;
+	}
+	snprintf(path, sizeof(path), "/proc/%u/fd", pid);
+	if (found != count)
+		printf("  %s holds %d, not %d\n", path, found, count);
+	return found == count;
+}
+
+static bool
+privileges_are_gone(struct session *s)
+{
+	char own[64], inner[64];
+	bool fine = true;
+
+	snprintf(own, sizeof(own), "%u\t%u\t%u\t%u\n", BASE_UID + KEEPER_UID, BASE_UID + KEEPER_UID,
+		 BASE_UID + KEEPER_UID, BASE_UID + KEEPER_UID);
+	snprintf(inner, sizeof(inner), "%u\t%u\t%u\t%u\n", BASE_UID, BASE_UID, BASE_UID, BASE_UID);
+	fine &= status_says(s->keeper_pid, "Uid", own);
+	fine &= status_says(s->keeper_pid, "Gid", own);
+	fine &= status_says(s->keeper_pid, "Groups", " \n");
+	fine &= status_says(s->keeper_pid, "CapPrm", "0000000000000000");
+	fine &= status_says(s->keeper_pid, "CapBnd", "0000000000000000");
+	fine &= status_says(s->keeper_pid, "NoNewPrivs", "1");
+	fine &= status_says(s->keeper_pid, "Seccomp", "2");
+	fine &= status_says(s->init_pid, "Uid", inner);
+	fine &= status_says(s->init_pid, "CapPrm", "0000000000000020");
+	fine &= status_says(s->init_pid, "CapInh", "0000000000000000");
+	fine &= status_says(s->init_pid, "NoNewPrivs", "1");
+	return fine && fds_are(s->init_pid, 2);
 }
 
 /* --- what must come of it
@@ -861,6 +965,60 @@ static const struct trial trials[] = {
      .outcome = OUTCOME_SUCCESS,
      .started = true,
      .signal = -1},
+    {.name = "privileges",
+     .argv = {"/bin/sh", "-c", "read x; sleep 0.2"},
+     .inspect = privileges_are_gone,
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1},
+    {.name = "keeper killed",
+     .argv = {"/bin/sh", "-c", "trap '' TERM; sleep 60 & sleep 60"},
+     .kill_keeper = 9},
+    {.name = "init killed",
+     .argv = {"/bin/sh", "-c", "sleep 60"},
+     .kill_init = 9,
+     .outcome = OUTCOME_LOST,
+     .started = true,
+     .exit_code = -1,
+     .signal = -1},
+    {.name = "large input",
+     .argv = {"/bin/sh", "-c", "wc -c"},
+     .input_bytes = 16 << 20,
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1,
+     .log = "\"text\":\"16777216\""},
+    {.name = "input nobody reads",
+     .argv = {"/bin/sh", "-c", "exec <&-; sleep 0.1; echo end"},
+     .input_bytes = 16 << 20,
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1,
+     .log = "\"text\":\"end\""},
+    {.name = "flood",
+     .argv = {"/bin/sh", "-c", "head -c 100000000 /dev/zero; echo; yes | head -c 30000000"},
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1},
+    {.name = "flood until the deadline",
+     .argv = {"/usr/bin/yes"},
+     .timeout_ms = 300,
+     .grace_ms = 1000,
+     .outcome = OUTCOME_TIMED_OUT,
+     .started = true,
+     .exit_code = -1,
+     .signal = 15},
+    {.name = "output closed early",
+     .argv = {"/bin/sh", "-c", "exec >&- 2>&-; sleep 0.1"},
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1},
+    {.name = "exec of a directory",
+     .argv = {"/tmp"},
+     .outcome = OUTCOME_SETUP_FAILED,
+     .exit_code = -1,
+     .signal = -1,
+     .reason = "exec of /tmp: Permission denied"},
     {.name = "orphans",
      .argv = {"/bin/sh", "-c", "for i in $(seq 50); do (sleep 30 & ) ; done; exit 0"},
      .outcome = OUTCOME_SUCCESS,
@@ -877,8 +1035,17 @@ fits(const struct session *s, const char *log)
 	return e->outcome == t->outcome && e->started == t->started &&
 	       e->exit_code == t->exit_code && e->signal == t->signal &&
 	       (!t->log || (log && strstr(log, t->log))) &&
-	       (!t->reason || strstr(e->reason, t->reason)) &&
+	       (!t->reason || strstr(e->reason, t->reason)) && (!t->inspect || s->inspected) &&
 	       (!t->bad_path || strstr(s->failure.what, t->bad_path));
+}
+
+/* A keeper that was killed writes nothing; its sandbox must be gone all the same. */
+static bool
+sandbox_is_gone(const struct session *s)
+{
+	struct pollfd end = {.fd = s->init_pidfd, .events = POLLIN};
+
+	return s->init_pidfd < 0 || poll(&end, 1, 2000) == 1;
 }
 
 static bool
@@ -890,14 +1057,15 @@ try(struct host *host, const struct trial *trial)
 
 	run_session(host, trial, &s);
 	log = read_log(&s);
-	fine = fits(&s, log);
-	printf("%s %s (outcome %s, exit %d, signal %d, %lld ms, cpu %lld ms, peak %lld, log %llu, "
-	       "dropped %llu%s%s)\n",
-	       fine ? "ok" : "NOT OK", trial->name, session_outcome_name(s.exit.outcome),
-	       s.exit.exit_code, s.exit.signal, (long long)s.exit.wall_ms, (long long)s.exit.cpu_ms,
-	       (long long)s.exit.peak_memory_bytes, (unsigned long long)s.exit.log_bytes,
-	       (unsigned long long)s.exit.log_dropped_bytes, s.exit.reason[0] ? ", " : "",
-	       s.exit.reason);
+	fine = sandbox_is_gone(&s) && (trial->kill_keeper || fits(&s, log));
+	printf(
+	    "%s - %s (outcome %s, exit %d, signal %d, %lld ms, cpu %lld ms, peak %lld, log %llu, "
+	    "dropped %llu%s%s)\n",
+	    fine ? "ok" : "FAIL", trial->name, session_outcome_name(s.exit.outcome),
+	    s.exit.exit_code, s.exit.signal, (long long)s.exit.wall_ms, (long long)s.exit.cpu_ms,
+	    (long long)s.exit.peak_memory_bytes, (unsigned long long)s.exit.log_bytes,
+	    (unsigned long long)s.exit.log_dropped_bytes, s.exit.reason[0] ? ", " : "",
+	    s.exit.reason);
 	if (!fine)
 		printf("  failure %s: %s\n  log %.2000s\n", s.failure.what, s.failure.why, log);
 	close_session(&s);
