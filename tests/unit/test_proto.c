@@ -392,12 +392,11 @@ START_TEST(a_process_out_of_descriptors)
 	struct rlimit limit = {.rlim_cur = 64, .rlim_max = 64};
 	if (channel_pair(ends) < 0 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		_exit(2);
-	bytes[6] = 2;
+	/* The header claims what there will be room for: only MSG_CTRUNC tells. */
 	send_raw(ends[1], bytes, length, 2);
 	while ((filler[count] = dup(0)) >= 0)
 		count++;
 	close(filler[0]);
-	/* Room for one of two: MSG_CTRUNC. */
 	if (receive(ends[0], &msg) != -EBADMSG)
 		_exit(3);
 	int again = dup(0);
