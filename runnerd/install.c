@@ -1,0 +1,381 @@
+#include "install.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "homes.h"
+#include "ids.h"
+#include "policy.h"
+#include "proof.h"
+#include "session.h"
+#include "store.h"
+
+enum { FD_PLAN, FD_MANIFEST, FD_INSTALL_DIR, FD_CONTEXT };
+
+/* --- telling others ------------------------------------------------------------------------- */
+
+static void
+announce(struct runnerd *r, const struct agent *agent)
+{
+	struct effective e;
+	struct msg msg;
+
+	if (!r->schedd)
+		return;
+	policy_effective(agent->plan, r->config, &e);
+	msg_init(&msg, MSG_AGENT_DEF);
+	snprintf(msg.agent_def.agent, sizeof(msg.agent_def.agent), "%s", agent->head.name);
+	snprintf(msg.agent_def.version, sizeof(msg.agent_def.version), "%s", agent->plan->version);
+	msg.agent_def.overlap = (uint8_t)e.overlap;
+	msg.agent_def.max = e.max;
+	msg.agent_def.queue_limit = e.queue_limit;
+	msg.agent_def.priority = (int32_t)agent->plan->priority;
+	msg.agent_def.timeout_ms = e.timeout_ms;
+	snprintf(msg.agent_def.task, sizeof(msg.agent_def.task), "%s",
+		 agent->plan->task ? agent->plan->task : "");
+	snprintf(msg.agent_def.model, sizeof(msg.agent_def.model), "%s",
+		 agent->plan->model ? agent->plan->model : "");
+	channel_send(r->schedd, &msg);
+}
+
+uint32_t
+agents_announce(struct runnerd *r)
+{
+	size_t i, count = store_count(r->store);
+
+	for (i = 0; i < count; i++)
+		announce(r, store_at(r->store, i));
+	return (uint32_t)count;
+}
+
+static void
+announce_gone(struct runnerd *r, const char *name)
+{
+	struct msg msg;
+
+	if (!r->schedd)
+		return;
+	msg_init(&msg, MSG_AGENT_GONE);
+	snprintf(msg.agent_gone.agent, sizeof(msg.agent_gone.agent), "%s", name);
+	channel_send(r->schedd, &msg);
+}
+
+static void
+agent_row(struct msg *record, const struct agent *agent)
+{
+	struct msg_agent_row *row = &record->agent_row;
+	const struct manifest *plan = agent->plan;
+	enum trust_level trust = plan->trust_level ? plan->trust_level : TRUST_SANDBOXED;
+
+	msg_init(record, MSG_AGENT_ROW);
+	snprintf(row->name, sizeof(row->name), "%s", agent->head.name);
+	snprintf(row->version, sizeof(row->version), "%s", plan->version);
+	snprintf(row->description, sizeof(row->description), "%s",
+		 plan->description ? plan->description : "");
+	snprintf(row->runtime, sizeof(row->runtime), "%s",
+		 runtime_name(plan->runtime ? plan->runtime : RUNTIME_RUST));
+	snprintf(row->trust_level, sizeof(row->trust_level), "%s", trust_level_name(trust));
+	snprintf(row->install_dir, sizeof(row->install_dir), "%s", agent->head.install_dir);
+	row->installed_at_ms = agent->head.installed_at_ms;
+	row->base_uid = agent->head.base_uid;
+	row->triggers = (uint32_t)plan->triggers.count;
+}
+
+/* --- AGENT_INSTALL -------------------------------------------------------------------------- */
+
+static struct agent *
+read_agent(struct runnerd *r, struct msg *msg, struct error *error)
+{
+	struct msg_store_head head = {0};
+	const uint8_t *plan = NULL, *text = NULL;
+	size_t plan_length = 0, text_length = 0;
+	struct agent *agent = NULL;
+	int rc;
+
+	(void)r;
+	snprintf(head.install_dir, sizeof(head.install_dir), "%s", msg->agent_install.install_dir);
+	head.installed_at_ms = realtime_ms();
+	rc = memfd_map(msg->fds[FD_PLAN], PLAN_BYTES_MAX, &plan, &plan_length);
+	if (!rc)
+		rc = memfd_map(msg->fds[FD_MANIFEST], MANIFEST_BYTES_MAX, &text, &text_length);
+	if (rc < 0)
+		error_errno(error, -rc, "the plan cannot be read");
+	else
+		agent = agent_new(&head, plan, plan_length, text, text_length, error);
+	if (plan)
+		munmap((void *)plan, plan_length);
+	if (text)
+		munmap((void *)text, text_length);
+	return agent;
+}
+
+static int
+check_targets(const struct manifest *plan, struct error *error)
+{
+	const char *target, *other;
+	size_t i, j;
+
+	for (i = 0; i < plan->context.count; i++) {
+		target = plan->context.items[i].target;
+		if (proof_target(target, error) < 0)
+			return -1;
+		for (j = 0; j < i; j++) {
+			other = plan->context.items[j].target;
+			if (!strcmp(other, target))
+				return error_why(error, ERR_INVALID,
+						 "spec.context has the target %s twice", target);
+		}
+	}
+	return 0;
+}
+
+static int
+check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, struct error *error)
+{
+	const struct manifest *plan = agent->plan;
+	char command[PATH_LEN_MAX + 1];
+	struct stat st;
+	size_t i;
+
+	if (msg->nfds != FD_CONTEXT + plan->context.count)
+		return error_why(error, ERR_INVALID, "%u descriptors came for %zu context entries",
+				 msg->nfds - FD_CONTEXT, plan->context.count);
+	if (proof_install_dir(agent->head.install_dir, msg->fds[FD_INSTALL_DIR], &st, error) < 0 ||
+	    proof_place(agent->head.install_dir, r->config, error) < 0)
+		return -1;
+	agent->head.device = st.st_dev;
+	agent->head.inode = st.st_ino;
+	for (i = 0; i < plan->context.count; i++)
+		if (proof_context(plan->context.items[i].source, msg->fds[FD_CONTEXT + i], error) <
+		    0)
+			return -1;
+	return proof_command(plan, agent->head.install_dir, command, error);
+}
+
+static int
+check_agent(struct runnerd *r, const struct msg *msg, struct agent *agent, struct error *error)
+{
+	const char *name = agent->plan->name;
+	bool damaged;
+
+	if (!agent_name_valid(name))
+		return error_why(error, ERR_INVALID, "metadata.name is no agent name");
+	snprintf(agent->head.name, sizeof(agent->head.name), "%s", name);
+	if (!msg->agent_install.replace && store_find(r->store, name, &damaged)) {
+		error_why(error, ERR_CONFLICT, "it is installed already");
+		return error_hint(error, "--replace installs over it and keeps its home");
+	}
+	if (policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0 ||
+	    check_targets(agent->plan, error) < 0)
+		return -1;
+	return check_proofs(r, msg, agent, error);
+}
+
+/* The id range is durable before the plan that names it. */
+static struct agent *
+put_agent(struct runnerd *r, struct agent *checked, struct error *error)
+{
+	struct agent *agent;
+
+	if (ids_assign(r->ids, checked->head.name, &checked->head.base_uid, error) < 0)
+		return NULL;
+	agent = agent_new(&checked->head, checked->plan_bytes, checked->head.plan_bytes,
+			  checked->manifest, checked->head.manifest_bytes, error);
+	if (agent && store_put(r->store, agent, error) < 0) {
+		agent_unref(agent);
+		return NULL;
+	}
+	return agent;
+}
+
+static struct agent *
+install(struct runnerd *r, struct msg *msg, struct error *error)
+{
+	struct agent *checked = read_agent(r, msg, error), *agent = NULL;
+
+	if (!checked)
+		return NULL;
+	if (check_agent(r, msg, checked, error) == 0)
+		agent = put_agent(r, checked, error);
+	if (!agent)
+		error_what(error, "cannot install %s", checked->plan->name);
+	agent_unref(checked);
+	return agent;
+}
+
+static void
+audit_operator(struct runnerd *r, const char *action, const char *agent, uint32_t uid, uint32_t pid,
+	       uint32_t login_uid, const struct error *error)
+{
+	struct msg_audit line = {
+	    .by_operator = true, .uid = uid, .pid = pid, .login_uid = login_uid, .allowed = !error};
+	char text[ERROR_TEXT_MAX + 1];
+
+	snprintf(line.action, sizeof(line.action), "%s", action);
+	snprintf(line.agent, sizeof(line.agent), "%s", agent);
+	if (error)
+		snprintf(line.detail, sizeof(line.detail), "%.*s", REASON_MAX,
+			 error_text(error, text));
+	audit_send(r->audit, &line);
+}
+
+static void
+reply_rows(struct channel *channel, uint32_t id, struct rows *rows, int second)
+{
+	struct error error = ERROR_INIT;
+	struct msg msg;
+	int fd;
+
+	msg_init(&msg, MSG_ROWS);
+	msg.id = id;
+	msg.rows.count = rows ? rows_count(rows) : 0;
+	fd = rows ? rows_seal(rows) : -ENOMEM;
+	if (fd < 0) {
+		if (second >= 0)
+			close(second);
+		error_errno(&error, -fd, "making the answer");
+		channel_reply_error(channel, id, &error);
+		return;
+	}
+	msg_add_fd(&msg, fd);
+	if (second >= 0)
+		msg_add_fd(&msg, second);
+	channel_send(channel, &msg);
+}
+
+static void
+reply_agent(struct channel *channel, uint32_t id, const struct agent *agent, int second)
+{
+	struct rows *rows = rows_new("agent");
+	struct msg record;
+
+	agent_row(&record, agent);
+	if (rows && rows_add(rows, &record) < 0) {
+		rows_free(rows);
+		rows = NULL;
+	}
+	reply_rows(channel, id, rows, second);
+}
+
+void
+agent_install(struct runnerd *r, struct channel *channel, struct msg *msg)
+{
+	const struct msg_agent_install *request = &msg->agent_install;
+	struct error error = ERROR_INIT;
+	struct agent *agent = install(r, msg, &error);
+
+	audit_operator(r, "agent.install", agent ? agent->head.name : "", request->uid,
+		       request->pid, request->login_uid, agent ? NULL : &error);
+	if (!agent) {
+		channel_reply_error(channel, msg->id, &error);
+		return;
+	}
+	log_info("agent %s %s installed from %s", agent->head.name, agent->plan->version,
+		 agent->head.install_dir);
+	announce(r, agent);
+	reply_agent(channel, msg->id, agent, -1);
+	agent_unref(agent);
+}
+
+/* --- AGENT_REMOVE --------------------------------------------------------------------------- */
+
+static int
+purge(struct runnerd *r, const char *name, struct error *error)
+{
+	int rc = home_purge(r->at.homes, name);
+
+	if (!rc)
+		rc = ids_quarantine(r->ids, name);
+	return rc < 0 ? error_errno(error, -rc, "cannot purge the home of %s", name) : 0;
+}
+
+static int
+remove_agent(struct runnerd *r, const struct msg_agent_remove *request, struct error *error)
+{
+	bool damaged, known;
+	int rc;
+
+	if (!agent_name_valid(request->agent))
+		return error_why(error, ERR_NOT_FOUND, "no such agent");
+	known = store_find(r->store, request->agent, &damaged) || damaged;
+	if (!known && !request->purge)
+		return error_why(error, ERR_NOT_FOUND, "no such agent");
+	if (sessions_of_agent(r->sessions, request->agent)) {
+		error_why(error, ERR_CONFLICT, "a session of it is live");
+		return error_hint(error, "wait for it (ash session wait %s@latest) or cancel it",
+				  request->agent);
+	}
+	rc = store_remove(r->store, request->agent);
+	if (rc < 0)
+		return error_errno(error, -rc, "cannot take its plan out of the store");
+	announce_gone(r, request->agent);
+	return request->purge ? purge(r, request->agent, error) : 0;
+}
+
+void
+agent_remove(struct runnerd *r, struct channel *channel, struct msg *msg)
+{
+	const struct msg_agent_remove *request = &msg->agent_remove;
+	struct error error = ERROR_INIT;
+	int rc = remove_agent(r, request, &error);
+
+	if (rc < 0)
+		error_what(&error, "cannot remove %s", request->agent);
+	audit_operator(r, request->purge ? "agent.purge" : "agent.remove", request->agent,
+		       request->uid, request->pid, request->login_uid, rc < 0 ? &error : NULL);
+	if (rc < 0) {
+		channel_reply_error(channel, msg->id, &error);
+		return;
+	}
+	log_info("agent %s removed%s", request->agent, request->purge ? " with its home" : "");
+	channel_reply_ok(channel, msg->id, 0);
+}
+
+/* --- AGENT_QUERY ---------------------------------------------------------------------------- */
+
+static void
+reply_all(struct runnerd *r, struct channel *channel, uint32_t id)
+{
+	struct rows *rows = rows_new("agents");
+	struct msg record;
+	size_t i;
+
+	for (i = 0; rows && i < store_count(r->store); i++) {
+		agent_row(&record, store_at(r->store, i));
+		if (rows_add(rows, &record) < 0) {
+			rows_free(rows);
+			rows = NULL;
+		}
+	}
+	reply_rows(channel, id, rows, -1);
+}
+
+void
+agent_query(struct runnerd *r, struct channel *channel, struct msg *msg)
+{
+	const char *name = msg->agent_query.agent;
+	struct error error = ERROR_INIT;
+	struct agent *agent;
+	bool damaged;
+	int plan;
+
+	if (!name[0]) {
+		reply_all(r, channel, msg->id);
+		return;
+	}
+	agent = store_find(r->store, name, &damaged);
+	plan = agent ? memfd_sealed("plan", agent->plan_bytes, agent->head.plan_bytes) : -1;
+	if (agent && plan >= 0) {
+		reply_agent(channel, msg->id, agent, plan);
+		return;
+	}
+	if (agent)
+		error_errno(&error, -plan, "making the answer");
+	else if (damaged)
+		error_why(&error, ERR_FAILED, "the plan of %s in the store is damaged", name);
+	else
+		error_why(&error, ERR_NOT_FOUND, "no such agent: %s", name);
+	channel_reply_error(channel, msg->id, &error);
+}

@@ -1,0 +1,139 @@
+#include "journal.h"
+
+#include <fcntl.h>
+
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "common/loop.h"
+#include "records.h"
+
+int
+journal_create(int session_dir, const struct msg_journal_session *first)
+{
+	_cleanup_close_ int fd = -1;
+	struct msg record;
+	int rc;
+
+	fd = openat(session_dir, "journal",
+		    O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	msg_init(&record, MSG_JOURNAL_SESSION);
+	record.journal_session = *first;
+	rc = record_append(fd, &record, true);
+	if (!rc)
+		rc = sync_dir(session_dir);
+	return rc < 0 ? rc : steal_fd(&fd);
+}
+
+int
+journal_open(int session_dir)
+{
+	int fd = openat(session_dir, "journal", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int
+journal_step(int journal, enum session_step step, enum journal_mark mark)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_JOURNAL_STEP);
+	record.journal_step.step = (uint8_t)step;
+	record.journal_step.mark = (uint8_t)mark;
+	record.journal_step.at_ms = realtime_ms();
+	return record_append(journal, &record, false);
+}
+
+int
+journal_keeper(int journal, uint32_t pid, uint64_t start_ticks, const char *boot_id)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_JOURNAL_KEEPER);
+	record.journal_keeper.pid = pid;
+	record.journal_keeper.start_ticks = start_ticks;
+	snprintf(record.journal_keeper.boot_id, sizeof(record.journal_keeper.boot_id), "%s",
+		 boot_id);
+	return record_append(journal, &record, false);
+}
+
+int
+journal_segment(int journal, uint32_t segment, uint64_t offset)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_JOURNAL_SEGMENT);
+	record.journal_segment.segment = segment;
+	record.journal_segment.offset = offset;
+	return record_append(journal, &record, false);
+}
+
+int
+journal_ended(int journal, const struct msg_journal_ended *ended)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_JOURNAL_ENDED);
+	record.journal_ended = *ended;
+	return record_append(journal, &record, true);
+}
+
+static void
+read_step(struct journal *journal, const struct msg_journal_step *step)
+{
+	if (step->step >= STEP_COUNT)
+		return;
+	if (step->mark == MARK_BEGIN)
+		journal->step = (enum session_step)step->step;
+	if (step->mark == MARK_GATE)
+		journal->gate = true;
+	else
+		journal->begun[step->step] = step->mark != MARK_UNDONE;
+}
+
+static void
+read_record(struct journal *journal, const struct msg *record)
+{
+	switch (record->type) {
+	case MSG_JOURNAL_SESSION:
+		journal->session = record->journal_session;
+		journal->has_session = true;
+		break;
+	case MSG_JOURNAL_STEP:
+		read_step(journal, &record->journal_step);
+		break;
+	case MSG_JOURNAL_KEEPER:
+		journal->keeper = record->journal_keeper;
+		journal->has_keeper = true;
+		break;
+	case MSG_JOURNAL_SEGMENT:
+		journal->segment = record->journal_segment.segment;
+		journal->offset = record->journal_segment.offset;
+		break;
+	case MSG_JOURNAL_ENDED:
+		journal->ended = record->journal_ended;
+		journal->has_ended = true;
+		break;
+	default:
+		break;
+	}
+}
+
+int
+journal_read(int session_dir, struct journal *journal)
+{
+	struct records records;
+	struct msg record;
+	int rc;
+
+	*journal = (struct journal){0};
+	rc = records_open(&records, session_dir, "journal");
+	if (rc < 0)
+		return rc;
+	while ((rc = records_next(&records, &record)) > 0)
+		read_record(journal, &record);
+	records_close(&records);
+	return rc;
+}

@@ -1,0 +1,46 @@
+/*
+ * A session's journal, STATE_DIR/sessions/ID/journal. The first record is durable before the
+ * session's first side effect; what follows needs only to survive this process, because nothing
+ * else of a session survives the host. Its end is durable again.
+ */
+#ifndef SCARAB_RUNNERD_JOURNAL_H
+#define SCARAB_RUNNERD_JOURNAL_H
+
+#include "common/proto.h"
+
+/* Marks of JOURNAL_STEP. */
+enum journal_mark {
+	MARK_BEGIN = 1,
+	MARK_END = 2,
+	MARK_UNDONE = 3,
+	MARK_GATE = 4, /* GO is about to be sent: from here on the agent may have run */
+};
+
+/* Makes the journal in the session's directory with this first record, durable. Descriptor or
+ * -errno; an older journal is replaced. */
+int journal_create(int session_dir, const struct msg_journal_session *first);
+/* Opens an existing one for appending. Descriptor or -errno. */
+int journal_open(int session_dir);
+int journal_step(int journal, enum session_step step, enum journal_mark mark);
+int journal_keeper(int journal, uint32_t pid, uint64_t start_ticks, const char *boot_id);
+int journal_segment(int journal, uint32_t segment, uint64_t offset);
+/* Durable. */
+int journal_ended(int journal, const struct msg_journal_ended *ended);
+
+/* All that a journal says. */
+struct journal {
+	struct msg_journal_session session;
+	bool has_session, has_keeper, has_ended;
+	bool gate; /* it may have been opened */
+	bool begun[STEP_COUNT];
+	enum session_step step; /* the last one that began */
+	struct msg_journal_keeper keeper;
+	struct msg_journal_ended ended;
+	uint32_t segment;
+	uint64_t offset;
+};
+
+/* 0, -ENOENT, -EBADMSG (what was read before the damage is kept), -errno. */
+int journal_read(int session_dir, struct journal *journal);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * What the host must have for a session of this build, one row each: the table that `ash doctor`
+ * prints, and the reason why a session is refused when a required one is missing and root has not
+ * listed it in `degraded`.
+ */
+#ifndef SCARAB_RUNNERD_MECHANISM_H
+#define SCARAB_RUNNERD_MECHANISM_H
+
+#include "cgroup.h"
+#include "common/proto.h"
+
+struct mechanisms;
+
+/* Probes everything once. cgroups NULL: why tells. NULL when memory ran out. */
+struct mechanisms *mechanisms_probe(const struct cgroups *cgroups, const struct error *why);
+void mechanisms_free(struct mechanisms *mechanisms);
+size_t mechanisms_count(const struct mechanisms *mechanisms);
+/* Row index as a MECHANISM_ROW. */
+void mechanism_row(const struct mechanisms *mechanisms, size_t index, struct msg *record);
+/* 0, or -1 with error: the first required one that is missing and not accepted. */
+int mechanisms_check(const struct mechanisms *mechanisms, const struct strings *degraded,
+		     struct error *error);
+
+#endif

@@ -1,0 +1,174 @@
+#include "policy.h"
+
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/limits.h"
+#include "fs.h"
+
+#define BIT(value) (1U << (value))
+
+enum context_rule { CONTEXT_NONE, CONTEXT_ALLOWED, CONTEXT_ANY };
+
+/* The ceiling and the defaults of each level. Homes: until homes with a journal are there, every
+ * level may write its home directly, and that is the default. */
+static const struct level {
+	unsigned homes, networks;
+	enum home_mode home;
+	enum network_policy network;
+	enum context_rule context;
+} levels[] = {
+    [TRUST_UNTRUSTED] = {.homes = BIT(HOME_NONE) | BIT(HOME_DIRECT),
+			 .networks = BIT(NETWORK_NONE),
+			 .home = HOME_DIRECT,
+			 .network = NETWORK_NONE,
+			 .context = CONTEXT_NONE},
+    [TRUST_SANDBOXED] = {.homes = BIT(HOME_JOURNAL) | BIT(HOME_NONE) | BIT(HOME_DIRECT),
+			 .networks = BIT(NETWORK_NONE) | BIT(NETWORK_ALLOWLIST),
+			 .home = HOME_DIRECT,
+			 .network = NETWORK_NONE,
+			 .context = CONTEXT_ALLOWED},
+    [TRUST_TRUSTED] = {.homes = BIT(HOME_JOURNAL) | BIT(HOME_NONE) | BIT(HOME_DIRECT),
+		       .networks = BIT(NETWORK_NONE) | BIT(NETWORK_ALLOWLIST) | BIT(NETWORK_LOCAL) |
+				   BIT(NETWORK_FULL),
+		       .home = HOME_DIRECT,
+		       .network = NETWORK_NONE,
+		       .context = CONTEXT_ALLOWED},
+    [TRUST_PRIVILEGED] = {.homes = BIT(HOME_JOURNAL) | BIT(HOME_NONE) | BIT(HOME_DIRECT),
+			  .networks = BIT(NETWORK_NONE) | BIT(NETWORK_ALLOWLIST) |
+				      BIT(NETWORK_LOCAL) | BIT(NETWORK_FULL) | BIT(NETWORK_HOST),
+			  .home = HOME_DIRECT,
+			  .network = NETWORK_NONE,
+			  .context = CONTEXT_ANY},
+};
+
+static uint64_t
+present(uint64_t value, uint64_t otherwise)
+{
+	return value == ABSENT ? otherwise : value;
+}
+
+static uint32_t
+bounded32(uint64_t value)
+{
+	return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+void
+policy_effective(const struct manifest *plan, const struct config *config,
+		 struct effective *effective)
+{
+	const struct level *level;
+
+	effective->trust = plan->trust_level ? plan->trust_level : TRUST_SANDBOXED;
+	level = &levels[effective->trust];
+	effective->home = plan->home.mode ? plan->home.mode : level->home;
+	effective->network = plan->network.policy ? plan->network.policy : level->network;
+	effective->overlap = plan->concurrency.policy ? plan->concurrency.policy : OVERLAP_QUEUE;
+	effective->max = bounded32(present(plan->concurrency.max, 1));
+	effective->queue_limit = bounded32(present(plan->concurrency.queue_limit, 16));
+	effective->timeout_ms = present(plan->lifecycle.timeout_ms, config->defaults.timeout_ms);
+	if (!effective->timeout_ms)
+		effective->timeout_ms = config->defaults.timeout_ms;
+	effective->grace_ms = present(plan->lifecycle.stop_grace_ms, STOP_GRACE_DEFAULT_MS);
+	effective->open_files =
+	    present(plan->resources.max_open_files, config->defaults.max_open_files);
+}
+
+static bool
+beneath_any(const char *path, const struct strings *dirs)
+{
+	size_t i;
+
+	for (i = 0; i < dirs->count; i++)
+		if (path_within(path, dirs->items[i]))
+			return true;
+	return false;
+}
+
+static int
+check_level(const struct effective *e, const struct config *config, struct error *error)
+{
+	enum trust_level most = config->ceilings.trust_level;
+
+	if (!most)
+		most = TRUST_TRUSTED;
+	if (e->trust <= most)
+		return 0;
+	error_why(error, ERR_PERMISSION, "spec.trust_level %s is above ceilings.trust_level %s",
+		  trust_level_name(e->trust), trust_level_name(most));
+	return error_hint(error, "lower it, or let root raise ceilings.trust_level in agentd.yaml");
+}
+
+static int
+check_modes(const struct effective *e, struct error *error)
+{
+	const struct level *level = &levels[e->trust];
+
+	if (!(level->homes & BIT(e->home)))
+		return error_why(error, ERR_PERMISSION,
+				 "spec.home.mode %s is not allowed at trust_level %s",
+				 home_mode_name(e->home), trust_level_name(e->trust));
+	if (!(level->networks & BIT(e->network)))
+		return error_why(error, ERR_PERMISSION,
+				 "spec.network.policy %s is not allowed at trust_level %s",
+				 network_policy_name(e->network), trust_level_name(e->trust));
+	if (e->max > 1 && e->home != HOME_NONE)
+		return error_why(error, ERR_INVALID,
+				 "spec.concurrency.max over 1 needs spec.home.mode none: one "
+				 "session at a time writes a home");
+	return 0;
+}
+
+static int
+check_context(const struct manifest *plan, const struct effective *e, const struct config *config,
+	      struct error *error)
+{
+	enum context_rule rule = levels[e->trust].context;
+	const char *source;
+	size_t i;
+
+	for (i = 0; i < plan->context.count; i++) {
+		source = plan->context.items[i].source;
+		if (rule == CONTEXT_NONE)
+			return error_why(error, ERR_PERMISSION,
+					 "spec.context is not allowed at trust_level %s",
+					 trust_level_name(e->trust));
+		if (rule == CONTEXT_ANY || beneath_any(source, &config->ceilings.allowed_context))
+			continue;
+		error_why(error, ERR_PERMISSION,
+			  "spec.context source %s is outside ceilings.allowed_context", source);
+		return error_hint(error, "root can add its directory to ceilings.allowed_context "
+					 "in agentd.yaml");
+	}
+	return 0;
+}
+
+static int
+check_install_dir(const char *install_dir, const struct config *config, struct error *error)
+{
+	if (config->ceilings.any_install ||
+	    beneath_any(install_dir, &config->ceilings.allowed_install))
+		return 0;
+	error_why(error, ERR_PERMISSION, "install_dir %s is outside ceilings.allowed_install",
+		  install_dir);
+	return error_hint(error, "install from a directory that ceilings.allowed_install names");
+}
+
+int
+policy_check(const struct manifest *plan, const char *install_dir, const struct config *config,
+	     struct error *error)
+{
+	struct effective e;
+
+	if (plan_enforceable(plan, error) < 0)
+		return -1;
+	if ((unsigned)plan->trust_level >= ARRAY_LEN(levels))
+		return error_why(error, ERR_INVALID, "spec.trust_level is out of range");
+	policy_effective(plan, config, &e);
+	if (check_level(&e, config, error) < 0 || check_modes(&e, error) < 0)
+		return -1;
+	if (check_context(plan, &e, config, error) < 0)
+		return -1;
+	return check_install_dir(install_dir, config, error);
+}

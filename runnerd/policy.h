@@ -1,0 +1,27 @@
+/*
+ * What root allows and what holds where a manifest is silent: the ceilings of agentd.yaml and the
+ * table of trust levels (CONTRACT 6). Checked at install and again at every session, because
+ * agentd.yaml may have changed between the two.
+ */
+#ifndef SCARAB_RUNNERD_POLICY_H
+#define SCARAB_RUNNERD_POLICY_H
+
+#include "common/config.h"
+
+/* A plan with every absent value filled in. */
+struct effective {
+	enum trust_level trust;
+	enum home_mode home;
+	enum network_policy network;
+	enum overlap overlap;
+	uint32_t max, queue_limit;
+	uint64_t timeout_ms, grace_ms, open_files;
+};
+
+void policy_effective(const struct manifest *plan, const struct config *config,
+		      struct effective *effective);
+/* 0, or -1 with error naming the key and the ceiling. install_dir: as installed. */
+int policy_check(const struct manifest *plan, const char *install_dir, const struct config *config,
+		 struct error *error);
+
+#endif

@@ -1,0 +1,276 @@
+#include "proof.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "common/limits.h"
+#include "fs.h"
+
+static int
+check_same_dir(const char *path, int dir, int proof, struct stat *st, struct error *error)
+{
+	struct stat proved;
+	int rc;
+
+	rc = fd_check(proof, S_IFDIR, O_RDONLY);
+	if (rc < 0)
+		return error_why(error, ERR_PERMISSION,
+				 "the descriptor that came for %s is no directory opened for "
+				 "reading",
+				 path);
+	if (fstat(proof, &proved) < 0 || fstat(dir, st) < 0)
+		return error_errno(error, errno, "%s", path);
+	if (!same_file(&proved, st)) {
+		error_why(error, ERR_PERMISSION, "%s is not the directory that was opened", path);
+		return error_hint(error, "give the path without links and as the host sees it; "
+					 "ash and agentd must share one mount namespace");
+	}
+	return 0;
+}
+
+static int
+open_dir(const char *path, struct error *error)
+{
+	int fd;
+
+	if (!path_is_normal(path))
+		return error_why(error, ERR_INVALID,
+				 "%s is no absolute path without . and .. in it", path);
+	fd = open_without_links(path, O_PATH | O_DIRECTORY);
+	if (fd == -ELOOP) {
+		error_why(error, ERR_INVALID, "%s leads through a link", path);
+		return error_hint(error, "name the directory itself (realpath prints it)");
+	}
+	return fd < 0 ? error_errno(error, -fd, "cannot open %s", path) : fd;
+}
+
+int
+proof_install_dir(const char *path, int proof, struct stat *st, struct error *error)
+{
+	_cleanup_close_ int dir = open_dir(path, error);
+
+	if (dir < 0 || check_same_dir(path, dir, proof, st, error) < 0)
+		return error_what(error, "install_dir");
+	if (st->st_mode & S_IXOTH)
+		return 0;
+	error_why(error, ERR_INVALID, "%s may not be entered by other users (mode %04o)", path,
+		  st->st_mode & 07777);
+	error_hint(error, "the agent runs as a user of its own: chmod o+rx %s", path);
+	return error_what(error, "install_dir");
+}
+
+int
+proof_context(const char *source, int proof, struct error *error)
+{
+	_cleanup_close_ int fd = -1, dir = -1;
+	char parent[PATH_LEN_MAX + 1];
+	struct stat st;
+
+	if (!path_is_normal(source))
+		return error_why(error, ERR_INVALID,
+				 "spec.context source %s is no absolute path without . and ..",
+				 source);
+	fd = open_without_links(source, O_PATH);
+	if (fd < 0)
+		return error_errno(error, -fd, "spec.context source %s cannot be opened", source);
+	if (fstat(fd, &st) < 0)
+		return error_errno(error, errno, "spec.context source %s", source);
+	if (S_ISDIR(st.st_mode))
+		return check_same_dir(source, fd, proof, &st, error);
+	if (!S_ISREG(st.st_mode))
+		return error_why(error, ERR_INVALID,
+				 "spec.context source %s is neither a file nor a directory",
+				 source);
+	path_split(source, parent);
+	dir = open_dir(parent, error);
+	return dir < 0 ? -1 : check_same_dir(parent, dir, proof, &st, error);
+}
+
+/* --- places --------------------------------------------------------------------------------- */
+
+static const char *const reserved_trees[] = {
+    "/proc", "/sys", "/dev", "/run", "/etc", "/home/agent", "/context", "/skills",
+};
+/* The directory itself would hide what the sandbox needs there; what lies beneath may be used. */
+static const char *const reserved_dirs[] = {
+    "/",    "/usr",   "/usr/bin", "/usr/sbin", "/usr/lib", "/bin", "/sbin",    "/lib",
+    "/tmp", "/lib32", "/lib64",   "/libx32",   "/home",    "/var", "/var/tmp",
+};
+static const char *const image_trees[] = {
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+};
+
+static int
+refuse_place(const char *path, const char *why, struct error *error)
+{
+	error_why(error, ERR_INVALID, "install_dir %s is reserved: %s", path, why);
+	return error_hint(error, "put the agent into a directory of its own, such as /opt/NAME");
+}
+
+static bool
+overlaps(const char *a, const char *b)
+{
+	return path_within(a, b) || path_within(b, a);
+}
+
+int
+proof_place(const char *path, const struct config *config, struct error *error)
+{
+	const char *own[] = {config->run_dir, config->log_dir, config->state_dir};
+	char agents[PATH_LEN_MAX + 1];
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(reserved_trees); i++)
+		if (path_within(path, reserved_trees[i]))
+			return refuse_place(path, "the sandbox has its own there", error);
+	for (i = 0; i < ARRAY_LEN(reserved_dirs); i++)
+		if (!strcmp(path, reserved_dirs[i]))
+			return refuse_place(path, "it would hide what is there inside", error);
+	snprintf(agents, sizeof(agents), "%.4000s/agents", config->state_dir);
+	if (path_within(path, agents) && strcmp(path, agents))
+		return 0;
+	for (i = 0; i < ARRAY_LEN(own); i++)
+		if (overlaps(path, own[i]))
+			return refuse_place(path, "it holds files of the runtime", error);
+	return 0;
+}
+
+static const char *const target_trees[] = {
+    "/proc", "/sys", "/dev",  "/run",    "/etc",   "/usr",   "/bin",    "/sbin",
+    "/lib",  "/tmp", "/home", "/skills", "/lib32", "/lib64", "/libx32",
+};
+
+int
+proof_target(const char *target, struct error *error)
+{
+	size_t i;
+
+	if (!path_is_normal(target) || !target[1])
+		return error_why(error, ERR_INVALID,
+				 "spec.context target %s is no absolute path without . and ..",
+				 target);
+	for (i = 0; i < ARRAY_LEN(target_trees); i++) {
+		if (!path_within(target, target_trees[i]))
+			continue;
+		error_why(error, ERR_INVALID,
+			  "spec.context target %s lies in %s, which the sandbox makes itself",
+			  target, target_trees[i]);
+		return error_hint(error, "use a path below /context");
+	}
+	return 0;
+}
+
+/* --- the program ---------------------------------------------------------------------------- */
+
+static int
+check_format(const char *path, int path_fd, const struct stat *st, struct error *error)
+{
+	_cleanup_close_ int fd = -1;
+	char magic[4] = {0};
+
+	fd = reopen_readable(path_fd);
+	if (fd < 0)
+		return error_errno(error, -fd, "cannot read %s", path);
+	if (pread(fd, magic, sizeof(magic), 0) < 0)
+		return error_errno(error, errno, "cannot read %s", path);
+	if (!memcmp(magic, "\177ELF", sizeof(magic)))
+		return 0;
+	if (memcmp(magic, "#!", 2))
+		return error_why(error, ERR_INVALID,
+				 "%s is neither an ELF program nor a script with #!", path);
+	if (st->st_mode & S_IROTH)
+		return 0;
+	error_why(error, ERR_INVALID, "the script %s may not be read by other users", path);
+	return error_hint(error, "the agent runs as a user of its own: chmod o+rx %s", path);
+}
+
+static int
+check_program(const char *path, int path_fd, struct error *error)
+{
+	struct stat st;
+
+	if (fstat(path_fd, &st) < 0)
+		return error_errno(error, errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_why(error, ERR_INVALID, "%s is no regular file", path);
+	if (!(st.st_mode & S_IXOTH)) {
+		error_why(error, ERR_INVALID, "%s may not be executed by other users (mode %04o)",
+			  path, st.st_mode & 07777);
+		return error_hint(error, "the agent runs as a user of its own: chmod o+rx %s",
+				  path);
+	}
+	return check_format(path, path_fd, &st, error);
+}
+
+static int
+relative_command(const char *command, const char *install_dir, char *path, struct error *error)
+{
+	_cleanup_close_ int dir = -1, fd = -1;
+	int length;
+
+	if (!path_is_normal_relative(command))
+		return error_why(error, ERR_INVALID,
+				 "%s is no path beneath install_dir without . and ..", command);
+	length = snprintf(path, PATH_LEN_MAX + 1, "%s/%s", install_dir, command);
+	if (length > PATH_LEN_MAX)
+		return error_errno(error, ENAMETOOLONG, "%s", command);
+	dir = open_dir(install_dir, error);
+	if (dir < 0)
+		return -1;
+	fd = open_resolved(dir, command, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+	if (fd == -EXDEV)
+		return error_why(error, ERR_INVALID, "%s leads out of install_dir", path);
+	if (fd < 0)
+		return error_errno(error, -fd, "cannot open %s", path);
+	return check_program(path, fd, error);
+}
+
+static bool
+visible_inside(const char *command, const char *install_dir)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(image_trees); i++)
+		if (path_within(command, image_trees[i]))
+			return true;
+	return path_within(command, install_dir);
+}
+
+static int
+absolute_command(const char *command, const char *install_dir, char *path, struct error *error)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!path_is_normal(command))
+		return error_why(error, ERR_INVALID, "%s is no absolute path without . and ..",
+				 command);
+	if (path_within(command, install_dir) && strcmp(command, install_dir))
+		return relative_command(command + strlen(install_dir) + 1, install_dir, path,
+					error);
+	if (!visible_inside(command, install_dir)) {
+		error_why(error, ERR_INVALID, "%s will not be there inside the sandbox", command);
+		return error_hint(error, "name a program below /usr or install_dir");
+	}
+	fd = open_resolved(AT_FDCWD, command, O_PATH, RESOLVE_NO_MAGICLINKS);
+	if (fd < 0)
+		return error_errno(error, -fd, "cannot open %s", command);
+	snprintf(path, PATH_LEN_MAX + 1, "%s", command);
+	return check_program(command, fd, error);
+}
+
+int
+proof_command(const struct manifest *plan, const char *install_dir, char *path, struct error *error)
+{
+	const char *command = plan->command ? plan->command : plan->name;
+	int rc;
+
+	if (command[0] == '/')
+		rc = absolute_command(command, install_dir, path, error);
+	else
+		rc = relative_command(command, install_dir, path, error);
+	if (rc < 0)
+		error_as(error, ERR_INVALID);
+	return rc < 0 ? error_what(error, "spec.command") : 0;
+}

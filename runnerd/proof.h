@@ -1,0 +1,26 @@
+/*
+ * Proof that an operator could open what a manifest names: the descriptor that ash opened as the
+ * operator and the one that runnerd opens itself, without links, are the same file.
+ */
+#ifndef SCARAB_RUNNERD_PROOF_H
+#define SCARAB_RUNNERD_PROOF_H
+
+#include <sys/stat.h>
+
+#include "common/config.h"
+
+/* proof (borrowed) must be a directory opened for reading and the one at path. Fills st. 0, or
+ * -1 with error. */
+int proof_install_dir(const char *path, int proof, struct stat *st, struct error *error);
+/* The same for a context source: the directory itself, or the directory a regular file is in. */
+int proof_context(const char *source, int proof, struct error *error);
+/* No directory that the sandbox lays over or that belongs to this instance. */
+int proof_place(const char *install_dir, const struct config *config, struct error *error);
+/* Where a context entry may appear inside. */
+int proof_target(const char *target, struct error *error);
+/* The program that the plan names exists and its agent may run it. path gets its absolute name
+ * inside (PATH_LEN_MAX + 1 bytes). */
+int proof_command(const struct manifest *plan, const char *install_dir, char *path,
+		  struct error *error);
+
+#endif

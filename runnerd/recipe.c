@@ -1,0 +1,153 @@
+#include "recipe.h"
+
+#include <string.h>
+
+#include "common/cleanup.h"
+
+enum {
+	ROOT_BYTES = 16 << 20, /* the root's own tmpfs: directories, /etc, mission.json */
+	ROOT_INODES = 8192,
+};
+
+static void
+emit(struct recipe *recipe, struct msg *msg)
+{
+	int rc;
+
+	if (recipe->failure) {
+		msg_close_fds(msg);
+		return;
+	}
+	rc = channel_send(recipe->builder, msg);
+	if (rc < 0)
+		recipe->failure = rc;
+}
+
+static void
+set_path(struct recipe *recipe, char *to, const char *path)
+{
+	if (snprintf(to, PATH_LEN_MAX + 1, "%s", path) > PATH_LEN_MAX)
+		recipe->failure = -ENAMETOOLONG;
+}
+
+static void
+add_fd(struct recipe *recipe, struct msg *msg, int fd)
+{
+	if (fd < 0)
+		recipe->failure = fd;
+	else if (!msg_add_fd(msg, fd))
+		recipe->failure = -E2BIG;
+}
+
+void
+recipe_begin(struct recipe *recipe, const char *name, const char *hostname, int cgroup)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_BEGIN);
+	snprintf(msg.sandbox_begin.name, sizeof(msg.sandbox_begin.name), "%s", name);
+	snprintf(msg.sandbox_begin.hostname, sizeof(msg.sandbox_begin.hostname), "%s", hostname);
+	msg.sandbox_begin.base_uid = recipe->base_uid;
+	msg.sandbox_begin.root_bytes = ROOT_BYTES;
+	msg.sandbox_begin.root_inodes = ROOT_INODES;
+	add_fd(recipe, &msg, cgroup);
+	emit(recipe, &msg);
+}
+
+void
+recipe_dir(struct recipe *recipe, const char *path, uint32_t mode, uint32_t owner)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_DIR);
+	set_path(recipe, msg.sandbox_dir.path, path);
+	msg.sandbox_dir.mode = mode;
+	msg.sandbox_dir.uid = msg.sandbox_dir.gid = recipe->base_uid + owner;
+	emit(recipe, &msg);
+}
+
+void
+recipe_file(struct recipe *recipe, const char *path, uint32_t mode, const char *text, size_t length)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_FILE);
+	set_path(recipe, msg.sandbox_file.path, path);
+	msg.sandbox_file.mode = mode;
+	msg.sandbox_file.uid = msg.sandbox_file.gid = recipe->base_uid;
+	if (length <= sizeof(msg.sandbox_file.content)) {
+		memcpy(msg.sandbox_file.content, text, length);
+		msg.sandbox_file.content_len = (uint32_t)length;
+	} else {
+		add_fd(recipe, &msg, memfd_sealed("file", text, length));
+	}
+	emit(recipe, &msg);
+}
+
+void
+recipe_link(struct recipe *recipe, const char *path, const char *target)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_LINK);
+	set_path(recipe, msg.sandbox_link.path, path);
+	set_path(recipe, msg.sandbox_link.target, target);
+	emit(recipe, &msg);
+}
+
+void
+recipe_tmpfs(struct recipe *recipe, const struct recipe_tmpfs *tmpfs)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_TMPFS);
+	set_path(recipe, msg.sandbox_tmpfs.path, tmpfs->path);
+	msg.sandbox_tmpfs.mode = tmpfs->mode;
+	msg.sandbox_tmpfs.uid = msg.sandbox_tmpfs.gid = recipe->base_uid + tmpfs->owner;
+	msg.sandbox_tmpfs.size_bytes = tmpfs->bytes;
+	msg.sandbox_tmpfs.inodes = tmpfs->inodes;
+	msg.sandbox_tmpfs.noexec = tmpfs->noexec;
+	emit(recipe, &msg);
+}
+
+void
+recipe_mount(struct recipe *recipe, const char *path, int mount, bool directory)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_MOUNT);
+	set_path(recipe, msg.sandbox_mount.path, path);
+	msg.sandbox_mount.directory = directory;
+	add_fd(recipe, &msg, mount);
+	emit(recipe, &msg);
+}
+
+void
+recipe_proc(struct recipe *recipe, const char *path)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_PROC);
+	set_path(recipe, msg.sandbox_proc.path, path);
+	emit(recipe, &msg);
+}
+
+void
+recipe_devpts(struct recipe *recipe, const char *path)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_DEVPTS);
+	set_path(recipe, msg.sandbox_devpts.path, path);
+	emit(recipe, &msg);
+}
+
+void
+recipe_seal(struct recipe *recipe, int spec)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_SEAL);
+	add_fd(recipe, &msg, spec);
+	emit(recipe, &msg);
+}

@@ -1,0 +1,38 @@
+/*
+ * The recipe of a sandbox as a session's steps write it: messages to the session's builder. The
+ * first failure sticks; the agent step looks at it before it seals. Owners are ids inside the
+ * agent's range.
+ */
+#ifndef SCARAB_RUNNERD_RECIPE_H
+#define SCARAB_RUNNERD_RECIPE_H
+
+#include "common/channel.h"
+
+struct recipe {
+	struct channel *builder; /* borrowed from the session */
+	uint32_t base_uid;
+	int failure; /* 0 or -errno */
+};
+
+/* cgroup is taken over. */
+void recipe_begin(struct recipe *recipe, const char *name, const char *hostname, int cgroup);
+void recipe_dir(struct recipe *recipe, const char *path, uint32_t mode, uint32_t owner);
+/* Owned by the sandbox's root. */
+void recipe_file(struct recipe *recipe, const char *path, uint32_t mode, const char *text,
+		 size_t length);
+void recipe_link(struct recipe *recipe, const char *path, const char *target);
+struct recipe_tmpfs {
+	const char *path;
+	uint32_t mode, owner, inodes;
+	uint64_t bytes;
+	bool noexec;
+};
+void recipe_tmpfs(struct recipe *recipe, const struct recipe_tmpfs *tmpfs);
+/* The detached mount is taken over. */
+void recipe_mount(struct recipe *recipe, const char *path, int mount, bool directory);
+void recipe_proc(struct recipe *recipe, const char *path);
+void recipe_devpts(struct recipe *recipe, const char *path);
+/* The EXEC_SPEC memfd is taken over. */
+void recipe_seal(struct recipe *recipe, int spec);
+
+#endif

@@ -1,0 +1,230 @@
+#include "recover.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/procid.h"
+#include "fs.h"
+#include "journal.h"
+#include "session.h"
+#include "steps/steps.h"
+
+typedef int entry_fn(struct runnerd *r, int dir_fd, const char *name);
+
+/* Calls fn with every entry of the directory that has a session's name. */
+static int
+each_session_dir(struct runnerd *r, int dir_fd, entry_fn *fn)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	struct dirent *entry;
+	struct uuid id;
+	int fd, rc = 0;
+
+	fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (!rc && (entry = readdir(dir)))
+		if (uuid_parse(entry->d_name, &id))
+			rc = fn(r, dir_fd, entry->d_name);
+	return rc;
+}
+
+/* --- one session ---------------------------------------------------------------------------------
+ */
+
+static void
+take_plan(struct session *s)
+{
+	struct agent *agent = store_find(s->r->store, s->agent_name, NULL);
+
+	s->effective.grace_ms = STOP_GRACE_DEFAULT_MS;
+	if (!agent)
+		return;
+	s->agent = agent_ref(agent);
+	policy_effective(agent->plan, s->r->config, &s->effective);
+}
+
+/* Everything the session held that has a name. What is not there was never made, or was undone. */
+static int
+open_frame(struct session *s, const struct journal *journal)
+{
+	int rc;
+
+	s->journal = journal_open(s->records);
+	if (s->journal < 0)
+		return s->journal;
+	s->exit_record = openat(s->records, "exit", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	s->live = openat(s->r->at.live, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	rc = cgroup_find(s->r->cgroups, strdup(journal->session.cgroup), &s->cgroup);
+	if (rc < 0)
+		log_session(LOG_LEVEL_WARNING, &s->id, "cannot open its cgroup %s: %s",
+			    journal->session.cgroup, strerrordesc_np(-rc));
+	rc = log_attach(&s->log, s->r->at.logs, s->agent_name, &s->id,
+			(unsigned)s->r->config->ids.group);
+	s->log.segment = journal->segment;
+	s->log.offset = journal->offset;
+	return rc;
+}
+
+static struct session *
+revive(struct runnerd *r, const struct journal *journal, int records)
+{
+	struct session *s = session_new(r, &journal->session.session, journal->session.agent);
+
+	if (!s) {
+		close(records);
+		return NULL;
+	}
+	s->records = records;
+	s->base_uid = journal->session.base_uid;
+	s->timeout_ms = journal->session.timeout_ms;
+	s->step = journal->step;
+	s->gate = journal->gate;
+	memcpy(s->built, journal->begun, sizeof(s->built));
+	take_plan(s);
+	return s;
+}
+
+static void
+adopt(struct session *s, int pidfd)
+{
+	struct error error = ERROR_INIT;
+	int rc = keeper_watch(s, pidfd);
+	size_t i;
+
+	if (rc < 0) {
+		session_end(s, OUTCOME_LOST, "its keeper cannot be watched");
+		return;
+	}
+	for (i = 0; i < session_step_count; i++) {
+		const struct step *step = &session_steps[i];
+
+		if (!s->built[step->id] || !step->adopt || step->adopt(s, &error) == 0)
+			continue;
+		log_session(LOG_LEVEL_WARNING, &s->id, "cannot be adopted at step %s: %s: %s",
+			    step->name, error.what, error.why);
+		session_end(s, OUTCOME_LOST, "its keeper could not be reached");
+		return;
+	}
+}
+
+/* Its gate never opened: the keeper ends with the channel that the old runnerd held. */
+static void
+end_unopened(struct session *s, int pidfd)
+{
+	if (pidfd >= 0)
+		keeper_watch(s, pidfd);
+	session_end(s, OUTCOME_NONE, "runnerd was started again before the gate opened");
+}
+
+static int
+find_keeper(const struct session *s, const struct journal *journal)
+{
+	const struct procid id = {.pid = (pid_t)journal->keeper.pid,
+				  .start_ticks = journal->keeper.start_ticks};
+
+	if (!journal->has_keeper || strcmp(journal->keeper.boot_id, s->r->boot_id))
+		return -1;
+	return procid_open(&id);
+}
+
+static void
+decide(struct session *s, const struct journal *journal)
+{
+	int pidfd;
+
+	/* After a power cut the last marks may be missing: nobody can say that it never ran. */
+	if (strcmp(journal->session.boot_id, s->r->boot_id)) {
+		s->gate = true;
+		session_end(s, OUTCOME_LOST, "the host was started again");
+		return;
+	}
+	pidfd = find_keeper(s, journal);
+	if (!s->gate)
+		end_unopened(s, pidfd);
+	else if (pidfd < 0)
+		session_end(s, OUTCOME_LOST, "the keeper died");
+	else
+		adopt(s, pidfd);
+}
+
+static void
+restore_end(struct session *s, const struct journal *journal)
+{
+	s->end = journal->ended;
+	s->gate = journal->gate;
+	s->phase = PHASE_ENDED;
+}
+
+/* Only an input is there: it belongs to a session that schedd still has in its queue. */
+static int
+keep_spooled(struct runnerd *r, int dir, const char *name)
+{
+	unlinkat(dir, "input.part", 0);
+	unlinkat(dir, "journal", 0);
+	unlinkat(r->at.records, name, AT_REMOVEDIR);
+	return 0;
+}
+
+static int
+recover_one(struct runnerd *r, int dir_fd, const char *name)
+{
+	_cleanup_free_ struct journal *journal = malloc(sizeof(*journal));
+	_cleanup_close_ int dir = -1;
+	struct session *s;
+	int rc;
+
+	dir = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0 || !journal)
+		return dir < 0 && errno == ENOTDIR ? 0 : -ENOMEM;
+	rc = journal_read(dir, journal);
+	if (rc < 0 && rc != -ENOENT)
+		log_error("the journal of session %s is damaged: %s", name, strerrordesc_np(-rc));
+	if (!journal->has_session)
+		return keep_spooled(r, dir, name);
+	s = revive(r, journal, steal_fd(&dir));
+	if (!s)
+		return -ENOMEM;
+	if (journal->has_ended) {
+		restore_end(s, journal);
+		return 0;
+	}
+	rc = open_frame(s, journal);
+	if (rc < 0)
+		log_session(LOG_LEVEL_WARNING, &s->id, "part of it cannot be opened: %s",
+			    strerrordesc_np(-rc));
+	decide(s, journal);
+	return 0;
+}
+
+/* A directory of a session that no record knows. */
+static int
+sweep_live(struct runnerd *r, int dir_fd, const char *name)
+{
+	struct uuid id;
+
+	if (uuid_parse(name, &id) && !session_find(r->sessions, &id))
+		dir_remove_flat(dir_fd, name);
+	return 0;
+}
+
+int
+recover_sessions(struct runnerd *r, struct error *error)
+{
+	int rc = each_session_dir(r, r->at.records, recover_one);
+
+	if (!rc)
+		rc = each_session_dir(r, r->at.live, sweep_live);
+	if (rc < 0)
+		return error_errno(error, -rc, "reading the records of sessions");
+	if (r->sessions->first)
+		log_info("%u sessions found in the records", sessions_count(r->sessions));
+	return 0;
+}

@@ -1,0 +1,44 @@
+/*
+ * runnerd: root with a bounded capability set. Owns the store of installed agents and every
+ * session's life; reads binary messages only. This is what one runnerd is made of; main.c holds
+ * the only instance and passes it down.
+ */
+#ifndef SCARAB_RUNNERD_H
+#define SCARAB_RUNNERD_H
+
+#include "common/channel.h"
+#include "common/config.h"
+#include "common/daemon.h"
+#include "common/loop.h"
+
+enum { BOOT_ID_LEN = 36 };
+
+/* Directory descriptors, opened as root at start. O_PATH nowhere: they are synced and locked. */
+struct places {
+	int live;    /* RUN_DIR/sessions */
+	int empty;   /* RUN_DIR/empty */
+	int state;   /* STATE_DIR */
+	int records; /* STATE_DIR/sessions */
+	int store;   /* STATE_DIR/store */
+	int homes;   /* STATE_DIR/homes */
+	int logs;    /* LOG_DIR */
+};
+
+struct runnerd {
+	struct loop *loop;
+	struct config *config;
+	struct channel *agentd, *control, *schedd;
+	struct audit *audit;
+	struct places at;
+	struct store *store;
+	struct ids *ids;
+	struct cgroups *cgroups;
+	struct mechanisms *mechanisms;
+	struct spawner *spawner;
+	struct spools *spools;
+	struct session_table *sessions;
+	int keeper_program, builder_program; /* sealed memfds, confine_program() */
+	char boot_id[BOOT_ID_LEN + 1];
+};
+
+#endif

@@ -1,0 +1,410 @@
+#include "session.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "fs.h"
+#include "mechanism.h"
+#include "spawner.h"
+#include "steps/steps.h"
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+struct session_table *
+sessions_new(void)
+{
+	return calloc(1, sizeof(struct session_table));
+}
+
+void
+sessions_free(struct session_table *sessions)
+{
+	if (!sessions)
+		return;
+	while (sessions->first)
+		session_free(sessions->first);
+	free(sessions);
+}
+
+struct session *
+session_find(const struct session_table *sessions, const struct uuid *id)
+{
+	struct session *s;
+
+	for (s = sessions->first; s; s = s->next)
+		if (uuid_equal(&s->id, id))
+			return s;
+	return NULL;
+}
+
+uint32_t
+sessions_of_agent(const struct session_table *sessions, const char *agent)
+{
+	const struct session *s;
+	uint32_t count = 0;
+
+	for (s = sessions->first; s; s = s->next)
+		if (s->phase != PHASE_ENDED && (!agent || !strcmp(s->agent_name, agent)))
+			count++;
+	return count;
+}
+
+uint32_t
+sessions_count(const struct session_table *sessions)
+{
+	const struct session *s;
+	uint32_t count = 0;
+
+	for (s = sessions->first; s; s = s->next)
+		count++;
+	return count;
+}
+
+struct session *
+session_new(struct runnerd *r, const struct uuid *id, const char *agent_name)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->timer = loop_add_timer(r->loop, session_timer, s);
+	if (!s->timer) {
+		free(s);
+		return NULL;
+	}
+	s->r = r;
+	s->id = *id;
+	uuid_format(id, s->name);
+	snprintf(s->agent_name, sizeof(s->agent_name), "%s", agent_name);
+	s->records = s->live = s->journal = s->exit_record = s->home = s->home_lock = -1;
+	s->segments[0] = s->segments[1] = s->builder_end = s->keeper_pidfd = -1;
+	s->cgroup = (struct session_cgroup)SESSION_CGROUP_INIT;
+	s->log.dir = -1;
+	s->end = (struct msg_journal_ended){.session = *id,
+					    .exit_code = -1,
+					    .signal = -1,
+					    .wall_ms = -1,
+					    .cpu_ms = -1,
+					    .peak_memory_bytes = -1};
+	snprintf(s->end.agent, sizeof(s->end.agent), "%s", agent_name);
+	s->next = r->sessions->first;
+	r->sessions->first = s;
+	return s;
+}
+
+static void
+close_descriptors(struct session *s)
+{
+	int *const all[] = {&s->records,     &s->live,        &s->journal,     &s->exit_record,
+			    &s->home,        &s->home_lock,   &s->segments[0], &s->segments[1],
+			    &s->builder_end, &s->keeper_pidfd};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(all); i++)
+		close_fd(all[i]);
+	cgroup_close(&s->cgroup);
+	log_detach(&s->log);
+}
+
+void
+session_free(struct session *s)
+{
+	struct session **at = &s->r->sessions->first;
+
+	while (*at && *at != s)
+		at = &(*at)->next;
+	if (*at)
+		*at = s->next;
+	if (s->spawn)
+		spawner_forget(s->spawn);
+	channel_free(s->keeper);
+	channel_free(s->builder);
+	loop_remove(s->keeper_watch);
+	loop_remove(s->cgroup_watch);
+	loop_remove(s->timer);
+	close_descriptors(s);
+	agent_unref(s->agent);
+	free(s->request);
+	free(s);
+}
+
+/* --- where it stands ----------------------------------------------------------------------------
+ */
+
+enum session_state
+session_public_state(const struct session *s)
+{
+	static const enum session_state states[] = {
+	    [PHASE_BUILDING] = STATE_SETUP,    [PHASE_PREPARED] = STATE_SETUP,
+	    [PHASE_OPENING] = STATE_SETUP,     [PHASE_LIVE] = STATE_RUNNING,
+	    [PHASE_STOPPING] = STATE_STOPPING, [PHASE_ENDING] = STATE_STOPPING,
+	    [PHASE_ENDED] = STATE_ENDED,
+	};
+
+	return states[s->phase];
+}
+
+static void
+tell_steps(const struct session *s)
+{
+	struct msg msg;
+	int step;
+
+	for (step = STEP_NONE + 1; step < STEP_COUNT; step++) {
+		if (!s->told[step].step)
+			continue;
+		msg_init(&msg, MSG_STEP);
+		msg.step = s->told[step];
+		channel_send(s->r->schedd, &msg);
+	}
+}
+
+/* Answers a repeated PREPARE with what was said before. */
+static void
+tell_again(const struct session *s)
+{
+	struct msg msg;
+
+	if (!s->r->schedd)
+		return;
+	if (s->phase == PHASE_ENDED) {
+		session_tell_end(s);
+		return;
+	}
+	tell_steps(s);
+	if (s->phase == PHASE_PREPARED) {
+		msg_init(&msg, MSG_PREPARED);
+		msg.prepared.session = s->id;
+		channel_send(s->r->schedd, &msg);
+	} else if (s->running_at_ms) {
+		msg_init(&msg, MSG_RUNNING);
+		msg.running.session = s->id;
+		msg.running.running_at_ms = s->running_at_ms;
+		channel_send(s->r->schedd, &msg);
+	}
+}
+
+uint32_t
+sessions_announce(struct runnerd *r)
+{
+	const struct session *s;
+	uint32_t count = 0;
+	struct msg msg;
+
+	for (s = r->sessions->first; s; s = s->next, count++) {
+		if (s->phase == PHASE_ENDED) {
+			session_tell_end(s);
+			continue;
+		}
+		msg_init(&msg, MSG_INVENTORY);
+		msg.inventory.session = s->id;
+		snprintf(msg.inventory.agent, sizeof(msg.inventory.agent), "%s", s->agent_name);
+		msg.inventory.state = (uint8_t)session_public_state(s);
+		msg.inventory.step = (uint8_t)s->step;
+		msg.inventory.running_at_ms = s->running_at_ms;
+		channel_send(r->schedd, &msg);
+	}
+	return count;
+}
+
+/* --- PREPARE ------------------------------------------------------------------------------------
+ */
+
+static int
+admit(struct session *s, struct error *error)
+{
+	struct runnerd *r = s->r;
+	bool damaged;
+	struct agent *agent = store_find(r->store, s->agent_name, &damaged);
+
+	if (!agent && damaged)
+		return error_why(error, ERR_FAILED,
+				 "the plan of %s in the store is damaged: install it again",
+				 s->agent_name);
+	if (!agent)
+		return error_why(error, ERR_NOT_FOUND, "no agent %s is installed", s->agent_name);
+	if (sessions_of_agent(r->sessions, NULL) > r->config->limits.sessions)
+		return error_why(error, ERR_CONFLICT, "limits.sessions (%llu) are live already",
+				 (unsigned long long)r->config->limits.sessions);
+	if (mechanisms_check(r->mechanisms, &r->config->degraded, error) < 0)
+		return -1;
+	if (policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0)
+		return -1;
+	s->agent = agent_ref(agent);
+	s->base_uid = agent->head.base_uid;
+	policy_effective(agent->plan, r->config, &s->effective);
+	s->timeout_ms = s->request->timeout_ms ? s->request->timeout_ms : s->effective.timeout_ms;
+	return 0;
+}
+
+/* "what: why; hint", as it fits a reason. */
+static void
+reason_of(const struct error *error, char *reason)
+{
+	char text[ERROR_TEXT_MAX + 1];
+
+	error_text(error, text);
+	snprintf(reason, REASON_MAX + 1, error->hint[0] ? "%.*s; %s" : "%.*s", REASON_MAX, text,
+		 error->hint);
+}
+
+static void
+refuse(struct session *s, const struct error *error)
+{
+	s->end.outcome = OUTCOME_REFUSED;
+	s->end.ended_at_ms = realtime_ms();
+	reason_of(error, s->end.reason);
+	session_is_ended(s);
+}
+
+void
+session_prepare(struct runnerd *r, const struct msg_prepare *request)
+{
+	struct session *s = session_find(r->sessions, &request->session);
+	struct error error = ERROR_INIT;
+
+	if (s && s->phase == PHASE_ENDED && s->end.outcome == OUTCOME_NONE) {
+		session_ack(r, &request->session);
+		s = NULL;
+	}
+	if (s) {
+		tell_again(s);
+		return;
+	}
+	s = session_new(r, &request->session, request->agent);
+	if (s)
+		s->request = malloc(sizeof(*s->request));
+	if (!s || !s->request) {
+		log_session(LOG_LEVEL_ERROR, &request->session, "no memory to prepare it");
+		if (s)
+			session_free(s);
+		return;
+	}
+	*s->request = *request;
+	if (admit(s, &error) < 0)
+		refuse(s, &error);
+	else
+		session_setup(s);
+}
+
+/* --- GO, CANCEL, END_ACK ------------------------------------------------------------------------
+ */
+
+void
+session_go(struct runnerd *r, const struct uuid *id)
+{
+	struct session *s = session_find(r->sessions, id);
+
+	if (!s || s->phase != PHASE_PREPARED)
+		return;
+	keeper_tell_go(s);
+}
+
+/* schedd cancels what runnerd never heard of: it has ended as asked. */
+static void
+cancel_unknown(struct runnerd *r, const struct msg_cancel *cancel)
+{
+	struct session *s = session_new(r, &cancel->session, "");
+
+	if (!s)
+		return;
+	s->end.outcome = cancel->outcome;
+	s->end.ended_at_ms = realtime_ms();
+	memcpy(s->end.reason, cancel->reason, sizeof(s->end.reason));
+	session_is_ended(s);
+}
+
+void
+session_cancel(struct runnerd *r, const struct msg_cancel *cancel)
+{
+	struct session *s = session_find(r->sessions, &cancel->session);
+	enum session_outcome outcome = cancel->outcome;
+
+	if (outcome == OUTCOME_NONE || outcome >= OUTCOME_COUNT)
+		outcome = OUTCOME_CANCELLED;
+	if (!s)
+		cancel_unknown(r, cancel);
+	else if (s->phase == PHASE_ENDED)
+		session_tell_end(s);
+	else if (!s->gate)
+		session_end(s, outcome, cancel->reason);
+	else if (s->phase == PHASE_OPENING || s->phase == PHASE_LIVE)
+		keeper_tell_stop(s, outcome, cancel->reason);
+}
+
+/* What was never started keeps its input: it may be prepared again. */
+static void
+forget_records(struct runnerd *r, const char *name, bool keep_input)
+{
+	static const char *const files[] = {"journal", "exit"};
+	_cleanup_close_ int dir = -1;
+	size_t i;
+
+	if (!keep_input) {
+		dir_remove_flat(r->at.records, name);
+		return;
+	}
+	dir = open_resolved(r->at.records, name, O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH);
+	for (i = 0; dir >= 0 && i < ARRAY_LEN(files); i++)
+		unlinkat(dir, files[i], 0);
+	unlinkat(r->at.records, name, AT_REMOVEDIR);
+}
+
+void
+session_ack(struct runnerd *r, const struct uuid *id)
+{
+	struct session *s = session_find(r->sessions, id);
+	bool keep;
+
+	if (!s || s->phase != PHASE_ENDED)
+		return;
+	keep = s->end.outcome == OUTCOME_NONE;
+	forget_records(r, s->name, keep);
+	session_free(s);
+}
+
+/* --- the one deadline a session has at a time
+ * ----------------------------------------------------- */
+
+static void
+building_too_long(struct session *s)
+{
+	struct error error = ERROR_INIT;
+
+	error_why(&error, ERR_FAILED, "%s did not answer within %d s",
+		  s->keeper_up ? "the sandbox's builder" : "the session's keeper",
+		  STEP_WAIT_MS / 1000);
+	session_fail(s, &error);
+}
+
+void
+session_timer(struct loop_source *source, void *arg)
+{
+	struct session *s = arg;
+
+	(void)source;
+	switch (s->phase) {
+	case PHASE_BUILDING:
+		building_too_long(s);
+		break;
+	case PHASE_PREPARED:
+		session_end(s, OUTCOME_NONE, "the gate was not opened in time");
+		break;
+	case PHASE_OPENING:
+		session_end(s, OUTCOME_LOST, "the keeper did not start the agent in time");
+		break;
+	case PHASE_LIVE:
+		session_end(s, OUTCOME_LOST, "the keeper did not answer");
+		break;
+	case PHASE_STOPPING:
+		session_end(s, OUTCOME_LOST, "the keeper did not end the session");
+		break;
+	case PHASE_ENDING:
+		session_end_insist(s);
+		break;
+	case PHASE_ENDED:
+		break;
+	}
+}

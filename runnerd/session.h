@@ -1,0 +1,137 @@
+/*
+ * One session from PREPARE to END_ACK: what it holds, its phases, and the table of all of them.
+ * Nothing here waits: every answer of a spawner, keeper or builder comes through the loop with a
+ * deadline, and a session is known by the channel that speaks, never by a field.
+ *
+ *   BUILDING → PREPARED → OPENING → LIVE → STOPPING → ENDING → ENDED
+ *
+ * Any phase may go to ENDING; only ENDED waits for schedd.
+ */
+#ifndef SCARAB_RUNNERD_SESSION_H
+#define SCARAB_RUNNERD_SESSION_H
+
+#include "cgroup.h"
+#include "logs.h"
+#include "policy.h"
+#include "recipe.h"
+#include "runnerd.h"
+#include "store.h"
+
+enum session_phase {
+	PHASE_BUILDING, /* steps; then keeper and builder are awaited */
+	PHASE_PREPARED, /* init stands at the gate, GO is awaited */
+	PHASE_OPENING,  /* GO was sent */
+	PHASE_LIVE,
+	PHASE_STOPPING, /* the keeper was told to end it */
+	PHASE_ENDING,   /* teardown */
+	PHASE_ENDED,    /* only END_ACK is missing */
+};
+
+struct session {
+	struct session *next;
+	struct runnerd *r;
+	struct uuid id;
+	char name[UUID_TEXT_LEN + 1];
+	char agent_name[AGENT_NAME_MAX + 1];
+	enum session_phase phase;
+	struct agent *agent;         /* NULL for an adopted one whose agent is gone */
+	struct msg_prepare *request; /* NULL for an adopted one */
+	struct effective effective;
+	uint32_t base_uid;
+	uint64_t timeout_ms;
+
+	enum session_step step; /* the one at work, or where it failed */
+	bool built[STEP_COUNT];
+	uint64_t step_started_ms, step_started_ns;
+	struct msg_step told[STEP_COUNT]; /* for a schedd that asks again */
+
+	int records, live; /* STATE_DIR/sessions/ID, RUN_DIR/sessions/ID */
+	int journal, exit_record;
+	struct session_cgroup cgroup;
+	struct session_log log;
+	int home, home_lock; /* until they are handed on */
+	int segments[2];     /* until the keeper has them */
+	int builder_end;     /* the builder's end of its channel, until the keeper has it */
+
+	struct spawner_request *spawn; /* not answered yet */
+	struct channel *keeper, *builder;
+	struct recipe recipe;
+	int keeper_pidfd;
+	struct loop_source *keeper_watch, *cgroup_watch, *timer;
+	bool keeper_up, sandbox_built, keeper_gone;
+	bool gate; /* opened, or it may have been */
+	uint64_t running_at_ms;
+
+	struct msg_journal_ended end; /* outcome: why it ends, as soon as that is known */
+};
+
+struct session_table {
+	struct session *first;
+};
+
+struct session_table *sessions_new(void);
+/* Lets go of every session without ending any: keepers go on. */
+void sessions_free(struct session_table *sessions);
+
+struct session *session_find(const struct session_table *sessions, const struct uuid *id);
+/* Sessions of this agent that have not ended; agent NULL: of all. */
+uint32_t sessions_of_agent(const struct session_table *sessions, const char *agent);
+uint32_t sessions_count(const struct session_table *sessions);
+/* INVENTORY or ENDED of each, to a schedd just introduced; returns how many. */
+uint32_t sessions_announce(struct runnerd *r);
+
+/* schedd's requests. Idempotent. */
+void session_prepare(struct runnerd *r, const struct msg_prepare *request);
+void session_go(struct runnerd *r, const struct uuid *id);
+void session_cancel(struct runnerd *r, const struct msg_cancel *cancel);
+void session_ack(struct runnerd *r, const struct uuid *id);
+
+/* --- for the modules that make up a session ----------------------------------------------------
+ */
+
+enum {
+	STEP_WAIT_MS = 30000,   /* keeper and builder together */
+	GO_WAIT_MS = 30000,     /* from PREPARED to GO */
+	KEEPER_WAIT_MS = 10000, /* for an answer, or its end */
+};
+
+/* A session with every descriptor closed, in the table. NULL when memory ran out. */
+struct session *session_new(struct runnerd *r, const struct uuid *id, const char *agent_name);
+/* Out of the table, everything closed, nothing else done. */
+void session_free(struct session *s);
+/* The public state for INVENTORY. */
+enum session_state session_public_state(const struct session *s);
+
+/* session_setup.c */
+void session_setup(struct session *s);
+/* Keeper or builder answered: PREPARED when both are there. */
+void session_progress(struct session *s);
+
+/* session_frame.c: what every step needs and nothing undoes but the end. */
+int frame_open(struct session *s, struct error *error);
+/* 0, or -EBUSY while a cgroup is not empty yet. */
+int frame_close(struct session *s);
+
+/* session_keeper.c */
+void keeper_spawned(pid_t pid, int pidfd, const struct error *error, void *arg);
+int keeper_channel_open(struct session *s, int fd);
+int builder_channel_open(struct session *s, int fd);
+/* Connects to a living keeper's socket; KEEPER_STATE makes the session LIVE. -1 with error. */
+int keeper_adopt(struct session *s, struct error *error);
+int keeper_watch(struct session *s, int pidfd);
+void keeper_tell_go(struct session *s);
+void keeper_tell_stop(struct session *s, enum session_outcome outcome, const char *reason);
+
+/* session_end.c. The first outcome holds. */
+void session_end(struct session *s, enum session_outcome outcome, const char *reason);
+void session_fail(struct session *s, const struct error *error);
+/* What was waited for came: goes on with the teardown. */
+void session_end_advance(struct session *s);
+void session_end_insist(struct session *s);
+void session_tell_end(const struct session *s);
+/* An end that left nothing to undo (refused), or whose journal says so already. */
+void session_is_ended(struct session *s);
+
+void session_timer(struct loop_source *source, void *arg);
+
+#endif

@@ -1,0 +1,250 @@
+/*
+ * Every end of a session: the same way down whatever it ends as. Kill what is inside, wait for
+ * the keeper's record, kill the rest, wait until the cgroup is empty, undo the steps backwards,
+ * and only then write the end and tell it.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "journal.h"
+#include "session.h"
+#include "spawner.h"
+#include "steps/steps.h"
+
+enum { EMPTY_RETRY_MS = 20 /* a group that is empty may stay busy for a moment */ };
+
+/* --- the record
+ * ------------------------------------------------------------------------------------ */
+
+static bool
+read_exit(struct session *s, struct msg *record)
+{
+	uint8_t bytes[PROTO_MESSAGE_MAX];
+	ssize_t length;
+
+	if (s->exit_record < 0)
+		return false;
+	length = pread(s->exit_record, bytes, sizeof(bytes), 0);
+	if (length <= 0 || msg_decode(record, bytes, (size_t)length, 0) < 0)
+		return false;
+	return record->type == MSG_EXIT_RECORD && uuid_equal(&record->exit_record.session, &s->id);
+}
+
+/* An outcome that runnerd decided (cancelled in set-up, a step that failed) holds over what a
+ * keeper whose gate never opened wrote. */
+static void
+take_exit(struct session *s, const struct msg_exit_record *exit)
+{
+	struct msg_journal_ended *end = &s->end;
+
+	end->exit_code = exit->exit_code;
+	end->signal = exit->signal;
+	end->running_at_ms = exit->running_at_ms;
+	end->ended_at_ms = exit->ended_at_ms;
+	end->wall_ms = exit->wall_ms;
+	end->cpu_ms = exit->cpu_ms;
+	end->peak_memory_bytes = exit->peak_memory_bytes;
+	end->log_bytes = exit->log_bytes;
+	end->log_dropped_bytes = exit->log_dropped_bytes;
+	end->outcome = exit->outcome;
+	if (end->outcome == OUTCOME_SETUP_FAILED)
+		end->step = STEP_AGENT;
+	memcpy(end->reason, exit->reason, sizeof(end->reason));
+}
+
+/* GO was written down but did not reach the keeper: it saw runnerd's end first. */
+static bool
+never_started(const struct msg_exit_record *exit)
+{
+	return !exit->started && exit->outcome == OUTCOME_NONE;
+}
+
+static void
+settle_outcome(struct session *s)
+{
+	struct msg record;
+	bool written = s->gate && read_exit(s, &record);
+
+	if (written)
+		take_exit(s, &record.exit_record);
+	if (written && never_started(&record.exit_record)) {
+		s->end.outcome = OUTCOME_NONE;
+	} else if (s->gate && (!written || s->end.outcome == OUTCOME_NONE)) {
+		if (s->end.outcome == OUTCOME_NONE)
+			snprintf(s->end.reason, sizeof(s->end.reason), "the keeper left no record");
+		s->end.outcome = OUTCOME_LOST;
+	}
+	if (!s->end.running_at_ms)
+		s->end.running_at_ms = s->running_at_ms;
+	if (!s->end.ended_at_ms)
+		s->end.ended_at_ms = realtime_ms();
+	if (!written) {
+		s->end.log_bytes = s->gate ? log_length(&s->log) : 0;
+		s->end.log_dropped_bytes = s->log.dropped;
+	}
+}
+
+/* --- telling
+ * ------------------------------------------------------------------------------------------ */
+
+void
+session_tell_end(const struct session *s)
+{
+	const struct msg_journal_ended *end = &s->end;
+	struct msg msg;
+
+	if (!s->r->schedd)
+		return;
+	msg_init(&msg, MSG_ENDED);
+	msg.ended = (struct msg_ended){.session = end->session,
+				       .outcome = end->outcome,
+				       .step = end->step,
+				       .exit_code = end->exit_code,
+				       .signal = end->signal,
+				       .running_at_ms = end->running_at_ms,
+				       .ended_at_ms = end->ended_at_ms,
+				       .wall_ms = end->wall_ms,
+				       .cpu_ms = end->cpu_ms,
+				       .peak_memory_bytes = end->peak_memory_bytes,
+				       .log_bytes = end->log_bytes,
+				       .log_dropped_bytes = end->log_dropped_bytes};
+	memcpy(msg.ended.agent, end->agent, sizeof(msg.ended.agent));
+	memcpy(msg.ended.reason, end->reason, sizeof(msg.ended.reason));
+	channel_send(s->r->schedd, &msg);
+}
+
+void
+session_is_ended(struct session *s)
+{
+	s->phase = PHASE_ENDED;
+	loop_arm(s->timer, 0);
+	if (s->end.outcome != OUTCOME_NONE)
+		log_session(LOG_LEVEL_INFO, &s->id, "%s: %s%s%s", s->agent_name,
+			    session_outcome_name(s->end.outcome), s->end.reason[0] ? ": " : "",
+			    s->end.reason);
+	session_tell_end(s);
+}
+
+/* --- teardown
+ * ------------------------------------------------------------------------------------------ */
+
+static void
+undo_steps(struct session *s)
+{
+	size_t i;
+
+	for (i = session_step_count; i-- > 0;) {
+		const struct step *step = &session_steps[i];
+
+		if (!s->built[step->id])
+			continue;
+		if (step->undo)
+			step->undo(s);
+		journal_step(s->journal, step->id, MARK_UNDONE);
+		s->built[step->id] = false;
+	}
+}
+
+static void
+finish(struct session *s)
+{
+	int rc;
+
+	if (s->journal >= 0)
+		undo_steps(s);
+	rc = frame_close(s);
+	if (rc < 0) {
+		loop_arm_in(s->timer, EMPTY_RETRY_MS);
+		return;
+	}
+	log_finish(&s->log, !s->gate);
+	settle_outcome(s);
+	rc = s->journal < 0 ? 0 : journal_ended(s->journal, &s->end);
+	if (rc < 0)
+		log_session(LOG_LEVEL_ERROR, &s->id, "cannot write its end: %s",
+			    strerrordesc_np(-rc));
+	log_detach(&s->log);
+	close_fd(&s->exit_record);
+	close_fd(&s->journal);
+	close_fd(&s->records);
+	close_fd(&s->keeper_pidfd);
+	session_is_ended(s);
+}
+
+/* Nothing came in time: no more waiting for a spawner, and no more mercy. */
+void
+session_end_insist(struct session *s)
+{
+	if (s->spawn)
+		spawner_forget(s->spawn);
+	s->spawn = NULL;
+	cgroup_kill(s->cgroup.dir);
+	loop_arm_in(s->timer, KEEPER_WAIT_MS);
+	session_end_advance(s);
+}
+
+static void
+cgroup_changed(struct loop_source *source, uint32_t events, void *arg)
+{
+	(void)source;
+	(void)events;
+	session_end_advance(arg);
+}
+
+/* Kills what is left and waits for the news that it is gone. */
+static bool
+is_empty(struct session *s)
+{
+	if (!cgroup_populated(&s->cgroup))
+		return true;
+	if (!s->cgroup_watch)
+		s->cgroup_watch =
+		    loop_add_io(s->r->loop, s->cgroup.events, EPOLLPRI, cgroup_changed, s);
+	cgroup_kill(s->cgroup.dir);
+	if (!s->cgroup_watch)
+		loop_arm_in(s->timer, EMPTY_RETRY_MS);
+	return !cgroup_populated(&s->cgroup);
+}
+
+void
+session_end_advance(struct session *s)
+{
+	if (s->phase != PHASE_ENDING)
+		return;
+	if (s->spawn || (s->keeper_pidfd >= 0 && !s->keeper_gone))
+		return;
+	if (is_empty(s))
+		finish(s);
+}
+
+void
+session_end(struct session *s, enum session_outcome outcome, const char *reason)
+{
+	if (s->phase == PHASE_ENDING || s->phase == PHASE_ENDED)
+		return;
+	s->phase = PHASE_ENDING;
+	s->end.outcome = (uint8_t)outcome;
+	if (outcome == OUTCOME_SETUP_FAILED)
+		s->end.step = (uint8_t)s->step;
+	snprintf(s->end.reason, sizeof(s->end.reason), "%s", reason);
+	loop_arm_in(s->timer, KEEPER_WAIT_MS);
+	channel_free(s->builder);
+	channel_free(s->keeper);
+	s->builder = s->keeper = NULL;
+	close_fd(&s->builder_end);
+	if (!s->gate || outcome != OUTCOME_NONE)
+		cgroup_kill(s->cgroup.agent);
+	session_end_advance(s);
+}
+
+void
+session_fail(struct session *s, const struct error *error)
+{
+	char text[ERROR_TEXT_MAX + 1], reason[REASON_MAX + 1];
+
+	snprintf(reason, sizeof(reason), error->hint[0] ? "%s; %s" : "%s", error_text(error, text),
+		 error->hint);
+	session_end(s, OUTCOME_SETUP_FAILED, reason);
+}

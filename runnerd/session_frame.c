@@ -1,0 +1,120 @@
+/*
+ * The frame of a session, below all its steps: directories, cgroup, log, exit record, and the
+ * channels to a keeper and a builder, which start while the steps write the recipe.
+ */
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "fs.h"
+#include "session.h"
+#include "spawner.h"
+
+/* One record at most, as the keeper writes it over nothing. */
+static int
+open_exit_record(struct session *s)
+{
+	s->exit_record =
+	    openat(s->records, "exit", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return s->exit_record < 0 ? -errno : 0;
+}
+
+static int
+open_log(struct session *s)
+{
+	int rc = log_attach(&s->log, s->r->at.logs, s->agent_name, &s->id,
+			    (unsigned)s->r->config->ids.group);
+
+	return rc < 0 ? rc : log_begin(&s->log, &s->segments[0], &s->segments[1]);
+}
+
+static int
+open_builder(struct session *s)
+{
+	int ends[2], rc;
+
+	rc = channel_pair(ends);
+	if (rc < 0)
+		return rc;
+	s->builder_end = ends[1];
+	rc = builder_channel_open(s, ends[0]);
+	if (rc < 0)
+		return rc;
+	s->recipe = (struct recipe){.builder = s->builder, .base_uid = s->base_uid};
+	recipe_begin(&s->recipe, "agent", s->agent_name,
+		     fcntl(s->cgroup.agent, F_DUPFD_CLOEXEC, 3));
+	return s->recipe.failure;
+}
+
+/* Asked for now, so that it starts while the steps are built; it gets KEEPER_BOOT from the last. */
+static int
+open_keeper(struct session *s)
+{
+	int ends[2], cgroup, rc;
+
+	rc = channel_pair(ends);
+	if (rc < 0)
+		return rc;
+	rc = keeper_channel_open(s, ends[0]);
+	cgroup = fcntl(s->cgroup.runtime, F_DUPFD_CLOEXEC, 3);
+	if (rc < 0 || cgroup < 0) {
+		rc = rc < 0 ? rc : -errno;
+		close(ends[1]);
+		return rc;
+	}
+	s->spawn = spawner_ask(s->r->spawner, &s->id, ends[1], cgroup, keeper_spawned, s);
+	return s->spawn ? 0 : -ENOMEM;
+}
+
+static int
+open_live(struct session *s)
+{
+	s->live = dir_make(s->r->at.live, s->name, 0700, 0, 0);
+	return s->live < 0 ? s->live : 0;
+}
+
+static int
+open_cgroup(struct session *s)
+{
+	return cgroup_create(s->r->cgroups, cgroup_path(s->r->cgroups, s->name), &s->cgroup);
+}
+
+static const struct {
+	const char *what;
+	int (*open)(struct session *s);
+} frame[] = {
+    {.what = "making the session's directory", .open = open_live},
+    {.what = "making the session's cgroup", .open = open_cgroup},
+    {.what = "opening the exit record", .open = open_exit_record},
+    {.what = "asking for a keeper", .open = open_keeper},
+    {.what = "opening the session's log", .open = open_log},
+    {.what = "making the builder's channel", .open = open_builder},
+};
+
+int
+frame_open(struct session *s, struct error *error)
+{
+	size_t i;
+	int rc;
+
+	for (i = 0; i < ARRAY_LEN(frame); i++) {
+		rc = frame[i].open(s);
+		if (rc < 0)
+			return error_errno(error, -rc, "%s", frame[i].what);
+	}
+	return 0;
+}
+
+int
+frame_close(struct session *s)
+{
+	int rc;
+
+	loop_remove(s->cgroup_watch);
+	s->cgroup_watch = NULL;
+	rc = cgroup_remove(s->r->cgroups, &s->cgroup);
+	if (rc < 0)
+		return rc;
+	close_fd(&s->live);
+	return dir_remove_flat(s->r->at.live, s->name);
+}

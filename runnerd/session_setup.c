@@ -1,0 +1,112 @@
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "fs.h"
+#include "journal.h"
+#include "session.h"
+#include "steps/steps.h"
+
+static void
+step_begins(struct session *s, enum session_step step)
+{
+	s->step = step;
+	s->step_started_ms = realtime_ms();
+	s->step_started_ns = boottime_ns();
+	journal_step(s->journal, step, MARK_BEGIN);
+}
+
+static void
+step_ends(struct session *s)
+{
+	struct msg msg;
+
+	s->told[s->step] = (struct msg_step){
+	    .session = s->id,
+	    .step = (uint8_t)s->step,
+	    .started_at_ms = s->step_started_ms,
+	    .took_us = (boottime_ns() - s->step_started_ns) / 1000,
+	};
+	journal_step(s->journal, s->step, MARK_END);
+	if (!s->r->schedd)
+		return;
+	msg_init(&msg, MSG_STEP);
+	msg.step = s->told[s->step];
+	channel_send(s->r->schedd, &msg);
+}
+
+static int
+journal_begin(struct session *s, struct error *error)
+{
+	struct msg_journal_session first = {.session = s->id,
+					    .base_uid = s->base_uid,
+					    .timeout_ms = s->timeout_ms,
+					    .prepared_at_ms = realtime_ms()};
+	_cleanup_free_ char *cgroup = cgroup_path(s->r->cgroups, s->name);
+
+	if (!cgroup || strlen(cgroup) > PATH_LEN_MAX)
+		return error_errno(error, ENOMEM, "naming the session's cgroup");
+	snprintf(first.agent, sizeof(first.agent), "%s", s->agent_name);
+	snprintf(first.cgroup, sizeof(first.cgroup), "%s", cgroup);
+	snprintf(first.boot_id, sizeof(first.boot_id), "%s", s->r->boot_id);
+	s->records = dir_make(s->r->at.records, s->name, 0700, 0, 0);
+	if (s->records < 0)
+		return error_errno(error, -s->records, "making the session's record");
+	s->journal = journal_create(s->records, &first);
+	if (s->journal < 0)
+		return error_errno(error, -s->journal, "writing the session's journal");
+	if (fsync(s->r->at.records) < 0)
+		return error_errno(error, errno, "writing the session's journal");
+	return 0;
+}
+
+/* Builds every step that is needed; the last one, agent, ends later, in session_progress. */
+static int
+build_steps(struct session *s, struct error *error)
+{
+	const struct step *step;
+	size_t i;
+
+	for (i = 0; i < session_step_count; i++) {
+		step = &session_steps[i];
+		if (step->need && !step->need(s))
+			continue;
+		step_begins(s, step->id);
+		s->built[step->id] = true;
+		if (step->build(s, error) < 0)
+			return -1;
+		if (s->recipe.failure)
+			return error_errno(error, -s->recipe.failure, "writing the recipe");
+		if (step->id != STEP_AGENT)
+			step_ends(s);
+	}
+	return 0;
+}
+
+void
+session_setup(struct session *s)
+{
+	struct error error = ERROR_INIT;
+
+	s->phase = PHASE_BUILDING;
+	loop_arm_in(s->timer, STEP_WAIT_MS);
+	if (journal_begin(s, &error) < 0 || frame_open(s, &error) < 0 || build_steps(s, &error) < 0)
+		session_fail(s, &error);
+}
+
+void
+session_progress(struct session *s)
+{
+	struct msg msg;
+
+	if (s->phase != PHASE_BUILDING || !s->keeper_up || !s->sandbox_built)
+		return;
+	step_ends(s);
+	s->phase = PHASE_PREPARED;
+	loop_arm_in(s->timer, GO_WAIT_MS);
+	if (!s->r->schedd)
+		return;
+	msg_init(&msg, MSG_PREPARED);
+	msg.prepared.session = s->id;
+	channel_send(s->r->schedd, &msg);
+}

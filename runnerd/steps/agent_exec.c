@@ -1,0 +1,123 @@
+/* What init runs: the command, its arguments and an environment in which nothing is inherited. */
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "runnerd/proof.h"
+#include "steps.h"
+
+/* Rows of one memfd; the first failure sticks. */
+struct spec {
+	struct rows *rows;
+	int failure;
+};
+
+static void
+spec_add(struct spec *spec, const struct msg *record)
+{
+	if (!spec->failure)
+		spec->failure = rows_add(spec->rows, record);
+}
+
+static void
+add_text(struct spec *spec, const char *key, const char *value)
+{
+	struct msg record;
+	int length;
+
+	msg_init(&record, MSG_EXEC_STRING);
+	length = snprintf(record.exec_string.text, sizeof(record.exec_string.text), "%s%s%s", key,
+			  key[0] ? "=" : "", value);
+	if ((size_t)length >= sizeof(record.exec_string.text))
+		spec->failure = -E2BIG;
+	spec_add(spec, &record);
+}
+
+static bool
+is_overridden(const struct pairs *env, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < env->count; i++)
+		if (!strcmp(env->items[i].key, key))
+			return true;
+	return false;
+}
+
+/* The manifest's own variables come last and hold. */
+static uint32_t
+add_environment(struct spec *spec, const struct session *s)
+{
+	const struct pairs *own = &s->agent->plan->env;
+	const struct pair given[] = {
+	    {(char *)"AGENT_NAME", (char *)s->agent_name},
+	    {(char *)"SCARAB_AGENT_ID", (char *)s->name},
+	    {(char *)"SCARAB_SESSION_ID", (char *)s->name},
+	    {(char *)"SCARAB_SOCKET", (char *)"/run/agentd/agentd.sock"},
+	    {(char *)"SCARAB_TASK", s->request->task},
+	    {(char *)"SCARAB_MODEL", s->request->model},
+	    {(char *)"SCARAB_MISSION", (char *)"/run/agentd/mission.json"},
+	    {(char *)"HOME", (char *)"/home/agent"},
+	    {(char *)"USER", (char *)"agent"},
+	    {(char *)"LOGNAME", (char *)"agent"},
+	    {(char *)"PATH",
+	     (char *)"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+	    {(char *)"LANG", (char *)"C.UTF-8"},
+	    {(char *)"TMPDIR", (char *)"/tmp"},
+	    {(char *)"XDG_RUNTIME_DIR", (char *)"/run/agent"},
+	    {(char *)"CREDENTIALS_DIRECTORY", (char *)"/run/credentials"},
+	};
+	uint32_t count = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(given); i++) {
+		if (is_overridden(own, given[i].key))
+			continue;
+		add_text(spec, given[i].key, given[i].value);
+		count++;
+	}
+	for (i = 0; i < own->count; i++)
+		add_text(spec, own->items[i].key, own->items[i].value);
+	return count + (uint32_t)own->count;
+}
+
+static uint32_t
+count_environment(const struct session *s)
+{
+	struct spec counting = {.failure = -ECANCELED};
+
+	return add_environment(&counting, s);
+}
+
+int
+agent_exec_spec(struct session *s, struct error *error)
+{
+	const struct manifest *plan = s->agent->plan;
+	struct spec spec = {.rows = rows_new("exec")};
+	struct msg record;
+	size_t i;
+
+	if (!spec.rows)
+		return error_errno(error, errno, "memfd_create");
+	msg_init(&record, MSG_EXEC_SPEC);
+	if (proof_command(plan, s->agent->head.install_dir, record.exec_spec.path, error) < 0) {
+		rows_free(spec.rows);
+		return -1;
+	}
+	strcpy(record.exec_spec.cwd, "/home/agent");
+	record.exec_spec.uid = record.exec_spec.gid = AGENT_UID;
+	record.exec_spec.open_files = s->effective.open_files;
+	record.exec_spec.arguments = 1 + (uint32_t)plan->args.count;
+	record.exec_spec.variables = count_environment(s);
+	spec_add(&spec, &record);
+	add_text(&spec, "", record.exec_spec.path);
+	for (i = 0; i < plan->args.count; i++)
+		add_text(&spec, "", plan->args.items[i]);
+	add_environment(&spec, s);
+	if (spec.failure) {
+		rows_free(spec.rows);
+		return error_errno(error, -spec.failure, "writing arguments and environment");
+	}
+	spec.failure = rows_seal(spec.rows);
+	return spec.failure < 0 ? error_errno(error, -spec.failure, "sealing the environment")
+				: spec.failure;
+}

@@ -1,0 +1,19 @@
+#include "steps.h"
+
+#include "common/cleanup.h"
+
+const struct step session_steps[] = {
+    {.id = STEP_IMAGE, .name = "image", .build = image_build},
+    {.id = STEP_IDENTITY, .name = "identity", .build = identity_build, .undo = identity_undo},
+    {.id = STEP_CREDENTIALS, .name = "credentials", .build = credentials_build},
+    {.id = STEP_CONTEXT, .name = "context", .need = context_needed, .build = context_build},
+    {.id = STEP_SKILLS, .name = "skills", .need = skills_needed, .build = skills_build},
+    {.id = STEP_NETWORK, .name = "network", .build = network_build},
+    {.id = STEP_TOOLS, .name = "tools", .build = tools_build},
+    {.id = STEP_AGENT,
+     .name = "agent",
+     .build = agent_build,
+     .undo = agent_undo,
+     .adopt = agent_adopt},
+};
+const size_t session_step_count = ARRAY_LEN(session_steps);

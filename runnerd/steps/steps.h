@@ -1,0 +1,42 @@
+/*
+ * The steps of a session in the order of set-up; teardown walks the table backwards. A step acts
+ * on one part of a session: it writes its lines of the recipe and makes what they need on the
+ * host. undo must bear being called twice and after a crash at any point of build.
+ */
+#ifndef SCARAB_RUNNERD_STEPS_H
+#define SCARAB_RUNNERD_STEPS_H
+
+#include "runnerd/session.h"
+
+struct step {
+	enum session_step id;
+	const char *name;
+	bool (*need)(const struct session *s); /* NULL: always */
+	int (*build)(struct session *s, struct error *error);
+	void (*undo)(struct session *s); /* NULL: nothing outlives the sandbox */
+	/* After a restart, for a session that lives: takes up again what build held. */
+	int (*adopt)(struct session *s, struct error *error); /* NULL: nothing */
+};
+
+extern const struct step session_steps[];
+extern const size_t session_step_count;
+
+int image_build(struct session *s, struct error *error);
+int identity_build(struct session *s, struct error *error);
+void identity_undo(struct session *s);
+int credentials_build(struct session *s, struct error *error);
+bool context_needed(const struct session *s);
+int context_build(struct session *s, struct error *error);
+int skills_build(struct session *s, struct error *error);
+bool skills_needed(const struct session *s);
+int network_build(struct session *s, struct error *error);
+int tools_build(struct session *s, struct error *error);
+int agent_build(struct session *s, struct error *error);
+void agent_undo(struct session *s);
+int agent_adopt(struct session *s, struct error *error);
+
+/* The plan's environment and command as the sealed memfd of SANDBOX_SEAL (agent_exec.c).
+ * Descriptor, or -1 with error. */
+int agent_exec_spec(struct session *s, struct error *error);
+
+#endif
