@@ -186,7 +186,7 @@ static void
 print_string(FILE *stream, const char *text)
 {
 	fputc('"', stream);
-	for (size_t i = 0; text[i] && i < PRINT_BYTES; i++) {
+	for (size_t i = 0; i < PRINT_BYTES && text[i]; i++) {
 		unsigned char c = (unsigned char)text[i];
 		if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
 			fprintf(stream, "\\x%02x", c);

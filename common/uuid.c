@@ -46,7 +46,7 @@ next_tick(uint64_t now, uint32_t seed, uint64_t *ms, uint32_t *counter)
 struct uuid
 uuid_new(void)
 {
-	struct uuid uuid;
+	struct uuid uuid = {{0}};
 	struct timespec now;
 	uint64_t ms;
 	uint32_t counter;
