@@ -14,7 +14,7 @@ struct cgroups {
 	int root; /* of the v2 mount */
 	int base;
 	char *base_path;
-	bool own_base; /* made by this instance: removed with it */
+	bool own_base; /* not the sessions' holder's: removed with this instance */
 };
 
 /* --- finding the hierarchy ------------------------------------------------------------------- */
@@ -130,7 +130,7 @@ base_path(const struct config *config, bool *own)
 	_cleanup_free_ char *below = NULL;
 	char *path;
 
-	*own = false;
+	*own = true;
 	if (strcmp(config->cgroup, "auto")) {
 		if (asprintf(&path, "%s%s", config->cgroup[0] == '/' ? "" : "/", config->cgroup) <
 		    0)
@@ -138,10 +138,10 @@ base_path(const struct config *config, bool *own)
 		return path;
 	}
 	path = held_path(config->run_dir);
+	*own = !path;
 	if (path)
 		return path;
 	below = own_path();
-	*own = true;
 	if (!below || asprintf(&path, "%s/scarab-%08x", strcmp(below, "/") ? below : "",
 			       run_dir_hash(config->run_dir)) < 0)
 		return NULL;

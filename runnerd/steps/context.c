@@ -9,12 +9,6 @@
 #include "runnerd/proof.h"
 #include "steps.h"
 
-bool
-context_needed(const struct session *s)
-{
-	return s->agent->plan->context.count > 0;
-}
-
 static int
 open_source(const char *source, struct stat *st, struct error *error)
 {

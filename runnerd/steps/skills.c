@@ -1,15 +1,11 @@
-/* skills: nothing can be asked for in this build (plan_enforceable), so nothing is there. */
+/* skills: the place for them. None can be asked for in this build (plan_enforceable). */
 #include "steps.h"
-
-bool
-skills_needed(const struct session *s)
-{
-	return s->agent->plan->skills.count > 0;
-}
 
 int
 skills_build(struct session *s, struct error *error)
 {
-	(void)s;
-	return error_why(error, ERR_INVALID, "this build cannot enforce spec.skills");
+	if (s->agent->plan->skills.count)
+		return error_why(error, ERR_INVALID, "this build cannot enforce spec.skills");
+	recipe_dir(&s->recipe, "/skills", 0755, 0);
+	return 0;
 }

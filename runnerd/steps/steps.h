@@ -11,7 +11,7 @@
 struct step {
 	enum session_step id;
 	const char *name;
-	bool (*need)(const struct session *s); /* NULL: always */
+	bool (*need)(const struct session *s); /* NULL: in every session */
 	int (*build)(struct session *s, struct error *error);
 	void (*undo)(struct session *s); /* NULL: nothing outlives the sandbox */
 	/* After a restart, for a session that lives: takes up again what build held. */
@@ -25,10 +25,8 @@ int image_build(struct session *s, struct error *error);
 int identity_build(struct session *s, struct error *error);
 void identity_undo(struct session *s);
 int credentials_build(struct session *s, struct error *error);
-bool context_needed(const struct session *s);
 int context_build(struct session *s, struct error *error);
 int skills_build(struct session *s, struct error *error);
-bool skills_needed(const struct session *s);
 int network_build(struct session *s, struct error *error);
 int tools_build(struct session *s, struct error *error);
 int agent_build(struct session *s, struct error *error);
