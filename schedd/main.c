@@ -5,6 +5,7 @@
  * hears of its peers.
  */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "common/cleanup.h"
@@ -117,6 +118,7 @@ main(void)
 	struct loop *loop = NULL;
 	int extra_fd = -1, status = -1;
 
+	umask(077);
 	if (daemon_start(ROLE_SCHEDD, &config, &extra_fd, &error) == 0 &&
 	    give_up_privileges(config, &error) == 0) {
 		loop = loop_new();
