@@ -140,7 +140,8 @@ report_closed(struct channel *channel)
 {
 	enter(channel);
 	channel->ops->closed(channel, channel->has_error ? &channel->why : NULL, channel->arg);
-	channel_free(channel);
+	if (!channel->ops->keep)
+		channel_free(channel);
 	leave(channel);
 }
 
@@ -367,7 +368,7 @@ receive_some(struct channel *channel)
 
 	while (left-- > 0 && receive(channel))
 		;
-	/* No event announces the rest of what a deaf peer had sent. */
+	/* No event tells of a peer that lives and reads no more. */
 	if (channel->deaf && !channel->ending && !channel->paused)
 		loop_arm(channel->timer, 1);
 }

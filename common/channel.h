@@ -29,6 +29,8 @@ struct channel_ops {
 	/* Called last of all, whatever ended the channel, channel_free included; for an owner of
 	 * arg that lives as long as the channel. May be NULL. */
 	void (*freed)(void *arg);
+	/* The owner frees the channel, also after closed(): until then it only refuses to send. */
+	bool keep;
 };
 
 /* Takes fd over, also on failure. Sends HELLO. peer: the role the other side must name

@@ -167,6 +167,7 @@ static const struct channel_ops supervised_ops = {
     .message = supervised_message,
     .closed = supervised_closed,
     .freed = free,
+    .keep = true,
 };
 
 struct channel *

@@ -30,7 +30,8 @@ struct daemon_ops {
 	void (*message)(struct channel *agentd, struct msg *msg, void *arg);
 };
 
-/* After confine(): puts the agentd channel on the loop and sends READY. NULL with errno. */
+/* After confine(): puts the agentd channel on the loop and sends READY. The caller frees it with
+ * channel_free; it stays valid when agentd went away. NULL with errno. */
 struct channel *daemon_ready(struct loop *loop, enum role role, const struct daemon_ops *ops,
 			     void *arg);
 
