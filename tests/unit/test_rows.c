@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -219,6 +220,34 @@ START_TEST(files)
 }
 END_TEST
 
+START_TEST(checked_descriptors)
+{
+	_cleanup_close_ int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int path = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	_cleanup_close_ int directory = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ends[2];
+
+	ck_assert_int_eq(fd_check(file, S_IFREG, O_RDONLY), 0);
+	ck_assert_int_eq(fd_check(file, S_IFREG, -1), 0);
+	ck_assert_int_eq(fd_check(file, S_IFREG, O_RDWR), -EBADF);
+	ck_assert_int_eq(fd_check(file, S_IFREG, O_PATH), -EBADF);
+	ck_assert_int_eq(fd_check(file, S_IFIFO, O_RDONLY), -EINVAL);
+	ck_assert_int_eq(fd_check(path, S_IFREG, O_RDONLY), -EBADF);
+	ck_assert_int_eq(fd_check(path, S_IFREG, -1), -EBADF);
+	ck_assert_int_eq(fd_check(path, S_IFREG, O_PATH), 0);
+	ck_assert_int_eq(fd_check(directory, S_IFDIR, O_RDONLY), 0);
+	ck_assert_int_eq(fd_check(-1, S_IFDIR, O_RDONLY), -EBADF);
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	ck_assert_int_eq(fd_check(ends[0], S_IFIFO, O_RDONLY), 0);
+	ck_assert_int_eq(fd_check(ends[1], S_IFIFO, O_RDONLY), -EBADF);
+	ck_assert_int_eq(fd_set_nonblock(ends[0], true), 0);
+	ck_assert_int_lt(read(ends[0], &(char){0}, 1), 0);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(ends[0]);
+	close(ends[1]);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -229,6 +258,7 @@ main(void)
 				spoilt_rows,
 				unsealed_is_refused,
 				other_descriptors_are_refused,
+				checked_descriptors,
 				mapped,
 				files};
 
