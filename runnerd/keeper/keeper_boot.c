@@ -106,6 +106,7 @@ keeper_fork_builder(struct keeper *keeper, struct error *error)
 {
 	struct builder own = {.channel = keeper->fds.builder,
 			      .init = KEEPER_FD_INIT,
+			      .keeper = getpid(),
 			      .program = keeper->fds.builder_program};
 	int nursery[2], rc = make_pipes(keeper, own.stdio);
 

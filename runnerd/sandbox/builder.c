@@ -201,7 +201,8 @@ builder_main(const struct builder *fds)
 	int proc, rc;
 
 	prctl(PR_SET_NAME, "builder", 0, 0, 0);
-	if (keep_own(&own) < 0)
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != fds->keeper || keep_own(&own) < 0)
 		_exit(1);
 	rc = greet(own.channel, CH_BUILDER, SIDE_B, ROLE_BUILDER, ROLE_RUNNERD, SETUP_WAIT_MS);
 	if (rc < 0)

@@ -16,6 +16,7 @@ struct builder {
 	int nursery;  /* CH_NURSERY, side A */
 	int init;     /* the sealed copy of init */
 	int program;  /* the builder's seccomp program */
+	pid_t keeper; /* whose child it is */
 	int stdio[3]; /* the agent's ends of its three pipes */
 };
 

@@ -1,6 +1,7 @@
 #include "builder_seed.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -93,6 +94,7 @@ seed_main(struct seed *seed)
 
 	prctl(PR_SET_NAME, "init", 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* until the ids change; then EOF tells */
 	umask(0);
 	if (own_cgroup_view(&error) < 0 || seed_make_root(seed, &error) < 0 ||
 	    follow_recipe(seed, &error) < 0 || seed_enter_root(seed, &error) < 0)

@@ -4,8 +4,6 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -42,19 +40,6 @@ tell(struct msg *msg, enum phase phase)
 		leave();
 }
 
-static void
-tell_started(int errnum, const char *call, const struct exec_spec *spec)
-{
-	struct msg msg;
-
-	msg_init(&msg, MSG_INIT_STARTED);
-	msg.init_started.errnum = errnum;
-	if (errnum)
-		snprintf(msg.init_started.why, sizeof(msg.init_started.why), "%s of %.300s: %s",
-			 call, spec->head.path, strerror(errnum));
-	tell(&msg, IN_OPEN);
-}
-
 static _Noreturn void
 tell_ended(int status)
 {
@@ -82,7 +67,7 @@ block_signals(void)
 	return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static void
+static _Noreturn void
 fail_setup(const char *doing, int errnum)
 {
 	struct error error = ERROR_INIT;
@@ -135,15 +120,16 @@ keep_little(void)
 static void
 start(struct init *init)
 {
-	const char *call;
+	struct msg msg;
 
-	init->agent = init_start(&init->spec, &call);
-	if (init->agent < 0) {
-		tell_started(-init->agent, call, &init->spec);
+	msg_init(&msg, MSG_INIT_STARTED);
+	init->agent = init_start(&init->spec, msg.init_started.why, sizeof(msg.init_started.why));
+	msg.init_started.errnum = init->agent < 0 ? -init->agent : 0;
+	if (init->agent > 0)
+		keep_little();
+	tell(&msg, IN_OPEN);
+	if (init->agent < 0)
 		leave();
-	}
-	keep_little();
-	tell_started(0, "", &init->spec);
 }
 
 /* --- while the agent runs --------------------------------------------------------------------- */

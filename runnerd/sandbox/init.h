@@ -25,8 +25,8 @@ struct exec_spec {
 /* From the memfd (borrowed). 0 or -errno; nothing is ever freed. */
 int init_read_spec(int fd, struct exec_spec *spec);
 
-/* Starts the agent and waits until its exec succeeded. The pid, or -errno with what failed in
- * *call (static text). */
-pid_t init_start(const struct exec_spec *spec, const char **call);
+/* Starts the agent and waits until its exec succeeded. The pid, or -errno with the reason as a
+ * sentence in why. */
+pid_t init_start(const struct exec_spec *spec, char *why, size_t size);
 
 #endif

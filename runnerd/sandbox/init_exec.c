@@ -2,8 +2,10 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -138,7 +140,7 @@ static const struct {
     {.call = "taking the agent's ids", .run = become_agent},
     {.call = "dropping capabilities", .run = drop_capabilities},
     {.call = "no_new_privs", .run = forbid_gains},
-    {.call = "entering the working directory", .run = enter_directory},
+    {.call = "chdir", .run = enter_directory},
     {.call = "close_range", .run = close_rest},
     {.call = "exec", .run = run_program},
 };
@@ -160,40 +162,68 @@ become_program(const struct exec_spec *spec, int report)
 	_exit(127);
 }
 
-/* 0 at EOF: the pipe closed with the exec. */
-static int
-read_report(int report, const char **call)
-{
-	struct failure failure;
-	ssize_t length = read(report, &failure, sizeof(failure));
+/* --- in the parent -----------------------------------------------------------------------------
+ */
 
-	if (length == 0)
-		return 0;
-	*call = "reading the report of the exec";
-	if (length != sizeof(failure) || failure.step >= ARRAY_LEN(steps))
-		return length < 0 ? -errno : -EIO;
-	*call = steps[failure.step].call;
-	return -failure.errnum;
+/* An exec may hang in the file system; a keeper that is gone is not waited with. */
+static void
+await_report(int report)
+{
+	struct pollfd fds[] = {
+	    {.fd = report, .events = POLLIN},
+	    {.fd = INIT_FD_KEEPER},
+	};
+
+	while (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno == EINTR)
+		;
+	if (fds[1].revents)
+		_exit(0);
+}
+
+/* False at EOF: the pipe closed with the exec. */
+static bool
+read_report(int report, struct failure *failure)
+{
+	ssize_t length;
+
+	await_report(report);
+	length = read(report, failure, sizeof(*failure));
+	if (length != 0 && length != sizeof(*failure))
+		*failure = (struct failure){.errnum = EIO};
+	return length != 0;
+}
+
+static void
+explain(const struct exec_spec *spec, const struct failure *failure, char *why, size_t size)
+{
+	const char *call = steps[failure->step % ARRAY_LEN(steps)].call;
+	const char *object = strcmp(call, "chdir") == 0 ? spec->head.cwd : spec->head.path;
+	bool script = failure->errnum == ENOENT && strcmp(call, "exec") == 0 &&
+		      access(spec->head.path, F_OK) == 0;
+
+	snprintf(why, size, "%s of %.300s: %s%s", call, object, strerror(failure->errnum),
+		 script ? " (its interpreter)" : "");
 }
 
 pid_t
-init_start(const struct exec_spec *spec, const char **call)
+init_start(const struct exec_spec *spec, char *why, size_t size)
 {
 	_cleanup_close_ int reader = -1;
-	int ends[2], rc;
+	struct failure failure;
+	int ends[2];
 	pid_t pid;
 
-	*call = "pipe2";
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
+	if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+		failure.errnum = errno;
+		snprintf(why, size, "fork: %s", strerror(failure.errnum));
+		return -failure.errnum;
+	}
 	reader = ends[0];
-	*call = "fork";
-	pid = fork();
 	if (pid == 0)
 		become_program(spec, ends[1]);
-	rc = pid < 0 ? -errno : 0;
 	close(ends[1]);
-	if (rc == 0)
-		rc = read_report(reader, call);
-	return rc < 0 ? rc : pid;
+	if (!read_report(reader, &failure))
+		return pid;
+	explain(spec, &failure, why, size);
+	return -failure.errnum;
 }
