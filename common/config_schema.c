@@ -111,9 +111,9 @@ static const struct field ids_fields[] = {
 static const struct record ids_record = {RECORD(ids_fields)};
 
 static const struct field config_fields[] = {
-    DEFAULT(1, "run_dir", run_dir, PATH_LEN_MAX, value_path, "/run/scarab-runtime"),
-    DEFAULT(2, "state_dir", state_dir, PATH_LEN_MAX, value_path, "/var/lib/scarab-runtime"),
-    DEFAULT(3, "log_dir", log_dir, PATH_LEN_MAX, value_path, "/var/log/scarab-runtime"),
+    DEFAULT(1, "run_dir", run_dir, PATH_LEN_MAX, value_dir, "/run/scarab-runtime"),
+    DEFAULT(2, "state_dir", state_dir, PATH_LEN_MAX, value_dir, "/var/lib/scarab-runtime"),
+    DEFAULT(3, "log_dir", log_dir, PATH_LEN_MAX, value_dir, "/var/log/scarab-runtime"),
     TEXT_REQUIRED(4, "socket", socket, PATH_LEN_MAX, value_socket),
     DEFAULT(5, "libexec_dir", libexec_dir, PATH_LEN_MAX, value_path, SCARAB_LIBEXECDIR),
     DEFAULT(6, "group", group, 32, value_account, "agentd"),
@@ -142,14 +142,11 @@ check_dirs(const struct config *config, const struct place *place)
 		    {"state_dir", config->state_dir},
 		    {"log_dir", config->log_dir}};
 
-	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-		if (dirs[i].path[1] == '\0')
-			return complain_at(place, dirs[i].key, "must not be / itself");
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(dirs[i].path, dirs[j].path) == 0)
 				return complain_at(place, dirs[i].key, "is the same as %s",
 						   dirs[j].key);
-	}
 	return 0;
 }
 

@@ -267,12 +267,14 @@ check_triggers(const struct manifest *manifest, const struct place *place)
 static int
 check_home(struct manifest *manifest, const struct place *place)
 {
-	if (manifest->auto_snapshot && manifest->home.mode == HOME_ABSENT)
+	/* A plan says both already: what is decoded must encode to the same bytes. */
+	bool reading = place->node != NULL;
+
+	if (manifest->auto_snapshot && manifest->home.mode == HOME_ABSENT && reading)
 		manifest->home.mode = HOME_JOURNAL;
 	if (manifest->auto_snapshot && manifest->home.mode != HOME_JOURNAL)
 		return complain_at(place, "spec.workspace.auto_snapshot",
-				   "goes against spec.home.mode: %s",
-				   home_mode_name(manifest->home.mode));
+				   "needs spec.home.mode: journal");
 	if (manifest->concurrency.max != ABSENT && manifest->concurrency.max > 1 &&
 	    manifest->home.mode != HOME_NONE) {
 		complain_at(place, "spec.concurrency.max",

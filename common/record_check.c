@@ -75,7 +75,15 @@ enum { PAIR_KEY_MAX = 255 };
 static int
 check_pair(const struct field *field, const struct pair *pair, const struct place *place)
 {
-	if (check_bytes(pair->key, PAIR_KEY_MAX, field->check_key, place) < 0)
+	struct place key = *place;
+	struct yaml_node at = {0};
+
+	if (place->node) {
+		at.line = place->node->key_line;
+		at.column = place->node->key_column;
+		key.node = &at;
+	}
+	if (check_bytes(pair->key, PAIR_KEY_MAX, field->check_key, &key) < 0)
 		return -1;
 	return check_bytes(pair->value, field->entry_max, field->check, place);
 }

@@ -201,6 +201,14 @@ value_path(const char *text, char why[REASON_SIZE])
 }
 
 bool
+value_dir(const char *text, char why[REASON_SIZE])
+{
+	if (!value_path(text, why))
+		return false;
+	return text[1] != '\0' || value_wrong(why, "must not be / itself");
+}
+
+bool
 value_path_relative(const char *text, char why[REASON_SIZE])
 {
 	if (!value_line(text, why))

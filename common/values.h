@@ -20,6 +20,7 @@ value_check value_label;         /* key of a label */
 value_check value_env_name;      /* [A-Za-z_][A-Za-z0-9_]* */
 value_check value_agent_env;     /* … that the runtime does not set itself */
 value_check value_path;          /* absolute and normalised */
+value_check value_dir;           /* the same, but not / */
 value_check value_path_relative; /* below install_dir; a leading ./ is allowed */
 value_check value_path_any;      /* either */
 value_check value_context_target;

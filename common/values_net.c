@@ -213,10 +213,10 @@ value_template(const char *text, char why[REASON_SIZE])
 		char name[80];
 
 		if (!end || strncmp(text, "{{secret:", 9) != 0 || end < text + 9 || end - text > 80)
-			return value_wrong(why, "{{ must begin {{secret:NAME}}");
+			return value_wrong(why, "has {{ that does not begin {{secret:NAME}}");
 		snprintf(name, sizeof(name), "%.*s", (int)(end - text - 9), text + 9);
 		if (!value_secret_name(name, why))
-			return value_wrong(why, "{{secret:NAME}} must name a secret");
+			return value_wrong(why, "has {{secret:…}} without a secret's name");
 		text = end + 2;
 	}
 	return true;

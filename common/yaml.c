@@ -53,18 +53,18 @@ check_text(struct builder *builder)
 {
 	const uint8_t *bytes = (const uint8_t *)builder->text;
 	const char *nul = memchr(bytes, 0, builder->length);
+	size_t before_nul = nul ? (size_t)(nul - builder->text) : builder->length;
 	bool partial;
 	size_t valid;
 
 	if (builder->length > YAML_BYTES_MAX)
 		return refuse(builder, mark_of(builder, YAML_BYTES_MAX),
 			      "the file is bigger than 1 MiB");
-	if (nul)
-		return refuse(builder, mark_of(builder, (size_t)(nul - builder->text)),
-			      "NUL bytes are not allowed");
-	valid = utf8_prefix(bytes, builder->length, &partial);
-	if (valid < builder->length)
+	valid = utf8_prefix(bytes, before_nul, &partial);
+	if (valid < before_nul)
 		return refuse(builder, mark_of(builder, valid), "the text is not valid UTF-8");
+	if (nul)
+		return refuse(builder, mark_of(builder, valid), "NUL bytes are not allowed");
 	return 0;
 }
 
