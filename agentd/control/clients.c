@@ -135,7 +135,9 @@ connections_of(const struct control *control, uid_t uid)
 	unsigned count = 0;
 
 	TAILQ_FOREACH(client, &control->clients, entry)
-	count += client->uid == uid;
+	{
+		count += client->uid == uid;
+	}
 	return count;
 }
 
@@ -171,6 +173,7 @@ listener_ready(struct loop_source *source, uint32_t events, void *arg)
 
 	(void)events;
 	while (control->client_count < CLIENTS_MAX) {
+		/* cppcheck-suppress nullPointer ; accept(2) allows it */
 		fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
 			admit(control, fd);

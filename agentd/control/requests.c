@@ -265,7 +265,9 @@ schedd_message(struct channel *channel, struct msg *msg, void *arg)
 	if (msg->session_event.state != STATE_ENDED)
 		return;
 	TAILQ_FOREACH(client, &control->clients, entry)
-	client_unfollow(client, &msg->session_event.session);
+	{
+		client_unfollow(client, &msg->session_event.session);
+	}
 }
 
 static void
