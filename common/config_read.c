@@ -7,7 +7,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "config_schema.h"
-#include "yaml.h"
+#include "yaml_tree.h"
 
 static void
 cleanup_tree(struct yaml_node **tree)

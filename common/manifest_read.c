@@ -9,7 +9,7 @@
 #include "manifest_enforce.h"
 #include "manifest_schema.h"
 #include "values.h"
-#include "yaml.h"
+#include "yaml_tree.h"
 
 static void
 cleanup_tree(struct yaml_node **tree)

@@ -17,7 +17,7 @@
 
 #include "error.h"
 #include "json.h"
-#include "yaml.h"
+#include "yaml_tree.h"
 
 #define ABSENT UINT64_MAX
 

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "common/yaml.h"
+#include "common/yaml_tree.h"
 #include "tests/unit/corpus.h"
 #include "tests/unit/suite.h"
 

@@ -4,8 +4,8 @@
  * documents are refused. yaml_parse() links libyaml and runs in unprivileged processes only; the
  * functions that walk a tree (yaml_node.c) link nothing.
  */
-#ifndef SCARAB_YAML_H
-#define SCARAB_YAML_H
+#ifndef SCARAB_YAML_TREE_H
+#define SCARAB_YAML_TREE_H
 
 #include <stdbool.h>
 #include <stddef.h>
