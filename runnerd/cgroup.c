@@ -294,17 +294,19 @@ cgroup_populated(const struct session_cgroup *cgroup)
 	return strstr(text, "populated 1") != NULL;
 }
 
+/* By path: a group of which nothing could be opened goes too. */
 static int
 remove_group(struct cgroups *cgroups, const struct session_cgroup *cgroup)
 {
-	if (cgroup->dir < 0)
-		return 0;
-	if (unlinkat(cgroup->dir, "agent", AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return -errno;
-	if (unlinkat(cgroup->dir, "runtime", AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return -errno;
-	if (unlinkat(cgroups->root, cgroup->path + 1, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return -errno;
+	static const char *const parts[] = {"/agent", "/runtime", ""};
+	char path[PATH_LEN_MAX + 1];
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(parts); i++) {
+		snprintf(path, sizeof(path), "%.4000s%s", cgroup->path + 1, parts[i]);
+		if (unlinkat(cgroups->root, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
+			return -errno;
+	}
 	return 0;
 }
 
