@@ -16,8 +16,6 @@ datadir ?= $(prefix)/share/scarab-runtime
 unitdir ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
-sysusersdir ?= $(prefix)/lib/sysusers.d
-tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 DESTDIR ?=
 
 ifeq ($(origin CC),default)
@@ -86,9 +84,10 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
 FLAGS = -std=gnu17 -D_GNU_SOURCE $(WARN) $(OPTIMIZE) -fPIE -fvisibility=hidden \
-	-ffunction-sections -fdata-sections -I. -I$(BUILD)/gen -DSCARAB_VERSION='"$(VERSION)"' \
-	-DSCARAB_LIBEXECDIR='"$(libexecdir)"' -DSCARAB_SYSCONFDIR='"$(sysconfdir)"' \
-	$(CPPFLAGS) $(CFLAGS)
+	-ffunction-sections -fdata-sections $(CPPFLAGS) $(CFLAGS)
+PATHS = -DSCARAB_VERSION='"$(VERSION)"' -DSCARAB_LIBEXECDIR='"$(libexecdir)"' \
+	-DSCARAB_SYSCONFDIR='"$(sysconfdir)"'
+COMPILE = $(CC) -I. -I$(BUILD)/gen $(LIBRARY_FLAGS) $(FLAGS) $(PATHS) -MMD -MP -c
 LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections $(LDFLAGS)
 
 # --- programs: NAME_SRC is what it is made of, NAME_LIBS what it links ------------------------
@@ -157,12 +156,15 @@ $(BUILD)/gen/build-id.h: FORCE
 	@mkdir -p $(@D)
 	@printf '#define SCARAB_BUILD_ID "%s"\n' '$(BUILD_ID)' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
-# Other flags, another compiler: everything again.
+# Other flags or another compiler: everything again. Other paths: what names them.
 FLAGS_TEXT = $(subst ','\'',$(CC) $(FLAGS) $(HARDEN) $(LINK))
-$(BUILD)/gen/flags: FORCE
+PATHS_TEXT = $(subst ','\'',$(PATHS))
+PATHS_SRC := $(shell grep -lE 'SCARAB_(VERSION|LIBEXECDIR|SYSCONFDIR)' $(filter %.c,$(SOURCES)))
+$(BUILD)/gen/flags $(BUILD)/gen/paths: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(FLAGS_TEXT)' >$@.new
+	@printf '%s\n' '$(if $(filter %/flags,$@),$(FLAGS_TEXT),$(PATHS_TEXT))' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(patsubst %.c,$(OBJ)/%.o,$(PATHS_SRC)) $(patsubst %.c,$(OBJ_STATIC)/%.o,$(PATHS_SRC)): $(BUILD)/gen/paths
 .PHONY: FORCE
 FORCE:
 
@@ -172,10 +174,10 @@ LIBRARY_FLAGS := $(shell $(PKG_CONFIG) --cflags $(TEST_LIBS))
 endif
 $(OBJ)/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/build-id.h
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(FLAGS) $(HARDEN) $(LIBRARY_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(COMPILE) $(HARDEN) -o $@ $<
 $(OBJ_STATIC)/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/build-id.h
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(FLAGS) $(HARDEN_STATIC) $(LIBRARY_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(COMPILE) $(HARDEN_STATIC) -o $@ $<
 $(OBJ)/common/version.o $(OBJ_STATIC)/common/version.o: $(BUILD)/gen/build-id.h
 
 $(BUILD)/libcommon.a: $(COMMON_SRC:%.c=$(OBJ)/%.o)
@@ -249,7 +251,6 @@ INSTALLED := $(bindir)/ash $(sbindir)/agentd $(addprefix $(libexecdir)/,$(LIBEXE
 	$(foreach m,$(MAN_PAGES),$(call man_target,$(m))) \
 	$(addprefix $(unitdir)/,$(notdir $(UNITS))) \
 	$(sysusersdir)/scarab-runtime.conf $(tmpfilesdir)/scarab-runtime.conf \
-	$(sysusersdir)/scarab-runtime.conf $(tmpfilesdir)/scarab-runtime.conf \
 	$(addprefix $(datadir)/,$(EXAMPLES)) \
 	$(addprefix $(docdir)/,README.md ARCHITECTURE.md LICENSE agentd.yaml)
 # Files that name paths are written for the paths of this installation.
@@ -264,11 +265,10 @@ install: all
 	$(INSTALL) -m 0755 $(BUILD)/agentd $(DESTDIR)$(sbindir)/agentd
 	$(INSTALL) -m 0755 $(addprefix $(BUILD)/,$(LIBEXEC)) $(DESTDIR)$(libexecdir)
 	$(INSTALL) -m 0644 README.md ARCHITECTURE.md LICENSE $(DESTDIR)$(docdir)
-	$(INSTALL) -m 0644 etc/scarab-runtime.sysusers $(DESTDIR)$(sysusersdir)/scarab-runtime.conf
-	$(INSTALL) -m 0644 etc/scarab-runtime.tmpfiles $(DESTDIR)$(tmpfilesdir)/scarab-runtime.conf
 	@set -e; for page in $(MAN_PAGES); do \
 		dir=$(DESTDIR)$(mandir)/man$${page##*.}; \
-		$(INSTALL) -d $$dir; $(INSTALL) -m 0644 $$page $$dir; done
+		$(INSTALL) -d $$dir; $(AT_PATHS) $$page >$$dir/$${page##*/}; \
+		chmod 0644 $$dir/$${page##*/}; done
 	@set -e; for unit in $(UNITS); do \
 		$(AT_PATHS) $$unit >$(DESTDIR)$(unitdir)/$${unit##*/}; \
 		chmod 0644 $(DESTDIR)$(unitdir)/$${unit##*/}; done

@@ -8,7 +8,7 @@
 instance_new
 gate_new
 printf 'ceilings: {allowed_context: ["%s/gate"]}\nlimits: {per_agent: 4}\n' "$dir" >>"$dir/agentd.yaml"
-instance_run || { fail "the instance starts"; exit 1; }
+instance_up "the instance starts"
 
 logged() { ash session logs "$id" | grep -q "$1"; }
 state_is() { [ "$(ash --json session show "$id" | jq -r .state)" = "$1" ]; }

@@ -41,7 +41,7 @@ is "secretd owns it, the group reads it" "$(stat -c '%a %u %g' "$log")" "640 $((
 
 lines=$(wc -l <"$log")
 instance_stop
-check "agentd starts again" instance_run
+instance_up "agentd starts again"
 ash agent run quick
 check "the chain goes on over a restart" verify "$log"
 [ "$(wc -l <"$log")" -gt "$lines" ] || fail "nothing was added"

@@ -41,7 +41,7 @@ refused "a NUL in a string" 'manifest.yaml:6:'
 printf 'apiVersion: scarab/v9\nkind: AgentManifest\n' >"$dir/m/manifest.yaml"
 refused "another version" 'scarab/v9'
 printf 'apiVersion: scarab/v1\nkind: AgentManifest\nmetadata: {name: Bad_Name, version: 1.0.0}\nspec: {}\n' >"$dir/m/manifest.yaml"
-refused "a bad name" 'manifest.yaml:3:.*Bad_Name'
+refused "a bad name" 'manifest.yaml:3:18:.*metadata.name'
 : >"$dir/m/manifest.yaml"
 refused "an empty file" 'manifest.yaml'
 printf '\377\376\000a' >"$dir/m/manifest.yaml"
@@ -70,7 +70,6 @@ while IFS='|' read -r line key; do
 	like "$key: the reason" "$err" "this build cannot enforce"
 	like "$key: the key" "$err" "$key"
 done <<'KEYS'
-packages: [a.whl]|packages
 image: "oci:/srv/x"|image
 home: {mode: journal}|home
 home: {mode: direct, max_size: 1Gi}|max_size
@@ -88,6 +87,8 @@ resources: {memory_limit: 1Gi}|memory_limit
 resources: {max_pids: 10}|max_pids
 secret_policy: [{label: x, secret_pattern: "*"}]|secret_policy
 KEYS
+manifest 'packages: [a.whl]'
+refused "packages of another runtime" 'manifest.yaml:6:.*packages'
 is "nothing of these is installed" "$(installed)" ""
 
 # What asks for nothing is fine.

@@ -6,7 +6,7 @@
 instance_new
 mkdir "$dir/dpkg"
 printf 'ceilings: {allowed_context: ["%s/dpkg"]}\n' "$dir" >>"$dir/agentd.yaml"
-instance_run || { fail "the instance starts"; exit 1; }
+instance_up "the instance starts"
 
 packages() { # NAME VERSION …
 	while [ $# -gt 0 ]; do

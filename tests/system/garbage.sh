@@ -6,7 +6,7 @@
 instance_new
 gate_new
 printf 'ceilings: {allowed_context: ["%s/gate"]}\n' "$dir" >>"$dir/agentd.yaml"
-instance_run || { fail "the instance starts"; exit 1; }
+instance_up "the instance starts"
 install waits "echo up; $gate_wait echo down" "$gate_context"
 gate_shut
 ash agent run waits >"$dir/waited" 2>&1 9>&- &

@@ -1,10 +1,10 @@
 #!/bin/bash
 # make: missing packages, building twice, installing below DESTDIR with another prefix, running an
 # instance from there, a configuration that is kept, uninstalling.
-# shellcheck disable=SC2154
+# shellcheck disable=SC2034,SC2154
 . "$(dirname "$0")/lib.sh"
 instance_new
-run_make() { make -C "$root" --no-print-directory BUILD="$BUILD" ${SANITIZE:+SANITIZE=1} "$@"; }
+run_make() { make -C "$root" --no-print-directory BUILD="${built:-$BUILD}" ${SANITIZE:+SANITIZE=1} "$@"; }
 
 status "make without pkg-config fails" 2 run_make PKG_CONFIG=/does/not/exist
 like "naming the packages and how to get them" "$err" 'apt-get install .*pkg-config.*libyaml-dev'
@@ -12,6 +12,9 @@ like "in one error" "$(grep -c 'apt-get' <<<"$err")" '^1$'
 status "make where everything is built" 0 run_make
 is "builds nothing" "$(grep -c -- ' -o ' <<<"$out")" 0
 
+# In a copy: other paths are other programs.
+cp -a "$BUILD" "$dir/build"
+built=$dir/build
 tree=$dir/tree
 status "make install" 0 run_make install DESTDIR="$tree" prefix=/opt/scarab
 for file in bin/ash sbin/agentd libexec/scarab-runtime/{agentd-control,agentd-config,schedd,secretd,runnerd,spawner,keeper,init,hold}; do
@@ -30,10 +33,12 @@ echo '# mine' >"$tree/etc/scarab-runtime/agentd.yaml"
 run_make install DESTDIR="$tree" prefix=/opt/scarab >/dev/null 2>&1
 is "a configuration that is there is kept" "$(cat "$tree/etc/scarab-runtime/agentd.yaml")" "# mine"
 
-libexec=$tree/opt/scarab/libexec/scarab-runtime
-instance_config >"$dir/agentd.yaml"
-agentd=$tree/opt/scarab/sbin/agentd ash=$tree/opt/scarab/bin/ash
-check "an instance of the installed files starts" instance_run
+# Without DESTDIR: what is installed is run.
+run_make install prefix="$dir/usr" sysconfdir="$dir/etc" >/dev/null 2>&1 || fail "make install prefix="
+libexec=$dir/usr/libexec/scarab-runtime agentd=$dir/usr/sbin/agentd ash=$dir/usr/bin/ash
+instance_config | grep -v '^libexec_dir:' >"$dir/agentd.yaml"
+instance_up "an instance of the installed files starts, its helpers where they were installed"
+is "each process is an installed one" "$(processes | while read -r pid _; do readlink "/proc/$pid/exe"; done | grep -cv "^$dir/usr/")" 0
 install hello 'echo hello'
 is "and runs an agent" "$(ash agent run hello)" hello
 instance_stop

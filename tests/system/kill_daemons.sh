@@ -7,12 +7,14 @@
 instance_new
 gate_new
 printf 'ceilings: {allowed_context: ["%s/gate"]}\n' "$dir" >>"$dir/agentd.yaml"
-instance_run || { fail "the instance starts"; exit 1; }
+instance_up "the instance starts"
 
 # Says that it runs, waits until it is let go, and ends with its own status.
 install worker "echo started; $gate_wait"'
 echo ended; echo $SCARAB_SESSION_ID >>$HOME/done; exit 7' "$gate_context
 lifecycle: {timeout_secs: 100}"
+install after 'echo after'
+install sleeps 'echo up; exec sleep 1000' 'lifecycle: {timeout_secs: 2, stop_grace: 200ms}'
 home=$dir/state/homes/worker/home
 
 begin() {
@@ -59,7 +61,6 @@ for role in schedd secretd runnerd agentd-control spawner; do
 done
 
 # A new session works after each of them.
-install after 'echo after'
 is "a new session runs" "$(ash agent run after)" after
 
 begin
@@ -69,7 +70,7 @@ agentd_pid=''
 gate_open
 check "kill -9 agentd: its daemons end" eventually 5 no_daemons
 check "kill -9 agentd: the session finishes by itself" eventually 10 grep -q "$id" "$home/done"
-check "agentd starts again" instance_run
+instance_up "agentd starts again"
 works_again "kill -9 agentd"
 finishes "kill -9 agentd"
 
@@ -80,7 +81,7 @@ wait "$agentd_pid" 2>/dev/null
 agentd_pid=''
 gate_open
 check "all killed: the session finishes by itself" eventually 10 grep -q "$id" "$home/done"
-check "all killed: agentd starts again" instance_run
+instance_up "all killed: agentd starts again"
 works_again "all killed"
 finishes "all killed"
 
@@ -89,7 +90,7 @@ begin
 kill -KILL "$agentd_pid"
 wait "$agentd_pid" 2>/dev/null
 agentd_pid=''
-check "agentd starts again beside a live session" instance_run
+instance_up "agentd starts again beside a live session"
 is "the live session is known" "$(ash --json session show "$id" | jq -r .state)" running
 status "and can be cancelled" 0 ash session cancel "$id"
 status "it ends" 125 ash session wait "$id"
@@ -97,12 +98,11 @@ is "as cancelled" "$(ash --json session show "$id" | jq -r .outcome)" cancelled
 settled_fds "after all of it nothing is left"
 
 # The deadline holds while no daemon lives.
-install sleeps 'echo up; exec sleep 1000' 'lifecycle: {timeout_secs: 2, stop_grace: 200ms}'
 id=$(ash agent run sleeps --detach)
 eventually 5 logged up || fail "the session runs"
 kill -KILL "$agentd_pid"
 wait "$agentd_pid" 2>/dev/null
 agentd_pid=''
 check "the deadline holds without any daemon" eventually 10 no_processes
-check "agentd starts again" instance_run
+instance_up "agentd starts again"
 status "and knows that it timed out" 124 ash session wait "$id"

@@ -3,7 +3,8 @@
 #
 #   instance_new [YAML]      directory, ids and configuration; YAML: further top-level keys
 #   instance_run             starts agentd and waits until it says READY=1
-#   instance_start [YAML]    both
+#   instance_up TEXT         the same as a result of the test
+#   instance_start [YAML]    instance_new and instance_up
 #   instance_stop            SIGTERM, waits; sessions go on
 #   agent NAME BODY [YAML]   writes the agent NAME (a shell script) into $dir/agents/NAME; YAML: more
 #                            lines of the manifest's spec; prints the manifest's path
@@ -150,21 +151,25 @@ instance_run() {
 	return 1
 }
 
+# instance_up TEXT: the same as a result of the test, which ends without an instance.
+instance_up() {
+	if instance_run; then ok "$1"; else
+		fail "$1"
+		exit 1
+	fi
+}
+
 instance_start() {
 	instance_new "${1:-}"
-	instance_run || {
-		fail "the instance starts"
-		exit 1
-	}
+	instance_up "the instance starts"
 }
 
 instance_stop() {
 	[ -n "$agentd_pid" ] || return 0
-	kill -TERM "$agentd_pid" 2>/dev/null
-	wait "$agentd_pid"
-	agentd_status=$?
+	local pid=$agentd_pid
 	agentd_pid=''
-	return $agentd_status
+	kill -TERM "$pid" 2>/dev/null
+	wait "$pid"
 }
 
 ash() { "${ash:-$BUILD/ash}" -s "$sock" "$@"; }
@@ -324,7 +329,7 @@ instance_end() {
 	[ ! -d "$cgroup" ] || eventually 5 remove_cgroup || note "$cgroup stays"
 	# A killed agentd leaves its claim on ids for its next start, which will not come.
 	rm -f "/run/scarab-runtime-ids/$session_ids-64"
-	rmdir /run/scarab-runtime-ids 2>/dev/null
+	rmdir /run/scarab-runtime-ids 2>/dev/null || :
 	rm -rf --one-file-system "$dir"
 }
 # ended PID [STARTED]: no such process, another one, or a zombie.
@@ -339,6 +344,7 @@ remove_cgroup() {
 
 finish() {
 	local code=$?
+	set +e
 	trap - EXIT INT TERM HUP
 	if [ "$failed" -gt 0 ] && [ -n "$dir" ] && [ -s "$dir/agentd.log" ]; then
 		echo "# the end of agentd's log:"

@@ -6,7 +6,7 @@
 instance_new
 gate_new
 printf 'ceilings: {allowed_context: ["%s/gate"]}\n' "$dir" >>"$dir/agentd.yaml"
-instance_run || { fail "the instance starts"; exit 1; }
+instance_up "the instance starts"
 
 install talks 'echo one; echo two >&2; printf "\377\376bin\n"; printf "no newline"'
 ash agent run talks >"$dir/out" 2>"$dir/err"

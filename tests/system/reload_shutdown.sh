@@ -14,7 +14,7 @@ out"
 printf 'run_dri: /x\n' >"$dir/bad.yaml"
 status "agentd -n refuses a bad one with 7" 7 "$BUILD/agentd" -n -f "$dir/bad.yaml"
 like "naming file, line, column and the nearest key" "$err" 'bad.yaml:1:1:.*run_dri.*run_dir'
-instance_run || { fail "the instance starts"; exit 1; }
+instance_up "the instance starts"
 
 install waits "echo up; $gate_wait exit 5" "$gate_context"
 cp "$dir/agentd.yaml" "$dir/good.yaml"
@@ -43,7 +43,7 @@ check "SIGTERM: its daemons are gone" eventually 5 no_daemons
 if processes | grep -q keeper; then ok "SIGTERM: the session lives on"; else fail "SIGTERM: the session is gone"; fi
 status "ash without agentd exits 6" 6 ash ping
 status "run without agentd exits 125" 125 ash agent run waits
-check "agentd starts again" instance_run
+instance_up "agentd starts again"
 is "the session is known as running" "$(ash --json session show "$id" | jq -r .state)" running
 gate_open
 status "and ends as it should" 5 ash session wait "$id"
@@ -56,14 +56,14 @@ check "ends agentd" eventually 10 ended "$agentd_pid"
 wait "$agentd_pid"
 is "with 0" $? 0
 agentd_pid=''
-check "agentd starts again" instance_run
+instance_up "agentd starts again"
 status "shutdown --drain" 0 ash shutdown --drain
 check "ends agentd" eventually 30 ended "$agentd_pid"
 wait "$agentd_pid" 2>/dev/null
 agentd_pid=''
 gate_open
 check "no process is left after --drain" eventually 5 no_processes
-check "agentd starts again" instance_run
+instance_up "agentd starts again"
 is "the drained session is recorded" "$(ash --json session show "$id" | jq -r .state)" ended
 like "as ended by the drain or by itself" "$(ash --json session show "$id" | jq -r .outcome)" '^(cancelled|failed|success)$'
 

@@ -7,7 +7,7 @@ instance_new
 mkdir -p "$dir/docs"
 echo "read me" >"$dir/docs/note"
 printf 'ceilings: {allowed_context: ["%s/docs"]}\n' "$dir" >>"$dir/agentd.yaml"
-instance_run || { fail "the instance starts"; exit 1; }
+instance_up "the instance starts"
 
 # --- outcomes and exit statuses ---
 install good 'echo to-out; echo to-err >&2'

@@ -50,7 +50,7 @@ is "/proc shows processes only" "$(view 'mount ' | grep -E ' /proc ' | grep -oE 
 is "no path of the host outside is in a mount's source" "$(view 'mount ' | awk '{ print $4 }' | grep -c "^$dir/\(log\|run\|state/store\|state/sched\|state/secrets\)")" 0
 is "/dev" "$(view 'dir /dev ' | sort | tr '\n' ' ')" "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero "
 is "/" "$(view 'dir / ' | grep -vE '^(bin|sbin|lib|lib32|lib64|libx32)$' | sort | tr '\n' ' ')" \
-    "context dev etc home proc run skills tmp usr $(echo "$dir" | cut -d/ -f2 | grep -v '^tmp$')"
+    "dev etc home proc run skills tmp usr $(echo "$dir" | cut -d/ -f2 | grep -v '^tmp$')"
 like "/run/agentd has the mission and the tools" "$(view 'dir /run/agentd ' | sort | tr '\n' ' ')" "mission.json.*tools.json"
 is "/run/credentials is empty" "$(view 'dir /run/credentials ')" ""
 is "/proc/sys is not there" "$(view 'dir /proc/sys: ')" "No such file or directory"
