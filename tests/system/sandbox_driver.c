@@ -52,20 +52,17 @@ status_says(uint32_t pid, const char *key, const char *value)
 	return found;
 }
 
-static bool
-fds_are(uint32_t pid, int count)
+static int
+count_fds(uint32_t pid)
 {
-	char path[64], link[96], target[128];
+	char link[96], target[128];
 	int found = 0;
 
 	for (int fd = 0; fd < 256; fd++) {
 		snprintf(link, sizeof(link), "/proc/%u/fd/%d", pid, fd);
 		found += readlink(link, target, sizeof(target)) > 0;
 	}
-	snprintf(path, sizeof(path), "/proc/%u/fd", pid);
-	if (found != count)
-		printf("  %s holds %d, not %d\n", path, found, count);
-	return found == count;
+	return found;
 }
 
 static bool
@@ -88,7 +85,9 @@ privileges_are_gone(struct session *s)
 	fine &= status_says(s->init_pid, "CapPrm", "0000000000000020");
 	fine &= status_says(s->init_pid, "CapInh", "0000000000000000");
 	fine &= status_says(s->init_pid, "NoNewPrivs", "1");
-	return fine && fds_are(s->init_pid, 2);
+	if (count_fds(s->init_pid) != 2)
+		printf("  init holds %d descriptors, not 2\n", count_fds(s->init_pid));
+	return fine && count_fds(s->init_pid) == 2;
 }
 
 /* --- what must come of it
@@ -325,13 +324,51 @@ try(struct host *machine, const struct trial *trial)
 	return fine;
 }
 
+static bool
+say(bool fine, const char *text)
+{
+	printf("%s - %s\n", fine ? "ok" : "FAIL", text);
+	return fine;
+}
+
+/* What is no cgroup is refused with a reason, and the spawner goes on. */
+static bool
+spawner_refuses(struct host *machine)
+{
+	static struct msg msg;
+	int end, own = pair(&end);
+
+	msg_init(&msg, MSG_SPAWN);
+	msg_add_fd(&msg, end);
+	msg_add_fd(&msg, dup(machine->empty));
+	send_message(machine->spawner, CH_SPAWNER, IN_OPEN, &msg, "SPAWN");
+	receive(machine->spawner, CH_SPAWNER, &msg, "the spawner's answer");
+	close(own);
+	return say(msg.type == MSG_ERROR && msg.error.why[0],
+		   "SPAWN into what is no cgroup is refused");
+}
+
+/* It closes what a request brought after it has answered. */
+static bool
+spawner_holds_little(const struct host *machine)
+{
+	for (int i = 0; i < 1000; i++) {
+		if (count_fds((uint32_t)machine->spawner_pid) == 7)
+			return true;
+		poll(NULL, 0, 1);
+	}
+	return false;
+}
+
 static int
 try_all(struct host *machine)
 {
-	unsigned failed = 0;
+	unsigned failed = !spawner_refuses(machine);
 
 	for (size_t i = 0; i < ARRAY_LEN(trials); i++)
 		failed += !try(machine, &trials[i]);
+	failed +=
+	    !say(spawner_holds_little(machine), "the spawner holds its seven descriptors only");
 	printf("%zu cases, %u failed\n", ARRAY_LEN(trials), failed);
 	return failed ? 1 : 0;
 }

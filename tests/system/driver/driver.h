@@ -96,6 +96,8 @@ void run_session(struct host *host, const struct trial *trial, struct session *s
 void close_session(struct session *s);
 /* All segments in order; the caller frees it. */
 char *read_log(const struct session *s);
+/* One message or the program's end. */
+void receive(int fd, enum channel_kind kind, struct msg *msg, const char *what);
 void send_message(int fd, enum channel_kind kind, enum phase phase, struct msg *msg,
 		  const char *what);
 

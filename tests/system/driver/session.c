@@ -65,7 +65,7 @@ remove_cgroup(struct session *s, const char *name)
 		usleep(500);
 }
 
-static void
+void
 receive(int fd, enum channel_kind kind, struct msg *msg, const char *what)
 {
 	int rc = msg_recv(fd, kind, SIDE_A, IN_OPEN, msg, WAIT_MS);

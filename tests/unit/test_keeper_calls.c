@@ -1,0 +1,99 @@
+/* What a keeper or a builder may not call kills it. */
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/confine.h"
+#include "common/keeper_calls.h"
+#include "suite.h"
+
+/* Arguments that would do nothing if the call were let through. */
+static const struct {
+	const char *name;
+	long number;
+	bool builder; /* allowed to it */
+	bool keeper;
+} calls[] = {
+    {"socket", SYS_socket, false, false},
+    {"connect", SYS_connect, false, false},
+    {"execve", SYS_execve, false, false},
+    {"execveat", SYS_execveat, false, false},
+    {"clone3", SYS_clone3, false, false},
+    {"unshare", SYS_unshare, false, false},
+    {"setns", SYS_setns, false, false},
+    {"mount", SYS_mount, false, false},
+    {"move_mount", SYS_move_mount, false, false},
+    {"ptrace", SYS_ptrace, false, false},
+    {"kill", SYS_kill, false, false},
+    {"setresuid", SYS_setresuid, false, false},
+    {"capset", SYS_capset, false, false},
+    {"bpf", SYS_bpf, false, false},
+    {"keyctl", SYS_keyctl, false, false},
+    {"io_uring_setup", SYS_io_uring_setup, false, false},
+    {"open_by_handle_at", SYS_open_by_handle_at, false, false},
+    {"openat2", SYS_openat2, true, false},
+    {"pidfd_send_signal", SYS_pidfd_send_signal, true, false},
+    {"accept4", SYS_accept4, false, true},
+    {"fdatasync", SYS_fdatasync, false, true},
+};
+
+/* The signal that ended a process which loaded the program and called; 0: it went on. */
+static int
+call_under(int program, long number)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || confine_load(program) < 0)
+			syscall(SYS_exit_group, 1);
+		syscall(number, -1, -1, -1, -1, -1, -1);
+		syscall(SYS_exit_group, 0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(!WIFEXITED(status) || WEXITSTATUS(status) == 0);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static int
+program(const int *list, size_t count)
+{
+	struct error error = ERROR_INIT;
+	int fd = confine_program(list, count, &error);
+
+	ck_assert_msg(fd >= 0, "%s: %s", error.what, error.why);
+	return fd;
+}
+
+START_TEST(keeper)
+{
+	_cleanup_close_ int fd = program(keeper_syscalls, keeper_syscall_count);
+
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		ck_assert_msg(call_under(fd, calls[i].number) == (calls[i].keeper ? 0 : SIGSYS),
+			      "%s", calls[i].name);
+}
+END_TEST
+
+START_TEST(builder)
+{
+	_cleanup_close_ int fd = program(builder_syscalls, builder_syscall_count);
+
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		ck_assert_msg(call_under(fd, calls[i].number) == (calls[i].builder ? 0 : SIGSYS),
+			      "%s", calls[i].name);
+}
+END_TEST
+
+int
+main(void)
+{
+	const TTest *tests[] = {keeper, builder};
+
+	return suite_run("keeper_calls", tests, ARRAY_LEN(tests));
+}
