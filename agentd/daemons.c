@@ -116,7 +116,7 @@ introduce(struct daemon *a, struct daemon *b, enum channel_kind kind)
 		else
 			close(ends[1]);
 	}
-	if (rc < 0)
+	if (rc < 0 && rc != -EPIPE) /* a daemon that just died meets the others at its return */
 		log_error("introducing %s and %s: %s", name_of(a), name_of(b), strerror(-rc));
 }
 
@@ -129,7 +129,7 @@ introduce_agentd(struct agentd *agentd, struct daemon *secretd)
 		audit_introduced(agentd->audit, ends[0]);
 		rc = introduce_end(secretd, CH_AUDIT, ROLE_AGENTD, ends[1]);
 	}
-	if (rc < 0)
+	if (rc < 0 && rc != -EPIPE)
 		log_error("introducing agentd to secretd: %s", strerror(-rc));
 }
 

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "common/cleanup.h"
+#include "common/io.h"
 #include "directories.h"
 
 enum { BACKLOG = 128 };
@@ -93,6 +94,10 @@ option(int fd, int name)
 int
 listener_check(int fd, struct error *error)
 {
+	int rc = fd_set_nonblock(fd, true); /* systemd passes it blocking */
+
+	if (rc < 0)
+		return error_errno(error, -rc, "the descriptor passed by LISTEN_FDS");
 	if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_TYPE) != SOCK_SEQPACKET ||
 	    option(fd, SO_ACCEPTCONN) != 1) {
 		error_why(error, ERR_INVALID,

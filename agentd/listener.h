@@ -7,7 +7,7 @@
 /* A listening socket at config->socket, 0660 root:group, put there whole; one that a generation
  * before left is replaced (the generation lock must be held). The caller's. -1 with error. */
 int listener_open(const struct config *config, struct error *error);
-/* Is what systemd passed such a socket? -1 with error. */
+/* Is what systemd passed such a socket? Makes it non-blocking. -1 with error. */
 int listener_check(int fd, struct error *error);
 /* Removes the socket from its path; the generation lock must be held. */
 void listener_remove(const struct config *config);
