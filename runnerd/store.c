@@ -219,32 +219,45 @@ agent_of_file(const char *file, char *agent)
 	return agent_name_valid(agent);
 }
 
-static struct agent *
-file_parse(const uint8_t *bytes, size_t length, struct error *error)
+/* The head at the start of the file; *bytes and *length are moved behind it. Exactly the bytes
+ * that head_encode makes, so that the checksum, which is over those, covers all of them. */
+static bool
+head_parse(const uint8_t **bytes, size_t *length, struct msg_store_head *head)
 {
-	const struct msg_store_head *head;
-	struct agent *agent;
+	uint8_t again[PROTO_MESSAGE_MAX];
 	struct msg record;
 	uint32_t prefix;
 
-	error_why(error, ERR_FAILED, "it is damaged");
-	if (length < sizeof(prefix))
-		return NULL;
-	memcpy(&prefix, bytes, sizeof(prefix));
+	if (*length < sizeof(prefix))
+		return false;
+	memcpy(&prefix, *bytes, sizeof(prefix));
 	prefix = le32toh(prefix);
-	bytes += sizeof(prefix);
-	length -= sizeof(prefix);
-	if (prefix > length || msg_decode(&record, bytes, prefix, 0) < 0 ||
+	*bytes += sizeof(prefix);
+	*length -= sizeof(prefix);
+	if (prefix > *length || msg_decode(&record, *bytes, prefix, 0) < 0 ||
 	    record.type != MSG_STORE_HEAD)
+		return false;
+	*head = record.store_head;
+	if (head_encode(head, again) != (ssize_t)prefix || memcmp(again, *bytes, prefix))
+		return false;
+	*bytes += prefix;
+	*length -= prefix;
+	return (uint64_t)head->plan_bytes + head->manifest_bytes == *length;
+}
+
+static struct agent *
+file_parse(const uint8_t *bytes, size_t length, struct error *error)
+{
+	struct msg_store_head head;
+	struct agent *agent;
+
+	if (!head_parse(&bytes, &length, &head)) {
+		error_why(error, ERR_FAILED, "it is damaged");
 		return NULL;
-	head = &record.store_head;
-	bytes += prefix;
-	length -= prefix;
-	if ((uint64_t)head->plan_bytes + head->manifest_bytes != length)
-		return NULL;
-	agent = agent_new(head, bytes, head->plan_bytes, bytes + head->plan_bytes,
-			  head->manifest_bytes, error);
-	if (!agent || agent->head.checksum == head->checksum)
+	}
+	agent = agent_new(&head, bytes, head.plan_bytes, bytes + head.plan_bytes,
+			  head.manifest_bytes, error);
+	if (!agent || agent->head.checksum == head.checksum)
 		return agent;
 	agent_unref(agent);
 	error_why(error, ERR_FAILED, "its checksum does not agree");

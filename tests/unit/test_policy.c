@@ -1,0 +1,342 @@
+// with: runnerd/policy.c runnerd/proof.c runnerd/fs.c runnerd/mission.c
+/* What runnerd judges by itself: root's ceilings, paths and their proofs, and the mission it
+ * writes. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "runnerd/fs.h"
+#include "runnerd/mission.h"
+#include "runnerd/policy.h"
+#include "runnerd/proof.h"
+#include "tests/unit/suite.h"
+
+static char top[] = "/tmp/scarab-policy-XXXXXX";
+static char path[4096];
+
+static const char *
+in_top(const char *name)
+{
+	snprintf(path, sizeof(path), "%s%s", top, name);
+	return path;
+}
+
+static void
+make_dir(void)
+{
+	strcpy(top, "/tmp/scarab-policy-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(top));
+	ck_assert_int_eq(chmod(top, 0755), 0);
+}
+
+static void
+remove_dir(void)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -r %s", top);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static void
+write_file(const char *name, const char *text, mode_t mode)
+{
+	FILE *file = fopen(in_top(name), "w");
+
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fclose(file);
+	ck_assert_int_eq(chmod(path, mode), 0);
+}
+
+static struct manifest *
+plan_of(const char *spec)
+{
+	struct error error = ERROR_INIT;
+	struct manifest *plan;
+	char text[2048];
+
+	snprintf(text, sizeof(text),
+		 "apiVersion: scarab/v1\nkind: AgentManifest\n"
+		 "metadata: {name: worker, version: 1.0.0}\nspec: {%s}\n",
+		 spec);
+	plan = manifest_read(text, strlen(text), "test", NULL, &error);
+	ck_assert_msg(plan != NULL, "%s: %s", spec, error.why);
+	return plan;
+}
+
+static struct config *
+config_of(const char *text)
+{
+	struct error error = ERROR_INIT;
+	struct config *config = config_read(text, strlen(text), "test", &error);
+
+	ck_assert_msg(config != NULL, "%s", error.why);
+	return config;
+}
+
+/* NULL: allowed; else a word of the reason. */
+static const struct {
+	const char *config, *spec, *refused;
+} rules[] = {
+    {"", "", NULL},
+    {"", "trust_level: privileged", "ceilings.trust_level trusted"},
+    {"ceilings: {trust_level: privileged}", "trust_level: privileged", NULL},
+    {"ceilings: {trust_level: untrusted}", "", "ceilings.trust_level untrusted"},
+    {"", "context: [{source: /srv/docs, target: /context/docs}]", NULL},
+    {"", "context: [{source: /srvdocs, target: /context/docs}]", "allowed_context"},
+    {"", "context: [{source: /etc/passwd, target: /context/p}]", "allowed_context"},
+    {"", "trust_level: untrusted, context: [{source: /srv/docs, target: /context/docs}]",
+     "not allowed at trust_level untrusted"},
+    {"ceilings: {trust_level: privileged}",
+     "trust_level: privileged, context: [{source: /etc/hosts, target: /context/h}]", NULL},
+    {"ceilings: {allowed_install: [/srv]}", "", "allowed_install"},
+    {"ceilings: {allowed_install: [/opt]}", "", NULL},
+    {"", "home: {mode: none}, concurrency: {max: 3}", NULL},
+    {"", "resources: {memory_limit: 1Gi}", "cannot enforce"},
+    {"", "network: {policy: allowlist, allowlist: [\"a.example:443\"]}", "cannot enforce"},
+};
+
+START_TEST(the_ceilings_of_root_hold)
+{
+	struct error error;
+	struct manifest *plan;
+	struct config *config;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < ARRAY_LEN(rules); i++) {
+		error = (struct error)ERROR_INIT;
+		plan = plan_of(rules[i].spec);
+		config = config_of(rules[i].config);
+		rc = policy_check(plan, "/opt/worker", config, &error);
+		ck_assert_msg((rc == 0) == !rules[i].refused, "%s: %s", rules[i].spec, error.why);
+		if (rules[i].refused)
+			ck_assert_msg(strstr(error.why, rules[i].refused), "%s: %s", rules[i].spec,
+				      error.why);
+		manifest_free(plan);
+		config_free(config);
+	}
+}
+END_TEST
+
+START_TEST(what_a_manifest_leaves_open_has_a_value)
+{
+	struct config *config = config_of("defaults: {timeout_secs: 7, max_open_files: 99}");
+	struct manifest *plan = plan_of("");
+	struct effective e;
+
+	policy_effective(plan, config, &e);
+	ck_assert_int_eq(e.trust, TRUST_SANDBOXED);
+	ck_assert_int_eq(e.home, HOME_DIRECT);
+	ck_assert_int_eq(e.network, NETWORK_NONE);
+	ck_assert_int_eq(e.overlap, OVERLAP_QUEUE);
+	ck_assert_uint_eq(e.max, 1);
+	ck_assert_uint_eq(e.timeout_ms, 7000);
+	ck_assert_uint_eq(e.grace_ms, STOP_GRACE_DEFAULT_MS);
+	ck_assert_uint_eq(e.open_files, 99);
+	manifest_free(plan);
+	config_free(config);
+}
+END_TEST
+
+START_TEST(paths_are_normal_or_refused)
+{
+	static const char *const good[] = {"/", "/a", "/a/b", "/a/..b", "/a/b."};
+	static const char *const bad[] = {"", "a", "/a/", "//", "/a//b", "/.", "/a/./b", "/a/.."};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(good); i++)
+		ck_assert_msg(path_is_normal(good[i]), "%s", good[i]);
+	for (i = 0; i < ARRAY_LEN(bad); i++)
+		ck_assert_msg(!path_is_normal(bad[i]), "%s", bad[i]);
+	ck_assert(path_is_normal_relative("a/b") && !path_is_normal_relative("../a"));
+	ck_assert(!path_is_normal_relative("/a") && !path_is_normal_relative(""));
+	ck_assert(path_within("/a/b", "/a") && path_within("/a", "/a") && path_within("/a", "/"));
+	ck_assert(!path_within("/ab", "/a") && !path_within("/a", "/a/b"));
+}
+END_TEST
+
+START_TEST(reserved_places_are_refused)
+{
+	static const char *const bad[] = {
+	    "/",           "/proc", "/proc/x",     "/sys",        "/dev/shm",
+	    "/run/x",      "/etc",  "/etc/agent",  "/usr",        "/tmp",
+	    "/home/agent", "/inst", "/inst/state", "/inst/run/x", "/inst/state/agents"};
+	static const char *const good[] = {
+	    "/opt/x", "/tmp/x", "/usr/local/x", "/home/me/x", "/inst/state/agents/x", "/inst2"};
+	struct config *config =
+	    config_of("run_dir: /inst/run\nstate_dir: /inst/state\nlog_dir: /inst/log\n");
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(bad); i++)
+		ck_assert_msg(proof_place(bad[i], config, NULL) < 0, "%s", bad[i]);
+	for (i = 0; i < ARRAY_LEN(good); i++)
+		ck_assert_msg(proof_place(good[i], config, NULL) == 0, "%s", good[i]);
+	ck_assert_int_eq(proof_target("/context/a", NULL), 0);
+	ck_assert_int_eq(proof_target("/data", NULL), 0);
+	ck_assert_int_lt(proof_target("/usr/x", NULL), 0);
+	ck_assert_int_lt(proof_target("/context/../etc", NULL), 0);
+	ck_assert_int_lt(proof_target("/home/agent/x", NULL), 0);
+	config_free(config);
+}
+END_TEST
+
+static int
+opened(const char *name, int flags)
+{
+	int fd = open(in_top(name), flags | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+START_TEST(an_install_dir_is_proved_by_its_descriptor)
+{
+	_cleanup_close_ int real = -1, other = -1, weak = -1, file = -1;
+	char dir[64];
+	struct stat st;
+
+	make_dir();
+	ck_assert_int_eq(mkdir(in_top("/real"), 0755), 0);
+	ck_assert_int_eq(mkdir(in_top("/other"), 0755), 0);
+	ck_assert_int_eq(symlink("real", in_top("/link")), 0);
+	write_file("/file", "x", 0644);
+	real = opened("/real", O_RDONLY | O_DIRECTORY);
+	other = opened("/other", O_RDONLY | O_DIRECTORY);
+	weak = opened("/real", O_PATH);
+	file = opened("/file", O_RDONLY);
+	snprintf(dir, sizeof(dir), "%s/real", top);
+	ck_assert_int_eq(proof_install_dir(dir, real, &st, NULL), 0);
+	ck_assert_int_lt(proof_install_dir(dir, other, &st, NULL), 0);
+	ck_assert_int_lt(proof_install_dir(dir, weak, &st, NULL), 0);
+	ck_assert_int_lt(proof_install_dir(dir, file, &st, NULL), 0);
+	ck_assert_int_lt(proof_install_dir(in_top("/link"), real, &st, NULL), 0);
+	ck_assert_int_lt(proof_install_dir(in_top("/real/../real"), real, &st, NULL), 0);
+	ck_assert_int_eq(chmod(dir, 0700), 0);
+	ck_assert_int_lt(proof_install_dir(dir, real, &st, NULL), 0);
+	remove_dir();
+}
+END_TEST
+
+/* A file is proved by its directory, so that one replaced by rename is found. */
+START_TEST(a_context_is_proved_by_its_directory)
+{
+	_cleanup_close_ int dir = -1, docs = -1;
+
+	make_dir();
+	ck_assert_int_eq(mkdir(in_top("/docs"), 0755), 0);
+	write_file("/docs/note", "x", 0644);
+	ck_assert_int_eq(mkfifo(in_top("/docs/fifo"), 0644), 0);
+	ck_assert_int_eq(symlink("note", in_top("/docs/link")), 0);
+	dir = opened("", O_RDONLY | O_DIRECTORY);
+	docs = opened("/docs", O_RDONLY | O_DIRECTORY);
+	ck_assert_int_eq(proof_context(in_top("/docs"), docs, NULL), 0);
+	ck_assert_int_eq(proof_context(in_top("/docs/note"), docs, NULL), 0);
+	ck_assert_int_lt(proof_context(in_top("/docs"), dir, NULL), 0);
+	ck_assert_int_lt(proof_context(in_top("/docs/note"), dir, NULL), 0);
+	ck_assert_int_lt(proof_context(in_top("/docs/fifo"), docs, NULL), 0);
+	ck_assert_int_lt(proof_context(in_top("/docs/link"), docs, NULL), 0);
+	ck_assert_int_lt(proof_context(in_top("/docs/none"), docs, NULL), 0);
+	remove_dir();
+}
+END_TEST
+
+/* The command of the plan, and a word of the reason or NULL. */
+static const struct {
+	const char *command, *refused;
+} commands[] = {
+    {"good", NULL},
+    {"bin/good", NULL},
+    {"inner", NULL},
+    {"/bin/sh", NULL},
+    {"/usr/bin/env", NULL},
+    {"none", "No such file"},
+    {"dir", "no regular file"},
+    {"text", "neither an ELF program"},
+    {"private", "other users"},
+    {"unread", "may not be read"},
+    {"outer", "leads out"},
+    {"fifo", "no regular file"},
+    {"/etc/passwd", "not be there inside"},
+    {"/root/x", "not be there inside"},
+    {"/usr/../etc/passwd", "without . and .."},
+};
+
+START_TEST(a_command_is_a_program_its_agent_may_run)
+{
+	char install_dir[64], absolute[4096];
+	struct error error;
+	struct manifest *plan;
+	size_t i;
+	int rc;
+
+	make_dir();
+	ck_assert_int_eq(mkdir(in_top("/dir"), 0755), 0);
+	ck_assert_int_eq(mkdir(in_top("/bin"), 0755), 0);
+	write_file("/good", "#!/bin/sh\n", 0755);
+	write_file("/bin/good", "\177ELF", 0711);
+	write_file("/text", "hello\n", 0755);
+	write_file("/private", "#!/bin/sh\n", 0700);
+	write_file("/unread", "#!/bin/sh\n", 0711);
+	ck_assert_int_eq(mkfifo(in_top("/fifo"), 0755), 0);
+	ck_assert_int_eq(symlink("bin/good", in_top("/inner")), 0);
+	ck_assert_int_eq(symlink("/bin/sh", in_top("/outer")), 0);
+	snprintf(install_dir, sizeof(install_dir), "%s", top);
+	for (i = 0; i < ARRAY_LEN(commands); i++) {
+		error = (struct error)ERROR_INIT;
+		plan = plan_of("");
+		plan->command = strdup(commands[i].command);
+		rc = proof_command(plan, install_dir, absolute, &error);
+		ck_assert_msg((rc == 0) == !commands[i].refused, "%s: %s", commands[i].command,
+			      error.why);
+		if (commands[i].refused)
+			ck_assert_msg(strstr(error.why, commands[i].refused), "%s: %s",
+				      commands[i].command, error.why);
+		manifest_free(plan);
+	}
+	remove_dir();
+}
+END_TEST
+
+START_TEST(the_mission_is_as_documented)
+{
+	struct msg_prepare request = {.attempt = 1, .fired_at_ms = 1000};
+	_cleanup_free_ char *text = NULL;
+	size_t length;
+
+	ck_assert(uuid_parse("01890000-0000-7000-8000-000000000001", &request.session));
+	strcpy(request.agent, "worker");
+	strcpy(request.task, "say \"hi\"\n");
+	strcpy(request.trigger_kind, "manual");
+	strcpy(request.operator, "root");
+	text = mission_json(&request, 2000, &length);
+	ck_assert_str_eq(text, "{\"version\":1,\"agent\":\"worker\","
+			       "\"session\":\"01890000-0000-7000-8000-000000000001\","
+			       "\"task\":\"say \\\"hi\\\"\\n\",\"model\":null,"
+			       "\"trigger\":{\"kind\":\"manual\",\"id\":null,\"scheduled_at\":null,"
+			       "\"fired_at\":\"1970-01-01T00:00:01.000Z\",\"operator\":\"root\","
+			       "\"event\":null},\"attempt\":1,\"previous\":null,"
+			       "\"deadline\":\"1970-01-01T00:00:02.000Z\"}");
+	ck_assert_uint_eq(length, strlen(text));
+}
+END_TEST
+
+int
+main(void)
+{
+	const TTest *const tests[] = {
+	    the_ceilings_of_root_hold,
+	    what_a_manifest_leaves_open_has_a_value,
+	    paths_are_normal_or_refused,
+	    reserved_places_are_refused,
+	    an_install_dir_is_proved_by_its_descriptor,
+	    a_context_is_proved_by_its_directory,
+	    a_command_is_a_program_its_agent_may_run,
+	    the_mission_is_as_documented,
+	};
+
+	return suite_run("policy", tests, ARRAY_LEN(tests));
+}
