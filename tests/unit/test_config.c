@@ -3,8 +3,10 @@
 
 #include "common/cleanup.h"
 #include "common/config.h"
+#include "common/config_schema.h"
 #include "common/proto.h"
 #include "tests/unit/corpus.h"
+#include "tests/unit/page.h"
 #include "tests/unit/suite.h"
 
 static bool
@@ -201,6 +203,12 @@ START_TEST(session_ids_beside_login_defs)
 }
 END_TEST
 
+START_TEST(the_page_names_every_key)
+{
+	page_is_complete("man/agentd.yaml.5", &config_record);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -214,6 +222,7 @@ main(void)
 	    through_a_memfd,
 	    session_ids_beside_other_ranges,
 	    session_ids_beside_login_defs,
+	    the_page_names_every_key,
 	};
 
 	return suite_run("config", tests, ARRAY_LEN(tests));

@@ -5,6 +5,7 @@
 #include "common/manifest_schema.h"
 #include "common/values.h"
 #include "tests/unit/corpus.h"
+#include "tests/unit/page.h"
 #include "tests/unit/suite.h"
 
 #define HEAD                                                                                       \
@@ -401,6 +402,12 @@ START_TEST(the_tables_hold_together)
 }
 END_TEST
 
+START_TEST(the_page_names_every_key)
+{
+	page_is_complete("man/agent-manifest.5", &manifest_record);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -420,6 +427,7 @@ main(void)
 	    single_values,
 	    the_nearest_word,
 	    the_tables_hold_together,
+	    the_page_names_every_key,
 	};
 
 	return suite_run("manifest", tests, ARRAY_LEN(tests));
