@@ -56,7 +56,7 @@ int confine_load(int program_fd);
 
 /* Steps on their own, for the sandbox: 0 or -errno. keep: bits to keep. */
 int confine_bounding(uint64_t keep);
-int confine_securebits(void); /* NOROOT, KEEP_CAPS, ambient and NO_SETUID_FIXUP (off) locked */
+int confine_securebits(void);    /* NOROOT, KEEP_CAPS, ambient and NO_SETUID_FIXUP (off) locked */
 int confine_caps(uint64_t keep); /* permitted, effective; inheritable and ambient empty */
 
 /* Closes every descriptor from first on. 0 or -errno. */
