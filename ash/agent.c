@@ -16,7 +16,7 @@
 static const struct column list_columns[] = {
     {"NAME", CUT_NEVER, 0, false},        {"VERSION", CUT_RIGHT, 9, false},
     {"RUNTIME", CUT_NEVER, 0, false},     {"TRIGGERS", CUT_NEVER, 0, true},
-    {"LAST", CUT_RIGHT, 7, false},        {"NEXT", CUT_NEVER, 0, false},
+    {"LAST", CUT_RIGHT, 12, false},       {"NEXT", CUT_NEVER, 0, false},
     {"INSTALL-DIR", CUT_LEFT, 16, false}, {"INSTALLED-AT", CUT_NEVER, 0, false},
 };
 

@@ -1,5 +1,8 @@
 /* ash status, ping, doctor, reload, shutdown. */
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "ash.h"
@@ -384,16 +387,32 @@ reload_command(struct ash *ash, const struct args *args, struct error *error)
 	return 0;
 }
 
-/* Gone is who neither keeps the connection nor takes another. */
+/* agentd's pidfd, to see it end; -1 where it cannot be had: agentd in another pid namespace, or a
+ * socket that systemd listens on. */
 static int
-await_end(struct ash *ash, struct error *error)
+watch_agentd(struct ash *ash, struct error *error)
 {
+	struct ucred listener;
+	socklen_t length = sizeof(listener);
+	struct msg pong;
+
+	if (call(ash, MSG_OP_PING, MSG_OP_PONG, &pong, error) < 0 ||
+	    getsockopt(ash->connection.fd, SOL_SOCKET, SO_PEERCRED, &listener, &length) < 0 ||
+	    listener.pid != (pid_t)pong.op_pong.pid)
+		return -1;
+	return (int)syscall(SYS_pidfd_open, listener.pid, 0);
+}
+
+static int
+await_end(struct ash *ash, int agentd, struct error *error)
+{
+	struct pollfd ended = {.fd = agentd, .events = POLLIN};
 	struct msg msg;
 	int r;
 
 	while ((r = connection_receive(&ash->connection, &msg, RESTART_WAIT_MS, error)) == 1)
 		msg_close_fds(&msg);
-	if (r == 0 || ash->connection.fd < 0)
+	if (r == 0 && (agentd < 0 || poll(&ended, 1, RESTART_WAIT_MS) == 1))
 		return 0;
 	error_why(error, ERR_FAILED, "agentd has not stopped after %d s", RESTART_WAIT_MS / 1000);
 	return error_hint(error, "see its log");
@@ -403,6 +422,7 @@ int
 shutdown_command(struct ash *ash, const struct args *args, struct error *error)
 {
 	bool drain = args_flag(args, "--drain");
+	_cleanup_close_ int agentd = watch_agentd(ash, error);
 	struct msg request, reply;
 
 	msg_init(&request, MSG_OP_SHUTDOWN);
@@ -410,7 +430,7 @@ shutdown_command(struct ash *ash, const struct args *args, struct error *error)
 	if (connection_call(&ash->connection, &request, MSG_OK, &reply, drain ? -1 : REPLY_WAIT_MS,
 			    error) < 0)
 		return -1;
-	if (await_end(ash, error) < 0)
+	if (await_end(ash, agentd, error) < 0)
 		return -1;
 	if (ash->json)
 		return flag_json("stopped", "drained", drain, error);

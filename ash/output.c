@@ -44,7 +44,8 @@ output_style(struct ash *ash, const struct args *args)
 	ash->live = err_tty && !dumb && !args->quiet && !args->json;
 	ash->color_errors = color && err_tty;
 	ash->style.color = color && ash->out_tty;
-	ash->style.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	/* Scripts may count bytes: only a terminal gets the ellipsis of three. */
+	ash->style.utf8 = ash->out_tty && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	ash->style.width = terminal_width(ash->out_tty);
 }
 
@@ -134,6 +135,7 @@ output_done(const struct ash *ash, const char *fmt, ...)
 void
 output_line(const struct ash *ash, const char *title, enum color color, const char *fmt, ...)
 {
+	int spare = TITLE_WIDTH - (int)strlen(title);
 	bool enabled = ash->style.color;
 	char *text = NULL;
 	va_list arguments;
@@ -146,7 +148,7 @@ output_line(const struct ash *ash, const char *title, enum color color, const ch
 		return;
 	text_clean_here(text);
 	printf("%s%s:%s%*s%s%s%s\n", color_on(COLOR_BOLD, enabled), title, color_off(enabled),
-	       TITLE_WIDTH - (int)strlen(title), "", color_on(color, enabled), text,
+	       spare > 1 ? spare : 1, "", color_on(color, enabled), text,
 	       color_off(enabled && color != COLOR_NONE));
 	free(text);
 }

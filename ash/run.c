@@ -16,7 +16,8 @@
 /* --- the end -------------------------------------------------------------------------------------
  */
 
-/* In words on standard error, but success; an agent's own failure not with --quiet. */
+/* In words on standard error. What the agent's own exit status tells is only said to who looks
+ * at a terminal: elsewhere standard error holds what the agent wrote. */
 static void
 tell_ending(const struct watch *watch)
 {
@@ -25,7 +26,7 @@ tell_ending(const struct watch *watch)
 	struct error error = ERROR_INIT;
 	char text[ENDING_TEXT_MAX + 1];
 
-	if (ending->outcome == OUTCOME_SUCCESS || (own && watch->ash->quiet))
+	if (ending->outcome == OUTCOME_SUCCESS || (own && !watch->ash->live))
 		return;
 	error_why(&error, ERR_FAILED, "%s", ending_text(ending, text));
 	error_what(&error, "%s", watch->agent);

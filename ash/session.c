@@ -212,22 +212,25 @@ static const struct outcome_view {
 	bool own;
 	int status;
 	const char *words, *advice;
+	const char *known; /* how a reason begins that says no more than the words do */
 } outcomes[OUTCOME_COUNT] = {
     [OUTCOME_SUCCESS] = {COLOR_GOOD, true, 0, "ended with success", NULL},
     [OUTCOME_FAILED] = {COLOR_BAD, true, EXIT_NO_STATUS, "failed",
-			"what it printed tells more: ash session logs ID"},
+			"what it printed tells more: ash session logs ID", "exit status"},
     [OUTCOME_SIGNALED] = {COLOR_BAD, true, EXIT_NO_STATUS, "was ended by a signal",
-			  "what it printed before may tell more: ash session logs ID"},
+			  "what it printed before may tell more: ash session logs ID",
+			  "killed by signal"},
     [OUTCOME_TIMED_OUT] =
 	{COLOR_BAD, false, EXIT_TIMED_OUT, "timed out",
 	 "give it more time with --timeout or spec.lifecycle.timeout_secs, or see "
-	 "where it hangs: ash session logs ID"},
+	 "where it hangs: ash session logs ID",
+	 "the timeout passed"},
     [OUTCOME_IDLE_TIMED_OUT] = {COLOR_BAD, false, EXIT_TIMED_OUT, "was idle for too long",
 				"raise spec.lifecycle.idle_timeout_secs"},
     [OUTCOME_OOM_KILLED] = {COLOR_BAD, true, EXIT_NO_STATUS, "ran out of memory",
 			    "raise spec.resources.memory_limit"},
     [OUTCOME_CANCELLED] = {COLOR_WARN, false, EXIT_NO_STATUS, "was cancelled",
-			   "an operator asked for it; the audit log says who"},
+			   "an operator asked for it; the audit log says who", "cancelled"},
     [OUTCOME_BUDGET_EXCEEDED] = {COLOR_BAD, true, EXIT_NO_STATUS, "used up its budget",
 				 "raise spec.budget"},
     [OUTCOME_SETUP_FAILED] = {COLOR_BAD, false, EXIT_NO_STATUS, "could not be set up",
@@ -300,23 +303,37 @@ signal_words(int number, char *text, size_t size)
 	return text;
 }
 
+static void
+how_it_ended(const struct ending *ending, char *how, size_t size)
+{
+	const char *step = ending->step ? session_step_name(ending->step) : NULL;
+	char name[32];
+
+	*how = '\0';
+	if (ending->signal > 0 && ending->outcome == OUTCOME_SIGNALED)
+		snprintf(how, size, " (%s)", signal_words(ending->signal, name, sizeof(name)));
+	else if (ending->exit_code > 0 && ending->outcome == OUTCOME_FAILED)
+		snprintf(how, size, " with exit status %d", ending->exit_code);
+	else if (ending->outcome == OUTCOME_SETUP_FAILED && step)
+		snprintf(how, size, " (step %s)", step);
+}
+
 const char *
 ending_text(const struct ending *ending, char *text)
 {
-	const char *words = outcome_view(ending->outcome)->words;
-	const char *step = ending->step ? session_step_name(ending->step) : NULL;
-	char how[64] = "", name[32];
+	const struct outcome_view *view = outcome_view(ending->outcome);
+	const char *words = view->words ? view->words : "ended";
+	const char *reason = ending->reason ? ending->reason : "";
+	bool told = view->known && strncmp(reason, view->known, strlen(view->known)) == 0;
+	char how[64];
 
-	if (ending->signal > 0 && ending->outcome == OUTCOME_SIGNALED)
-		snprintf(how, sizeof(how), " (%s)",
-			 signal_words(ending->signal, name, sizeof(name)));
-	else if (ending->exit_code > 0 && ending->outcome == OUTCOME_FAILED)
-		snprintf(how, sizeof(how), " with exit status %d", ending->exit_code);
-	else if (ending->outcome == OUTCOME_SETUP_FAILED && step)
-		snprintf(how, sizeof(how), " (step %s)", step);
-	snprintf(text, ENDING_TEXT_MAX + 1, "%s%s%s%s", words ? words : "ended", how,
-		 ending->reason && *ending->reason ? ": " : "",
-		 ending->reason ? ending->reason : "");
+	how_it_ended(ending, how, sizeof(how));
+	if (told && ending->outcome == OUTCOME_CANCELLED)
+		snprintf(text, ENDING_TEXT_MAX + 1, "was %s", reason);
+	else if (told || !*reason)
+		snprintf(text, ENDING_TEXT_MAX + 1, "%s%s", words, how);
+	else
+		snprintf(text, ENDING_TEXT_MAX + 1, "%s%s: %s", words, how, reason);
 	return text;
 }
 

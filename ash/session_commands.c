@@ -273,7 +273,7 @@ show_state(const struct ash *ash, const struct msg_session_row *row)
 	char text[ENDING_TEXT_MAX + 1];
 
 	if (row->state == STATE_ENDED)
-		output_line(ash, "Outcome", session_color(row->state, row->outcome), "%s: %s",
+		output_line(ash, "Outcome", session_color(row->state, row->outcome), "%s: it %s",
 			    session_shown(row->state, row->outcome), ending_text(&ending, text));
 	else if (row->state == STATE_SETUP && row->step)
 		output_line(ash, "State", COLOR_NONE, "setup: %s", session_step_name(row->step));
@@ -308,6 +308,17 @@ show_steps(const struct ash *ash, const struct session *session, struct error *e
 	return output_table(ash, table, error);
 }
 
+static void
+show_trigger(const struct ash *ash, const struct msg_session_row *row)
+{
+	const char *by = row->operator, * id = row->trigger_id;
+
+	if (strcmp(id, row->trigger_kind) == 0)
+		id = "";
+	output_line(ash, "Trigger", COLOR_NONE, "%s%s%s%s%s", row->trigger_kind, *id ? " " : "", id,
+		    *by ? ", by " : "", by);
+}
+
 static int
 show_text(const struct ash *ash, const struct session *session, struct error *error)
 {
@@ -317,9 +328,7 @@ show_text(const struct ash *ash, const struct session *session, struct error *er
 	output_line(ash, "Session", COLOR_NONE, "%s", uuid_format(&row->session, text));
 	output_line(ash, "Agent", COLOR_NONE, "%s", row->agent);
 	show_state(ash, row);
-	output_line(ash, "Trigger", COLOR_NONE, "%s%s%s%s%s", row->trigger_kind,
-		    *row->trigger_id ? " " : "", row->trigger_id, *row->operator? ", by " : "",
-		    row->operator);
+	show_trigger(ash, row);
 	if (*row->task)
 		output_line(ash, "Task", COLOR_NONE, "%s", row->task);
 	output_line(ash, "Attempt", COLOR_NONE, "%u", row->attempt);

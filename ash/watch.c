@@ -451,11 +451,14 @@ turn(struct watch *watch, struct error *error)
 	    {.fd = watch->ash->connection.fd, .events = POLLIN},
 	    {.fd = watch->signal_fd, .events = POLLIN},
 	    {.fd = watch->pipe_fd, .events = POLLOUT},
+	    {.fd = watch->output ? STDOUT_FILENO : -1}, /* POLLERR: nobody reads any more */
 	};
 	int r = 0;
 
 	if (poll(fds, ARRAY_LEN(fds), patience(watch)) < 0 && errno != EINTR)
 		return error_errno(error, errno, "waiting for agentd");
+	if (fds[3].revents & POLLERR)
+		output_closed();
 	if (fds[1].revents)
 		r = take_interrupts(watch);
 	if (r == 0 && fds[2].revents)

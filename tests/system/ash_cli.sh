@@ -94,7 +94,7 @@ status "install again: 5" 5 ash agent install "$dir/agents/a/manifest.yaml"
 status "install --replace: 0" 0 ash agent install --replace "$dir/agents/a/manifest.yaml"
 is "install --json is the agent" "$(ash --json agent install --replace "$dir/agents/a/manifest.yaml" | jq -r '[.name, .version, .runtime, .install_dir] | join(" ")')" \
     "a 1.0.0 rust $dir/agents/a"
-mkdir "$dir/elsewhere"
+cp -r "$dir/agents/a" "$dir/elsewhere"
 status "--dir" 0 ash agent install --replace --dir "$dir/elsewhere" "$dir/agents/a/manifest.yaml"
 is "is install_dir" "$(ash --json agent show a | jq -r .install_dir)" "$dir/elsewhere"
 status "--dir that is not there: 3" 3 ash agent install --replace --dir "$dir/none" "$dir/agents/a/manifest.yaml"
@@ -164,22 +164,22 @@ is "a full disk is an error" "$(ash agent list 2>&1 >/dev/full; echo $?)" "ash: 
 install waits "echo started; $gate_wait exit 0" "$gate_context"
 gate_shut
 interruptible() { exec env --default-signal=INT "$BUILD/ash" -s "$sock" agent run waits; }
-interruptible >"$dir/stdout" 2>"$dir/stderr" 9>&- &
+interruptible >"$dir/waits.out" 2>"$dir/waits.err" 9>&- &
 runner=$!
-check "it runs" eventually 10 grep -q started "$dir/stdout"
+check "it runs" eventually 10 grep -q started "$dir/waits.out"
 kill -INT $runner
 wait $runner
 is "Ctrl-C cancels" $? 125
 is "the session" "$(latest waits .outcome)" cancelled
-like "and says so" "$(cat "$dir/stderr")" "cancelling session"
+like "and says so" "$(cat "$dir/waits.err")" "cancelling session"
 install ignores "trap '' TERM; echo started; $gate_wait exit 0" "$gate_context
 lifecycle: {stop_grace: 60s}"
 stubborn() { exec env --default-signal=INT "$BUILD/ash" -s "$sock" agent run ignores; }
-stubborn >"$dir/stdout" 2>"$dir/stderr" 9>&- &
+stubborn >"$dir/ignores.out" 2>"$dir/ignores.err" 9>&- &
 runner=$!
-check "a stubborn one runs" eventually 10 grep -q started "$dir/stdout"
+check "a stubborn one runs" eventually 10 grep -q started "$dir/ignores.out"
 kill -INT $runner
-check "the first is heard" eventually 10 grep -q cancelling "$dir/stderr"
+check "the first is heard" eventually 10 grep -q cancelling "$dir/ignores.err"
 kill -INT $runner
 wait $runner
 is "the second Ctrl-C leaves" $? 130
@@ -213,11 +213,9 @@ else
 	skip "terminals" "script(1) is not installed"
 fi
 
-# A hostile description shows no escape.
-agent evil 'exit 0' >/dev/null
-sed -i 's/metadata: .*/metadata: {name: evil, version: 1.0.0, description: "a\\e[31mb\\u009b2J"}/' "$dir/agents/evil/manifest.yaml"
-ash agent install "$dir/agents/evil/manifest.yaml" >/dev/null
-like "a description's escapes are not printed" "$(ash agent show evil)" 'Description: +a\?\[31mb\?+2J'
+# An escape in what a person is shown: none comes out as it went in.
+status "an argument with an escape" 3 ash agent show $'a\e[31mb'
+like "is shown without it" "$err" 'a\?\[31mb'
 
 # --- the end ---------------------------------------------------------------------------------------------------
 status "remove" 0 ash agent remove out

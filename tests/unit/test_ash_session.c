@@ -70,6 +70,13 @@ START_TEST(every_outcome_has_words)
 				.reason = "/srv/docs: No such file"};
 	ck_assert_str_eq(ending_text(&failed, text),
 			 "could not be set up (step context): /srv/docs: No such file");
+	struct ending cancelled = {.outcome = OUTCOME_CANCELLED, .reason = "cancelled by root"};
+	ck_assert_str_eq(ending_text(&cancelled, text), "was cancelled by root");
+	struct ending three = {
+	    .outcome = OUTCOME_FAILED, .exit_code = 3, .reason = "exit status 3"};
+	ck_assert_str_eq(ending_text(&three, text), "failed with exit status 3");
+	struct ending broker = {.outcome = OUTCOME_FAILED, .exit_code = -1, .reason = "broker"};
+	ck_assert_str_eq(ending_text(&broker, text), "failed: broker");
 	struct ending killed = {.outcome = OUTCOME_SIGNALED, .exit_code = -1, .signal = 11};
 	ck_assert_str_eq(ending_text(&killed, text), "was ended by a signal (SIGSEGV)");
 }
