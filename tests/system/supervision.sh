@@ -66,6 +66,14 @@ sed -i "s,first: [0-9]*,first: $((session_ids + 63 * 65536))," "$dir/other.yaml"
 status "so do ids that overlap in part" 5 "$BUILD/agentd" -f "$dir/other.yaml"
 check "nothing of it is left" test ! -e "$dir/other/run/agentd.sock"
 
+# Ids stay claimed while sessions live on, though no daemon of their instance does.
+mkdir "$dir/run/sessions/left"
+instance_stop
+status "the ids of an instance that ended with live sessions" 5 "$BUILD/agentd" -f "$dir/other.yaml"
+like "it names the other's run_dir" "$err" "$dir/run uses"
+rmdir "$dir/run/sessions/left"
+instance_up "the instance starts again with its own ids"
+
 # A daemon that does not end with its agentd is killed by the next one, and by no other means.
 stuck=$(pid_in_file schedd)
 kill -STOP "$stuck"

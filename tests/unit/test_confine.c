@@ -147,16 +147,24 @@ flags_left(void)
 	return prctl(PR_SET_SECUREBITS, 0, 0, 0, 0) == 0 ? 5 : 0;
 }
 
+static bool
+opens(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC, 0600);
+
+	return fd >= 0;
+}
+
 static int
 root_left(void)
 {
 	char cwd[64];
 
-	if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0)
+	if (opens("/etc/passwd", O_RDONLY))
 		return 1;
-	if (open("../../etc/passwd", O_RDONLY | O_CLOEXEC) >= 0)
+	if (opens("../../etc/passwd", O_RDONLY))
 		return 2;
-	if (open("/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0)
+	if (opens("/x", O_WRONLY | O_CREAT))
 		return 3;
 	if (!getcwd(cwd, sizeof(cwd)) || strcmp(cwd, "/") != 0)
 		return 4;
@@ -201,7 +209,9 @@ END_TEST
 static int
 calls_socket(void)
 {
-	return socket(AF_INET, SOCK_STREAM, 0) < 0;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return fd < 0;
 }
 
 static int
@@ -231,8 +241,9 @@ calls_kill(void)
 static int
 maps_executable(void)
 {
-	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
-	       MAP_FAILED;
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return page == MAP_FAILED;
 }
 
 static int
@@ -322,7 +333,8 @@ directory_refusal(void)
 	c.uid = c.gid = NOBODY;
 	c.root_fd = empty_directory(path);
 	rmdir(path);
-	(void)!open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!opens("/", O_PATH | O_DIRECTORY))
+		return 3;
 	return refusal(&c, "outside the private root");
 }
 
