@@ -66,6 +66,33 @@ count_fds(uint32_t pid)
 }
 
 static bool
+namespace_is_own(uint32_t pid, const char *kind)
+{
+	char path[64], theirs[64] = "", ours[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/%u/ns/%s", pid, kind);
+	if (readlink(path, theirs, sizeof(theirs) - 1) < 0)
+		perror(path);
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", kind);
+	if (readlink(path, ours, sizeof(ours) - 1) < 0)
+		perror(path);
+	if (strcmp(theirs, ours) == 0)
+		printf("  init shares the %s namespace\n", kind);
+	return *theirs && strcmp(theirs, ours) != 0;
+}
+
+static bool
+namespaces_are_own(struct session *s)
+{
+	static const char *const kinds[] = {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"};
+	bool fine = true;
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		fine &= namespace_is_own(s->init_pid, kinds[i]);
+	return fine;
+}
+
+static bool
 privileges_are_gone(struct session *s)
 {
 	char own[64], inner[64];
@@ -220,6 +247,12 @@ static const struct trial trials[] = {
     {.name = "privileges",
      .argv = {"/bin/sh", "-c", "read x; sleep 0.2"},
      .inspect = privileges_are_gone,
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1},
+    {.name = "namespaces",
+     .argv = {"/bin/sh", "-c", "sleep 0.2"},
+     .inspect = namespaces_are_own,
      .outcome = OUTCOME_SUCCESS,
      .started = true,
      .signal = -1},
