@@ -148,7 +148,7 @@ is "a log that is rotated while it is read comes whole" "$(ash agent run flows |
 # Output whose reader leaves: the session goes on.
 install gated "echo one; $gate_wait echo two; exit 4" "$gate_context"
 gate_shut
-ash agent run gated 2>"$dir/err" 9>&- | head -n 1 >"$dir/head" 9>&-
+timeout $((30 * factor)) "$BUILD/ash" -s "$sock" agent run gated 2>"$dir/err" 9>&- | head -n 1 >"$dir/head" 9>&-
 ash session logs -f gated@latest 9>&- >"$dir/followed" &
 follower=$!
 gate_open
