@@ -2,7 +2,7 @@
  * Agent manifests (agent-manifest(5)): the complete schema of scarab/v1 as one struct, read from
  * YAML by unprivileged processes, carried to runnerd as a bounded binary plan, printed as JSON.
  *
- * manifest_read() and manifest_check() link libyaml and run in ash, control and tests only;
+ * manifest_read() and manifest_enforceable() link libyaml and run in ash, control and tests only;
  * plan_encode() and plan_decode() are all that runnerd and schedd use.
  */
 #ifndef SCARAB_MANIFEST_H

@@ -8,6 +8,7 @@
 #include "manifest.h"
 #include "manifest_enforce.h"
 #include "manifest_schema.h"
+#include "plain.h"
 #include "values.h"
 #include "yaml_tree.h"
 
@@ -65,12 +66,13 @@ warnings_of(const struct manifest *manifest, const struct yaml_node *tree, const
 	FILE *stream = NULL;
 
 	for (size_t i = 0; i < manifest->capabilities.count; i++) {
-		const char *capability = manifest->capabilities.items[i];
 		const struct yaml_node *node;
-		char path[64];
+		char path[64], capability[512];
 
-		if (capability_known(capability))
+		if (capability_known(manifest->capabilities.items[i]))
 			continue;
+		snprintf(capability, sizeof(capability), "%s", manifest->capabilities.items[i]);
+		plain_text(capability);
 		if (!stream && !(stream = open_memstream(&text, &length)))
 			return NULL;
 		snprintf(path, sizeof(path), "spec.capabilities[%zu]", i);

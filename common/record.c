@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "manifest.h"
+#include "plain.h"
 
 enum { PATH_TEXT = 256, COMPLAINT_TEXT = 1024 };
 
@@ -83,15 +84,16 @@ complain_with(const struct place *place, const struct yaml_node *node, const cha
 	      const char *fmt, va_list args)
 {
 	const struct place *root = root_of(place);
-	const char *colon = *path ? ": " : "";
-	char text[COMPLAINT_TEXT];
+	char text[COMPLAINT_TEXT], at[PATH_TEXT + COMPLAINT_TEXT];
 
 	vsnprintf(text, sizeof(text), fmt, args);
+	snprintf(at, sizeof(at), "%s%s%s", path, *path ? ": " : "", text);
+	plain_text(at);
 	if (!node)
-		return error_why(root->error, ERR_INVALID, "%.*s: %s%s%s", YAML_FILE_SHOWN,
-				 root->file, path, colon, text);
-	return error_why(root->error, ERR_INVALID, "%.*s:%u:%u: %s%s%s", YAML_FILE_SHOWN,
-			 root->file, node->line, node->column, path, colon, text);
+		return error_why(root->error, ERR_INVALID, "%.*s: %s", YAML_FILE_SHOWN, root->file,
+				 at);
+	return error_why(root->error, ERR_INVALID, "%.*s:%u:%u: %s", YAML_FILE_SHOWN, root->file,
+			 node->line, node->column, at);
 }
 
 int

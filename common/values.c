@@ -47,11 +47,20 @@ one_of(const char *text, const char *const *words, size_t count)
 
 /* --- text ------------------------------------------------------------------------------------- */
 
+/* C0, DEL, and C1 in its two bytes of UTF-8. */
+static bool
+control_at(const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+
+	return *at < ' ' || *at == 0x7f || (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f);
+}
+
 bool
 value_line(const char *text, char why[REASON_SIZE])
 {
 	for (const char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+		if (control_at(c))
 			return value_wrong(why, "must be one line without control characters");
 	return *text != '\0' || value_wrong(why, "must not be empty");
 }
@@ -60,7 +69,7 @@ bool
 value_text(const char *text, char why[REASON_SIZE])
 {
 	for (; *text; text++)
-		if (((unsigned char)*text < ' ' && !strchr("\t\n\r", *text)) || *text == 0x7f)
+		if (control_at(text) && !strchr("\t\n\r", *text))
 			return value_wrong(why, "must not contain control characters");
 	return true;
 }

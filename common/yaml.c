@@ -2,12 +2,14 @@
 
 #include <inttypes.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
 #include "cleanup.h"
 #include "json.h"
+#include "plain.h"
 
 struct builder {
 	yaml_parser_t parser;
@@ -264,9 +266,12 @@ static int
 refuse_duplicate(struct builder *builder, const struct yaml_node *first,
 		 const struct yaml_node *second)
 {
-	error_why(builder->error, ERR_INVALID, "%.*s:%u:%u: duplicate key \"%.100s\"",
-		  YAML_FILE_SHOWN, builder->file, second->key_line, second->key_column,
-		  second->key);
+	char key[128];
+
+	snprintf(key, sizeof(key), "%.100s", second->key);
+	plain_text(key);
+	error_why(builder->error, ERR_INVALID, "%.*s:%u:%u: duplicate key \"%s\"", YAML_FILE_SHOWN,
+		  builder->file, second->key_line, second->key_column, key);
 	return error_hint(builder->error, "it is already at line %u", first->key_line);
 }
 

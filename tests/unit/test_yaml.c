@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "common/plain.h"
 #include "common/yaml_tree.h"
 #include "tests/unit/corpus.h"
 #include "tests/unit/suite.h"
@@ -191,6 +192,31 @@ START_TEST(a_long_file_name_leaves_room_for_the_reason)
 }
 END_TEST
 
+START_TEST(errors_repeat_nothing_that_a_terminal_obeys)
+{
+	static const struct {
+		const char *text, *plain;
+	} cases[] = {
+	    {"", ""},
+	    {"a \xc3\xa9 \xe2\x82\xac", "a \xc3\xa9 \xe2\x82\xac"},
+	    {"\x1b[31m\n\x7f", "?[31m??"},
+	    {"a\xc2\x9b"
+	     "b",
+	     "a??b"},
+	    {"\xff\xe2\x82", "???"},
+	    {"\xc2", "?"},
+	};
+	char text[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		strcpy(text, cases[i].text);
+		plain_text(text);
+		ck_assert_str_eq(text, cases[i].plain);
+	}
+	refused("{\"\\e[1m\": 1, \"\\e[1m\": 2}", "f:1:14: duplicate key \"?[1m\"");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -206,6 +232,7 @@ main(void)
 	    files_are_bounded,
 	    many_keys_take_no_quadratic_time,
 	    a_long_file_name_leaves_room_for_the_reason,
+	    errors_repeat_nothing_that_a_terminal_obeys,
 	};
 
 	return suite_run("yaml", tests, ARRAY_LEN(tests));
