@@ -12,7 +12,7 @@ enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x53435242 /* "SCRB" */ };
 
 static const char schema[] =
     "CREATE TABLE session("
-    " seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " seq INTEGER PRIMARY KEY,"
     " id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),"
     " agent TEXT NOT NULL, trigger_kind TEXT NOT NULL, trigger_id TEXT NOT NULL,"
     " scheduled_at INTEGER NOT NULL, fired_at INTEGER NOT NULL, queued_at INTEGER NOT NULL,"
@@ -216,16 +216,21 @@ ledger_error(struct ledger *ledger, struct error *error)
 		error_hint(error,
 			   "move %s and its -wal file away, or restore them from a backup; "
 			   "without it the history of sessions starts anew",
-			   ledger->path);
+			   ledger->name);
 		break;
 	case SQLITE_BUSY:
 		error_hint(error, "another process holds it: is a second agentd running on this "
 				  "state_dir?");
 		break;
+	case SQLITE_IOERR:
+	case SQLITE_READONLY:
+		error_hint(error, "is the file system of state_dir full, read-only or failing? The "
+				  "kernel's log may say more");
+		break;
 	default:
 		break;
 	}
-	return error_what(error, "ledger %s", ledger->path);
+	return error_what(error, "ledger %s", ledger->name);
 }
 
 int
@@ -283,6 +288,7 @@ check_pages(struct ledger *ledger, struct error *error)
 {
 	sqlite3_stmt *statement = NULL;
 	char found[256] = "";
+	const char *line;
 	int rc = sqlite3_prepare_v2(ledger->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
 
 	if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
@@ -294,9 +300,11 @@ check_pages(struct ledger *ledger, struct error *error)
 		return -1;
 	if (strcmp(found, "ok") == 0)
 		return 0;
-	error_why(error, ERR_FAILED, "the file is damaged: %s", found);
+	/* The first line only names the database. */
+	line = strchr(found, '\n');
+	error_why(error, ERR_FAILED, "the file is damaged: %s", line ? line + 1 : found);
 	error_hint(error, "move it and its -wal file away, or restore them from a backup");
-	return error_what(error, "ledger %s", ledger->path);
+	return error_what(error, "ledger %s", ledger->name);
 }
 
 static int
@@ -323,14 +331,14 @@ check_version(struct ledger *ledger, struct error *error)
 		return create_schema(ledger, error);
 	if (application != APPLICATION_ID) {
 		error_why(error, ERR_FAILED, "the file belongs to another program");
-		return error_what(error, "ledger %s", ledger->path);
+		return error_what(error, "ledger %s", ledger->name);
 	}
 	if (version == SCHEMA_VERSION)
 		return 0;
 	error_why(error, ERR_FAILED, "its format is version %lld, this build reads version %d",
 		  (long long)version, SCHEMA_VERSION);
 	error_hint(error, "run the newer scarab-runtime that wrote it");
-	return error_what(error, "ledger %s", ledger->path);
+	return error_what(error, "ledger %s", ledger->name);
 }
 
 /* "INSERT INTO session(a, b) VALUES (?, ?)" and "UPDATE session SET c = ?, … WHERE seq = ?1". */
@@ -374,9 +382,9 @@ prepare_all(struct ledger *ledger, struct error *error)
 }
 
 static int
-open_database(struct ledger *ledger, struct error *error)
+open_database(struct ledger *ledger, const char *path, struct error *error)
 {
-	int rc = sqlite3_open_v2(ledger->path, &ledger->db,
+	int rc = sqlite3_open_v2(path, &ledger->db,
 				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW |
 				     SQLITE_OPEN_EXRESCODE,
 				 NULL);
@@ -384,7 +392,7 @@ open_database(struct ledger *ledger, struct error *error)
 	if (rc != SQLITE_OK) {
 		error_why(error, ERR_FAILED, "%s",
 			  ledger->db ? sqlite3_errmsg(ledger->db) : sqlite3_errstr(rc));
-		return error_what(error, "opening the ledger %s", ledger->path);
+		return error_what(error, "opening the ledger %s", ledger->name);
 	}
 	sqlite3_db_config(ledger->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(ledger->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
@@ -397,7 +405,7 @@ open_database(struct ledger *ledger, struct error *error)
 }
 
 struct ledger *
-ledger_open(const char *path, struct error *error)
+ledger_open(const char *path, const char *name, struct error *error)
 {
 	struct ledger *ledger = calloc(1, sizeof(*ledger));
 
@@ -406,8 +414,8 @@ ledger_open(const char *path, struct error *error)
 		return NULL;
 	}
 	ledger->durability = DURABLE;
-	snprintf(ledger->path, sizeof(ledger->path), "%s", path);
-	if (open_database(ledger, error) < 0 || check_pages(ledger, error) < 0 ||
+	snprintf(ledger->name, sizeof(ledger->name), "%s", name);
+	if (open_database(ledger, path, error) < 0 || check_pages(ledger, error) < 0 ||
 	    check_version(ledger, error) < 0 || prepare_all(ledger, error) < 0) {
 		ledger_close(ledger);
 		return NULL;

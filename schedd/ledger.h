@@ -35,8 +35,9 @@ struct ledger_filter {
 };
 
 /* Creates the file where there is none. A corrupt file, one of another program or of a newer
- * version is refused. NULL with error. */
-struct ledger *ledger_open(const char *path, struct error *error);
+ * version is refused. name: the path as people know it, from outside the private root. NULL with
+ * error. */
+struct ledger *ledger_open(const char *path, const char *name, struct error *error);
 void ledger_close(struct ledger *ledger);
 
 /* One transaction, durable once ledger_commit returned 0. A failed commit is rolled back. */

@@ -37,7 +37,7 @@ struct ledger {
 	sqlite3 *db;
 	sqlite3_stmt *statements[ST_COUNT];
 	enum durability durability;
-	char path[PATH_LEN_MAX + 1];
+	char name[PATH_LEN_MAX + 1]; /* for messages */
 };
 
 void ledger_read_row(sqlite3_stmt *statement, struct ledger_session *session);

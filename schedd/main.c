@@ -94,10 +94,13 @@ give_up_privileges(const struct config *config, struct error *error)
 static int
 run(struct loop *loop, struct config *config, struct error *error)
 {
-	struct ledger *ledger = ledger_open(ledger_path, error);
+	struct ledger *ledger;
 	struct schedd schedd;
+	char name[PATH_LEN_MAX + 1];
 	int status;
 
+	snprintf(name, sizeof(name), "%s/sched%s", config->state_dir, ledger_path);
+	ledger = ledger_open(ledger_path, name, error);
 	if (!ledger)
 		return -1;
 	if (schedd_init(&schedd, loop, config, ledger, error) < 0)

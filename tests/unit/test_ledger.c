@@ -39,7 +39,7 @@ static struct ledger *
 open_ledger(void)
 {
 	struct error error = ERROR_INIT;
-	struct ledger *ledger = ledger_open(path, &error);
+	struct ledger *ledger = ledger_open(path, path, &error);
 
 	ck_assert_msg(ledger != NULL, "%s: %s", error.what, error.why);
 	return ledger;
@@ -256,7 +256,7 @@ START_TEST(refuses_a_newer_version)
 	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
 	ck_assert_int_eq(sqlite3_exec(db, "PRAGMA user_version=2", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
-	ck_assert_ptr_null(ledger_open(path, &error));
+	ck_assert_ptr_null(ledger_open(path, path, &error));
 	ck_assert_ptr_nonnull(strstr(error.why, "version 2"));
 	ck_assert_ptr_nonnull(strstr(error.what, path));
 }
@@ -270,7 +270,7 @@ START_TEST(refuses_another_programs_file)
 	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
 	sqlite3_exec(db, "PRAGMA user_version=7; CREATE TABLE t(x)", NULL, NULL, NULL);
 	sqlite3_close(db);
-	ck_assert_ptr_null(ledger_open(path, &error));
+	ck_assert_ptr_null(ledger_open(path, path, &error));
 	ck_assert_ptr_nonnull(strstr(error.why, "another program"));
 }
 END_TEST
@@ -301,11 +301,11 @@ START_TEST(refuses_a_damaged_file)
 	ledger_close(ledger);
 	ck_assert_int_eq(stat(path, &st), 0);
 	overwrite(8192, (size_t)(st.st_size - 8192) & ~(size_t)4095);
-	ck_assert_ptr_null(ledger_open(path, &error));
+	ck_assert_ptr_null(ledger_open(path, path, &error));
 	ck_assert_ptr_nonnull(strstr(error.what, path));
 	ck_assert_int_ne(error.hint[0], '\0');
 	overwrite(0, 4096);
-	ck_assert_ptr_null(ledger_open(path, &error));
+	ck_assert_ptr_null(ledger_open(path, path, &error));
 }
 END_TEST
 
@@ -316,7 +316,7 @@ START_TEST(a_second_process_is_refused)
 	struct ledger_session session = a_session("held");
 
 	insert(ledger, &session);
-	ck_assert_ptr_null(ledger_open(path, &error));
+	ck_assert_ptr_null(ledger_open(path, path, &error));
 	ledger_close(ledger);
 }
 END_TEST

@@ -47,7 +47,7 @@ begin(void)
 	struct stage *stage = calloc(1, sizeof(*stage));
 	struct error error = ERROR_INIT;
 	struct config *config = config_read(NULL, 0, "defaults", &error);
-	struct ledger *ledger = ledger_open(path, &error);
+	struct ledger *ledger = ledger_open(path, path, &error);
 
 	ck_assert_msg(ledger != NULL, "%s: %s", error.what, error.why);
 	stage->loop = loop_new();
