@@ -28,7 +28,7 @@ struct channel {
 	struct loop_source *io;
 	struct loop_source *timer; /* HELLO's deadline; later the deferred drain or end */
 	struct parcel *first, **last;
-	size_t queued;
+	size_t queued, queued_bytes;
 	unsigned depth; /* callbacks of this channel under way */
 	bool paused;    /* by its owner */
 	bool deaf;      /* the peer takes nothing more: read what is left, then end */
@@ -58,7 +58,7 @@ drop_queue(struct channel *channel)
 		parcel_free(parcel);
 	}
 	channel->last = &channel->first;
-	channel->queued = 0;
+	channel->queued = channel->queued_bytes = 0;
 }
 
 /* A callback of the channel begins; what it frees stays until leave(). */
@@ -201,9 +201,20 @@ flush(struct channel *channel)
 		if (!channel->first)
 			channel->last = &channel->first;
 		channel->queued--;
+		channel->queued_bytes -= parcel->length;
 		parcel_free(parcel);
 	}
 	watch(channel);
+}
+
+static bool
+queue_is_full(const struct channel *channel, size_t length)
+{
+	bool outside = channel->kind == CH_OPERATOR;
+	size_t messages = outside ? OPERATOR_QUEUE_MAX : CHANNEL_QUEUE_MAX;
+	size_t bytes = outside ? OPERATOR_QUEUE_BYTES : CHANNEL_QUEUE_BYTES;
+
+	return channel->queued >= messages || channel->queued_bytes + length > bytes;
 }
 
 /* Takes the descriptors of msg over. */
@@ -212,8 +223,8 @@ enqueue(struct channel *channel, const uint8_t *bytes, size_t length, struct msg
 {
 	size_t padded = (length + sizeof(int) - 1) & ~(sizeof(int) - 1);
 
-	if (channel->queued >= CHANNEL_QUEUE_MAX) {
-		end_because(channel, "%d messages wait, it does not read", CHANNEL_QUEUE_MAX);
+	if (queue_is_full(channel, length)) {
+		end_because(channel, "%zu messages wait, it does not read", channel->queued);
 		return -ENOBUFS;
 	}
 	struct parcel *parcel = malloc(sizeof(*parcel) + padded + msg->nfds * sizeof(int));
@@ -231,6 +242,7 @@ enqueue(struct channel *channel, const uint8_t *bytes, size_t length, struct msg
 	*channel->last = parcel;
 	channel->last = &parcel->next;
 	channel->queued++;
+	channel->queued_bytes += length;
 	watch(channel);
 	return channel->ending ? -EPIPE : 0;
 }

@@ -12,7 +12,12 @@
 struct channel;
 
 enum {
-	CHANNEL_QUEUE_MAX = 4096,   /* messages waiting for the socket; over it the channel ends */
+	/* What may wait for the socket; over it the channel ends. A daemon that greets a restarted
+	 * one tells it of every session at once; an operator's client reads or is let go. */
+	CHANNEL_QUEUE_MAX = 65536, /* messages */
+	CHANNEL_QUEUE_BYTES = 64 << 20,
+	OPERATOR_QUEUE_MAX = 1024,
+	OPERATOR_QUEUE_BYTES = 1 << 20,
 	CHANNEL_HELLO_MS = 5000,    /* a peer that has not greeted by then has its channel ended */
 	CHANNEL_READS_A_ROUND = 32, /* then other sources of the loop have their turn */
 };

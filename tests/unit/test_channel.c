@@ -212,6 +212,36 @@ START_TEST(queue_is_bounded)
 }
 END_TEST
 
+/* An operator's client is let go far earlier, by number and by bytes. */
+START_TEST(queue_of_an_operator_is_small)
+{
+	int before = open_fds();
+	struct loop *loop = loop_new();
+	struct end a = {.loop = loop};
+	int ends[2], r = 0, sent = 0;
+	struct msg msg;
+
+	ck_assert_int_eq(channel_pair(ends), 0);
+	a.channel =
+	    channel_new(loop, ends[1], CH_OPERATOR, SIDE_B, ROLE_CONTROL, ROLE_ASH, &ops, &a);
+	ck_assert_ptr_nonnull(a.channel);
+	ck_assert_int_eq(msg_greet(ends[0], CH_OPERATOR, SIDE_A, ROLE_ASH, ROLE_CONTROL, 1000), 0);
+	run_for(loop, 10);
+	while (r == 0 && sent++ < 100000) {
+		msg_init(&msg, MSG_ERROR);
+		memset(msg.error.why, 'y', ERROR_WHY_MAX);
+		r = channel_send(a.channel, &msg);
+	}
+	ck_assert_int_eq(r, -ENOBUFS);
+	ck_assert_int_lt(sent, OPERATOR_QUEUE_MAX);
+	run_for(loop, 1000);
+	ck_assert_uint_eq(a.closed, 1);
+	close(ends[0]);
+	loop_free(loop);
+	ck_assert_int_eq(open_fds(), before);
+}
+END_TEST
+
 START_TEST(queued_descriptors_are_closed)
 {
 	int before = open_fds();
@@ -617,6 +647,7 @@ main(void)
 	const TTest *tests[] = {messages_wait_for_hello_and_keep_their_order,
 				full_socket_queues,
 				queue_is_bounded,
+				queue_of_an_operator_is_small,
 				queued_descriptors_are_closed,
 				freed_in_its_own_callbacks,
 				freed_by_another,
