@@ -205,6 +205,7 @@ install(struct runnerd *r, struct msg *msg, struct error *error)
 	return agent;
 }
 
+/* control writes its own line; this one stands whoever speaks for control. */
 static void
 audit_operator(struct runnerd *r, const char *action, const char *agent, uint32_t uid, uint32_t pid,
 	       uint32_t login_uid, const struct error *error)
@@ -266,8 +267,8 @@ agent_install(struct runnerd *r, struct channel *channel, struct msg *msg)
 	struct error error = ERROR_INIT;
 	struct agent *agent = install(r, msg, &error);
 
-	audit_operator(r, "agent.install", agent ? agent->head.name : "", request->uid,
-		       request->pid, request->login_uid, agent ? NULL : &error);
+	audit_operator(r, "store.put", agent ? agent->head.name : "", request->uid, request->pid,
+		       request->login_uid, agent ? NULL : &error);
 	if (!agent) {
 		channel_reply_error(channel, msg->id, &error);
 		return;
@@ -323,7 +324,7 @@ agent_remove(struct runnerd *r, struct channel *channel, struct msg *msg)
 
 	if (rc < 0)
 		error_what(&error, "cannot remove %s", request->agent);
-	audit_operator(r, request->purge ? "agent.purge" : "agent.remove", request->agent,
+	audit_operator(r, request->purge ? "store.purge" : "store.remove", request->agent,
 		       request->uid, request->pid, request->login_uid, rc < 0 ? &error : NULL);
 	if (rc < 0) {
 		channel_reply_error(channel, msg->id, &error);

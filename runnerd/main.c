@@ -15,6 +15,7 @@
 #include "common/io.h"
 #include "common/keeper_calls.h"
 #include "common/log.h"
+#include "filter.h"
 #include "homes.h"
 #include "ids.h"
 #include "mechanism.h"
@@ -114,7 +115,7 @@ drop(struct error *error)
 	struct confinement to = CONFINEMENT_INIT;
 
 	to.keep_caps = kept_capabilities;
-	return confine(&to, error);
+	return confine(&to, error) < 0 ? -1 : filter_load(error);
 }
 
 /* --- what it is made of
