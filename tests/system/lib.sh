@@ -30,6 +30,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 factor=${TEST_TIME_FACTOR:-1}
 failed=0 dir='' agentd_pid='' cgroup='' generation=0
+# A pipe that nobody writes to: reading it with a time limit waits without a process.
+exec {silence}<> <(:)
 export NO_COLOR=1 LC_ALL=C.UTF-8
 unset ASH_SOCKET NOTIFY_SOCKET
 
@@ -83,7 +85,7 @@ eventually() {
 	until "$@" >/dev/null 2>&1; do
 		now=$EPOCHREALTIME
 		[ $((${now/./} - ${began/./})) -lt $((seconds * 1000000)) ] || return 1
-		read -r -t 0.02 <> <(:)
+		read -r -t 0.02 -u "$silence"
 	done
 	return 0
 }
