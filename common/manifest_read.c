@@ -8,7 +8,7 @@
 #include "manifest.h"
 #include "manifest_enforce.h"
 #include "manifest_schema.h"
-#include "plain.h"
+#include "manifest_warnings.h"
 #include "values.h"
 #include "yaml_tree.h"
 
@@ -58,34 +58,6 @@ manifest_of_tree(const struct yaml_node *tree, const char *file, struct error *e
 	return manifest;
 }
 
-static char *
-warnings_of(const struct manifest *manifest, const struct yaml_node *tree, const char *file)
-{
-	char *text = NULL;
-	size_t length = 0;
-	FILE *stream = NULL;
-
-	for (size_t i = 0; i < manifest->capabilities.count; i++) {
-		const struct yaml_node *node;
-		char path[64], capability[512];
-
-		if (capability_known(manifest->capabilities.items[i]))
-			continue;
-		snprintf(capability, sizeof(capability), "%s", manifest->capabilities.items[i]);
-		plain_text(capability);
-		if (!stream && !(stream = open_memstream(&text, &length)))
-			return NULL;
-		snprintf(path, sizeof(path), "spec.capabilities[%zu]", i);
-		node = yaml_find(tree, path);
-		fprintf(stream,
-			"%s:%u:%u: capability \"%s\" has no meaning here and grants nothing\n",
-			file, node->line, node->column, capability);
-	}
-	if (stream)
-		fclose(stream);
-	return text;
-}
-
 struct manifest *
 manifest_read(const char *text, size_t length, const char *file, char **warnings,
 	      struct error *error)
@@ -99,7 +71,7 @@ manifest_read(const char *text, size_t length, const char *file, char **warnings
 		return NULL;
 	manifest = manifest_of_tree(tree, file, error);
 	if (manifest && warnings)
-		*warnings = warnings_of(manifest, tree, file);
+		*warnings = manifest_warnings(manifest, tree, file);
 	return manifest;
 }
 

@@ -18,10 +18,6 @@ finish_credential(void *object, const struct place *place)
 
 	if (strcmp(holder, "agent") != 0 && !value_server_name(holder, why))
 		return complain_at(place, "for", "must be agent or the name of an mcp server");
-	if (credential->has_inject && (credential->env || credential->as))
-		return complain_at(
-		    place, credential->env ? "env" : "as",
-		    "goes against inject, with which the secret never enters the sandbox");
 	if (credential->has_inject && strcmp(holder, "agent") != 0)
 		return complain_at(place, "inject", "is for the agent's own requests only");
 	return 0;
@@ -32,8 +28,8 @@ finish_network(void *object, const struct place *place)
 {
 	const struct manifest_network *network = object;
 
-	if (network->allowlist.count == 0 || network->policy == NETWORK_ALLOWLIST ||
-	    network->policy == NETWORK_LOCAL)
+	/* Beside a policy that was written it is inert, see manifest_warnings.c. */
+	if (network->allowlist.count == 0 || network->policy != NETWORK_ABSENT)
 		return 0;
 	complain_at(place, "allowlist", "needs policy allowlist or local");
 	return error_hint(place_error(place), "add policy: allowlist beside it");
@@ -44,8 +40,6 @@ finish_stdio(const struct manifest_server *server, const struct place *place)
 {
 	if (!server->command)
 		return complain_at(place, "command", "is required with transport Stdio");
-	if (server->url)
-		return complain_at(place, "url", "needs transport: Http");
 	return 0;
 }
 
@@ -287,11 +281,6 @@ check_home(struct manifest *manifest, const struct place *place)
 static int
 check_runtime(const struct manifest *manifest, const struct place *place)
 {
-	bool script = manifest->runtime != RUNTIME_RUST && manifest->runtime != RUNTIME_CONTAINER;
-
-	if (manifest->entrypoint && !script)
-		return complain_at(place, "spec.entrypoint",
-				   "goes with runtime python, node or wasm only");
 	if (manifest->packages.count && manifest->runtime != RUNTIME_PYTHON &&
 	    manifest->runtime != RUNTIME_ABSENT)
 		return complain_at(place, "spec.packages", "goes with runtime python only");

@@ -153,6 +153,38 @@ START_TEST(foreign_capabilities_warn)
 }
 END_TEST
 
+static const struct {
+	const char *text, *warning;
+} inert[] = {
+    {"  runtime: rust\n  entrypoint: main.py\n",
+     "f:6:15: spec.entrypoint has no effect without runtime python, node or wasm\n"},
+    {"  network: {policy: none, allowlist: [\"a.example:443\"]}\n",
+     "f:5:38: spec.network.allowlist has no effect without policy allowlist or local\n"},
+    {"  credentials: [{name: k, env: K, inject: {host: a.example, header: x}}]\n",
+     "f:5:32: spec.credentials[0].env has no effect beside inject\n"},
+    {"  mcp_servers: [{name: s, transport: Stdio, command: c, url: \"https://a.example/\"}]\n",
+     "f:5:62: spec.mcp_servers[0].url has no effect with transport Stdio\n"},
+};
+
+START_TEST(inert_keys_warn)
+{
+	for (size_t i = 0; i < ARRAY_LEN(inert); i++) {
+		char text[512];
+		struct error error = ERROR_INIT;
+		_cleanup_free_ char *warnings = NULL;
+		struct manifest *m;
+
+		snprintf(text, sizeof(text), "%s%s", HEAD, inert[i].text);
+		m = manifest_read(text, strlen(text), "f", &warnings, &error);
+		ck_assert_msg(m, "%s", error.why);
+		ck_assert_str_eq(warnings, inert[i].warning);
+		manifest_free(m);
+		ck_assert_int_eq(manifest_enforceable(text, strlen(text), "f", &error), -1);
+		ck_assert_ptr_nonnull(strstr(error.why, "this build cannot enforce spec."));
+	}
+}
+END_TEST
+
 /* --- what this build enforces ----------------------------------------------------------------- */
 
 static const struct {
@@ -421,6 +453,7 @@ main(void)
 	    auto_snapshot_is_home_mode_journal,
 	    no_capabilities_are_not_all,
 	    foreign_capabilities_warn,
+	    inert_keys_warn,
 	    what_this_build_cannot_enforce,
 	    an_unreadable_manifest_is_not_enforceable,
 	    json_has_the_keys_of_the_manifest,

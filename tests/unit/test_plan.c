@@ -179,7 +179,7 @@ spoil_rule(struct manifest *m)
 static void
 spoil_policy(struct manifest *m)
 {
-	m->network.policy = NETWORK_NONE;
+	m->network.policy = NETWORK_ABSENT;
 }
 
 static const struct {
