@@ -12,7 +12,7 @@
 static void
 cleanup_tree(struct yaml_node **tree)
 {
-	yaml_free(*tree);
+	yaml_tree_free(*tree);
 }
 
 /* Is the key missing, or null? */

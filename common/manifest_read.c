@@ -15,7 +15,7 @@
 static void
 cleanup_tree(struct yaml_node **tree)
 {
-	yaml_free(*tree);
+	yaml_tree_free(*tree);
 }
 
 static struct manifest *

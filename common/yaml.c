@@ -368,7 +368,7 @@ finish_root(struct builder *builder)
 
 	if (builder->root && !yaml_is_null(builder->root))
 		return 0;
-	yaml_free(builder->root);
+	yaml_tree_free(builder->root);
 	builder->root = node_new(start);
 	if (!builder->root)
 		return error_why(builder->error, ERR_FAILED, "out of memory");
@@ -396,7 +396,7 @@ yaml_parse(const char *text, size_t length, const char *file, struct error *erro
 	if (result == 0)
 		result = finish_root(&builder);
 	if (result < 0) {
-		yaml_free(builder.root);
+		yaml_tree_free(builder.root);
 		return NULL;
 	}
 	return builder.root;

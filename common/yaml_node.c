@@ -7,13 +7,13 @@
 #include "cleanup.h"
 
 void
-yaml_free(struct yaml_node *node)
+yaml_tree_free(struct yaml_node *node)
 {
 	if (!node)
 		return;
 	for (struct yaml_node *child = node->first, *next; child; child = next) {
 		next = child->next;
-		yaml_free(child);
+		yaml_tree_free(child);
 	}
 	free(node->key);
 	free(node->text);

@@ -38,7 +38,7 @@ struct yaml_node {
 struct yaml_node *yaml_parse(const char *text, size_t length, const char *file,
 			     struct error *error);
 
-void yaml_free(struct yaml_node *node);
+void yaml_tree_free(struct yaml_node *node);
 /* Plain ~, null or nothing. */
 bool yaml_is_null(const struct yaml_node *node);
 /* The entry of a mapping; NULL when there is none or node is no mapping (or NULL). */

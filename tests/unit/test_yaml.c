@@ -46,7 +46,7 @@ START_TEST(a_tree_with_places)
 	ck_assert_ptr_eq(yaml_find(tree, "z.y"), tree);
 	ck_assert_ptr_null(yaml_get(node, "a", 1));
 	ck_assert_ptr_null(yaml_get(NULL, "a", 1));
-	yaml_free(tree);
+	yaml_tree_free(tree);
 }
 END_TEST
 
@@ -61,9 +61,9 @@ START_TEST(nothing_is_an_empty_mapping)
 		ck_assert_ptr_nonnull(tree);
 		ck_assert_int_eq(tree->kind, NODE_MAP);
 		ck_assert_uint_eq(tree->count, 0);
-		yaml_free(tree);
+		yaml_tree_free(tree);
 	}
-	yaml_free(NULL);
+	yaml_tree_free(NULL);
 }
 END_TEST
 
@@ -93,7 +93,7 @@ START_TEST(quoted_arrows_are_a_key)
 	struct yaml_node *tree = parse("\"<<\": a", &error);
 
 	ck_assert_ptr_nonnull(tree);
-	yaml_free(tree);
+	yaml_tree_free(tree);
 }
 END_TEST
 
@@ -119,7 +119,7 @@ START_TEST(depth_is_bounded)
 	struct yaml_node *tree = parse(just, &error);
 
 	ck_assert_ptr_nonnull(tree);
-	yaml_free(tree);
+	yaml_tree_free(tree);
 	refused(over, "f:1:33: nested deeper than 32 levels");
 	refused(absurd, "f:1:33: nested deeper than 32 levels");
 }
@@ -134,7 +134,7 @@ START_TEST(nodes_are_bounded)
 
 	ck_assert_ptr_nonnull(tree);
 	ck_assert_uint_eq(tree->count, 19999);
-	yaml_free(tree);
+	yaml_tree_free(tree);
 	refused(over, "f:1:40000: more than 20000 values and keys");
 }
 END_TEST
@@ -147,7 +147,7 @@ START_TEST(values_are_bounded)
 	struct yaml_node *tree = parse(just, &error);
 
 	ck_assert_ptr_nonnull(tree);
-	yaml_free(tree);
+	yaml_tree_free(tree);
 	refused(over, "f:1:4: a value longer than 64 KiB");
 }
 END_TEST
@@ -160,7 +160,7 @@ START_TEST(files_are_bounded)
 	struct yaml_node *tree = parse(just, &error);
 
 	ck_assert_ptr_nonnull(tree);
-	yaml_free(tree);
+	yaml_tree_free(tree);
 	refused(over, "f:524289:1: the file is bigger than 1 MiB");
 }
 END_TEST
@@ -176,7 +176,7 @@ START_TEST(many_keys_take_no_quadratic_time)
 		end += sprintf(end, "k%d: 1\n", i);
 	tree = parse(text, &error);
 	ck_assert_ptr_nonnull(tree);
-	yaml_free(tree);
+	yaml_tree_free(tree);
 	strcpy(end, "k0: 2\n");
 	refused(text, "f:9999:1: duplicate key \"k0\"");
 }
