@@ -91,9 +91,12 @@ COMPILE = $(CC) -I. -I$(BUILD)/gen $(LIBRARY_FLAGS) $(FLAGS) $(PATHS) -MMD -MP -
 LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections $(LDFLAGS)
 
 # --- programs: NAME_SRC is what it is made of, NAME_LIBS what it links ------------------------
-DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd ash
-STATIC := spawner keeper init hold
-LIBEXEC := agentd-control agentd-config schedd secretd runnerd $(STATIC)
+# Static is what starts anew for each session or command: nothing is loaded and bound. With
+# sanitizers ash is dynamic, to have them too.
+HELPERS := spawner keeper init hold
+DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd $(if $(SANITIZE),ash)
+STATIC := $(HELPERS) $(if $(SANITIZE),,ash)
+LIBEXEC := agentd-control agentd-config schedd secretd runnerd $(HELPERS)
 
 agentd_SRC := $(wildcard agentd/*.c)
 agentd-control_SRC := $(wildcard agentd/control/*.c)
@@ -113,7 +116,7 @@ agentd-config_LIBS := libcap libseccomp yaml-0.1
 schedd_LIBS := libcap libseccomp sqlite3
 secretd_LIBS := libcap libseccomp libsodium
 runnerd_LIBS := libcap libseccomp
-ash_LIBS := yaml-0.1 libcjson
+ash_LIBS := yaml-0.1
 spawner_LIBS := libcap
 keeper_LIBS := libcap
 init_LIBS := libcap

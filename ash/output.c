@@ -37,7 +37,6 @@ output_style(struct ash *ash, const struct args *args)
 	bool color = !args->no_color && !(no_color && *no_color) && !dumb;
 	bool err_tty = isatty(STDERR_FILENO);
 
-	setlocale(LC_CTYPE, "");
 	ash->json = args->json;
 	ash->quiet = args->quiet;
 	ash->out_tty = isatty(STDOUT_FILENO);
@@ -45,7 +44,8 @@ output_style(struct ash *ash, const struct args *args)
 	ash->color_errors = color && err_tty;
 	ash->style.color = color && ash->out_tty;
 	/* Scripts may count bytes: only a terminal gets the ellipsis of three. */
-	ash->style.utf8 = ash->out_tty && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	ash->style.utf8 = ash->out_tty && setlocale(LC_CTYPE, "") &&
+			  strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	ash->style.width = terminal_width(ash->out_tty);
 }
 
