@@ -23,7 +23,7 @@ have() { command -v "$1" >/dev/null || { skip "$1" "$1 is not installed; see mak
 if git rev-parse --git-dir >/dev/null 2>&1; then
 	mapfile -t files < <(git ls-files -co --exclude-standard | while IFS= read -r f; do [ ! -f "$f" ] || echo "$f"; done)
 else
-	mapfile -t files < <(find . -name build -prune -o -name 'build-*' -prune -o -type f -printf '%P\n')
+	mapfile -t files < <(find . -name .git -prune -o -name build -prune -o -name 'build-*' -prune -o -type f -printf '%P\n')
 fi
 named() { printf '%s\n' "${files[@]}" | grep -E "$1"; }
 mapfile -t c_files < <(named '\.c$')
