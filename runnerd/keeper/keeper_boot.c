@@ -7,8 +7,8 @@
 
 #include "common/cleanup.h"
 #include "common/confine.h"
-#include "common/greet.h"
 #include "common/io.h"
+#include "common/proto.h"
 #include "keeper.h"
 #include "runnerd/sandbox/builder.h"
 
@@ -56,7 +56,8 @@ keeper_receive(struct keeper *keeper, struct error *error)
 	    &keeper->fds.input,           &keeper->fds.root,    &keeper->fds.program,
 	    &keeper->fds.builder_program,
 	};
-	int rc = greet(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, ROLE_KEEPER, ROLE_RUNNERD, BOOT_WAIT_MS);
+	int rc =
+	    msg_greet(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, ROLE_KEEPER, ROLE_RUNNERD, BOOT_WAIT_MS);
 
 	if (rc == 0)
 		rc = msg_recv(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, IN_SETUP, &msg, BOOT_WAIT_MS);

@@ -12,7 +12,7 @@
 #include "builder_seed.h"
 #include "common/cleanup.h"
 #include "common/confine.h"
-#include "common/greet.h"
+#include "common/proto.h"
 
 enum {
 	OWN_FIRST = 64,        /* where the builder's descriptors stand, one after the other */
@@ -204,7 +204,7 @@ builder_main(const struct builder *fds)
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != fds->keeper || keep_own(&own) < 0)
 		_exit(1);
-	rc = greet(own.channel, CH_BUILDER, SIDE_B, ROLE_BUILDER, ROLE_RUNNERD, SETUP_WAIT_MS);
+	rc = msg_greet(own.channel, CH_BUILDER, SIDE_B, ROLE_BUILDER, ROLE_RUNNERD, SETUP_WAIT_MS);
 	if (rc < 0)
 		_exit(1);
 	proc = builder_open_proc(&error);

@@ -7,8 +7,8 @@
 
 #include "common/cleanup.h"
 #include "common/confine.h"
-#include "common/greet.h"
 #include "common/log.h"
+#include "common/proto.h"
 
 #define CAP(name) (UINT64_C(1) << CAP_##name)
 
@@ -103,10 +103,10 @@ main(void)
 		log_problem(LOG_LEVEL_ERROR, &error);
 		return 1;
 	}
-	rc = greet(SPAWNER_FD_CHANNEL, CH_SPAWNER, SIDE_B, ROLE_SPAWNER, ROLE_RUNNERD, -1);
+	rc = msg_greet(SPAWNER_FD_CHANNEL, CH_SPAWNER, SIDE_B, ROLE_SPAWNER, ROLE_RUNNERD, -1);
 	if (rc == 0)
 		rc = serve();
-	if (rc == 0 || rc == -EPIPE)
+	if (rc == 0 || rc == -EPIPE || rc == -ECONNRESET)
 		return 0;
 	error_errno(&error, -rc, "the channel with runnerd broke");
 	log_problem(LOG_LEVEL_ERROR, &error);

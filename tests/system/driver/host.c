@@ -10,8 +10,8 @@
 
 #include "common/cleanup.h"
 #include "common/confine.h"
-#include "common/greet.h"
 #include "common/keeper_calls.h"
+#include "common/proto.h"
 #include "driver.h"
 
 _Noreturn void
@@ -98,7 +98,7 @@ start_spawner(struct host *host)
 	close(fds[6]);
 	close(null);
 	close(binary);
-	if (greet(host->spawner, CH_SPAWNER, SIDE_A, ROLE_RUNNERD, ROLE_SPAWNER, WAIT_MS) < 0)
+	if (msg_greet(host->spawner, CH_SPAWNER, SIDE_A, ROLE_RUNNERD, ROLE_SPAWNER, WAIT_MS) < 0)
 		die("greeting the spawner");
 }
 

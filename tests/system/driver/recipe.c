@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/greet.h"
+#include "common/proto.h"
 #include "driver.h"
 
 static void
@@ -111,7 +111,7 @@ static void
 begin(struct session *s)
 {
 	static struct msg msg;
-	int rc = greet(s->builder, CH_BUILDER, SIDE_A, ROLE_RUNNERD, ROLE_BUILDER, WAIT_MS);
+	int rc = msg_greet(s->builder, CH_BUILDER, SIDE_A, ROLE_RUNNERD, ROLE_BUILDER, WAIT_MS);
 
 	errno = -rc;
 	if (rc < 0)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/greet.h"
+#include "common/proto.h"
 #include "driver.h"
 
 static uint64_t
@@ -48,11 +48,10 @@ make_cgroup(const char *parent, const char *name)
 static void
 write_at(int dir, const char *name, const char *text)
 {
-	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
 		perror(name);
-	close(fd);
 }
 
 static void
@@ -148,7 +147,7 @@ boot_keeper(struct session *s)
 	static struct msg msg;
 	int end, rc;
 
-	rc = greet(s->boot, CH_KEEPER, SIDE_A, ROLE_RUNNERD, ROLE_KEEPER, WAIT_MS);
+	rc = msg_greet(s->boot, CH_KEEPER, SIDE_A, ROLE_RUNNERD, ROLE_KEEPER, WAIT_MS);
 	errno = -rc;
 	if (rc < 0)
 		die("greeting the keeper");
@@ -194,7 +193,7 @@ reconnect(struct session *s)
 	s->boot = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (connect(s->boot, (struct sockaddr *)&address, sizeof(address)) < 0)
 		die("connect to the keeper");
-	rc = greet(s->boot, CH_KEEPER, SIDE_A, ROLE_RUNNERD, ROLE_KEEPER, WAIT_MS);
+	rc = msg_greet(s->boot, CH_KEEPER, SIDE_A, ROLE_RUNNERD, ROLE_KEEPER, WAIT_MS);
 	errno = -rc;
 	if (rc < 0)
 		die("greeting the keeper again");
