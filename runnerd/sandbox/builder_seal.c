@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
+#include <linux/securebits.h>
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
@@ -70,6 +71,19 @@ seed_enter_root(struct seed *seed, struct error *error)
 
 /* --- giving up -------------------------------------------------------------------------------- */
 
+/* What is counted per user (inotify instances, pending signals, further namespaces) is counted for
+ * the namespace's owner too. As root's, one agent could use up what root's programs and all other
+ * sessions need. The capabilities stay: some kernels let nobody else make user namespaces. */
+static int
+become_owner(uint32_t base, struct error *error)
+{
+	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0)
+		return error_errno(error, errno, "PR_SET_SECUREBITS");
+	if (setresuid((uid_t)-1, base, (uid_t)-1) < 0)
+		return error_errno(error, errno, "setresuid to the namespace's owner");
+	return 0;
+}
+
 /* From here on nothing inside owns any other namespace. */
 static int
 enter_user_namespace(const struct seed *seed, struct error *error)
@@ -77,6 +91,8 @@ enter_user_namespace(const struct seed *seed, struct error *error)
 	struct msg msg;
 	int rc;
 
+	if (become_owner(seed->begin->base_uid, error) < 0)
+		return -1;
 	if (unshare(CLONE_NEWUSER) < 0) {
 		error_errno(error, errno, "unshare(CLONE_NEWUSER)");
 		return error_hint(error, "user namespaces must be allowed: "

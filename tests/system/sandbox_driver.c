@@ -8,11 +8,14 @@
  *   sandbox_driver BUILD time N    N sessions of a static true
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -81,6 +84,23 @@ namespace_is_own(uint32_t pid, const char *kind)
 	return *theirs && strcmp(theirs, ours) != 0;
 }
 
+/* Root's would let an agent use up what is counted for root: inotify instances, signals. */
+static bool
+owner_is_the_agents(uint32_t pid)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64];
+	uid_t owner = 0;
+
+	snprintf(path, sizeof(path), "/proc/%u/ns/user", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, NS_GET_OWNER_UID, &owner) < 0)
+		perror(path);
+	if (owner != BASE_UID)
+		printf("  uid %u owns the user namespace\n", owner);
+	return owner == BASE_UID;
+}
+
 static bool
 namespaces_are_own(struct session *s)
 {
@@ -89,7 +109,7 @@ namespaces_are_own(struct session *s)
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		fine &= namespace_is_own(s->init_pid, kinds[i]);
-	return fine;
+	return fine & owner_is_the_agents(s->init_pid);
 }
 
 static bool
