@@ -105,9 +105,14 @@ cgroup_mount() {
 # Ids of its own: 64 ranges of agents above one of the daemons, above every range that
 # distributions and an installed instance use.
 choose_ids() {
-	local slot=$(((RANDOM * 32768 + RANDOM) % 480))
-	uid_base=$((2147483648 + slot * 66 * 65536))
-	session_ids=$((uid_base + 65536))
+	local slot
+	while :; do
+		slot=$(((RANDOM * 32768 + RANDOM) % 480))
+		uid_base=$((2147483648 + slot * 66 * 65536))
+		session_ids=$((uid_base + 65536))
+		# Those of a test beside this one are claimed.
+		[ -e "/run/scarab-runtime-ids/$session_ids-64" ] || return 0
+	done
 }
 
 instance_config() {
