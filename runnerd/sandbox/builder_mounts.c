@@ -10,7 +10,10 @@
 #include "builder_seed.h"
 #include "common/cleanup.h"
 
-enum { PTY_GID = 5 /* group tty of every distribution */ };
+enum {
+	PTY_GID = 5,  /* group tty of every distribution */
+	PTY_MAX = 64, /* in one sandbox: the kernel's own bound (4096) is the whole host's */
+};
 
 /* A file system being configured: the first failure sticks, with the call that failed. */
 struct new_fs {
@@ -173,6 +176,7 @@ seed_devpts(struct seed *seed, const struct msg *msg, struct error *error)
 	fs_string(&fs, "ptmxmode", "0666");
 	fs_string(&fs, "mode", "0620");
 	fs_number(&fs, "gid", seed->begin->base_uid + PTY_GID);
+	fs_number(&fs, "max", PTY_MAX);
 	mount = fs_mount(&fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, error);
 	if (attach_new(seed, mount, path, error) < 0)
 		return -1;

@@ -47,6 +47,8 @@ is "no mount propagates from or to the host" "$(view 'mount ' | grep -cE ' (shar
 is "/usr is read-only" "$(view 'mount ' | awk '$5 == "/usr" { print substr($6, 1, 3) }' | tail -n 1)" "ro,"
 is "/proc shows processes only" "$(view 'mount ' | grep -E ' /proc ' | grep -oE 'hidepid=[a-z0-9]+|subset=pid' | sort | tr '\n' ' ')" \
     "hidepid=invisible subset=pid "
+is "terminals are bounded: the host's number of them is for all" \
+    "$(view 'mount ' | awk '$5 == "/dev/pts"' | grep -oE 'max=[0-9]+')" max=64
 is "no path of the host outside is in a mount's source" "$(view 'mount ' | awk '{ print $4 }' | grep -c "^$dir/\(log\|run\|state/store\|state/sched\|state/secrets\)")" 0
 is "/dev" "$(view 'dir /dev ' | sort | tr '\n' ' ')" "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero "
 is "/" "$(view 'dir / ' | grep -vE '^(bin|sbin|lib|lib32|lib64|libx32)$' | sort | tr '\n' ' ')" \
