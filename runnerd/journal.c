@@ -71,13 +71,13 @@ journal_segment(int journal, uint32_t segment, uint64_t offset)
 }
 
 int
-journal_ended(int journal, const struct msg_journal_ended *ended)
+journal_ended(int journal, const struct msg_journal_ended *ended, bool durable)
 {
 	struct msg record;
 
 	msg_init(&record, MSG_JOURNAL_ENDED);
 	record.journal_ended = *ended;
-	return record_append(journal, &record, true);
+	return record_append(journal, &record, durable);
 }
 
 static void

@@ -24,8 +24,8 @@ int journal_open(int session_dir);
 int journal_step(int journal, enum session_step step, enum journal_mark mark);
 int journal_keeper(int journal, uint32_t pid, uint64_t start_ticks, const char *boot_id);
 int journal_segment(int journal, uint32_t segment, uint64_t offset);
-/* Durable. */
-int journal_ended(int journal, const struct msg_journal_ended *ended);
+/* Need not be durable where the keeper's record is, which says the same after a power cut. */
+int journal_ended(int journal, const struct msg_journal_ended *ended, bool durable);
 
 /* All that a journal says. */
 struct journal {

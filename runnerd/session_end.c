@@ -61,7 +61,8 @@ never_started(const struct msg_exit_record *exit)
 	return !exit->started && exit->outcome == OUTCOME_NONE;
 }
 
-static void
+/* True when what the end says is durable already, in the keeper's record. */
+static bool
 settle_outcome(struct session *s)
 {
 	struct msg record;
@@ -84,6 +85,7 @@ settle_outcome(struct session *s)
 		s->end.log_bytes = s->gate ? log_length(&s->log) : 0;
 		s->end.log_dropped_bytes = s->log.dropped;
 	}
+	return written;
 }
 
 /* --- telling
@@ -150,6 +152,7 @@ undo_steps(struct session *s)
 static void
 finish(struct session *s)
 {
+	bool recorded;
 	int rc;
 
 	if (s->journal >= 0)
@@ -160,8 +163,8 @@ finish(struct session *s)
 		return;
 	}
 	log_finish(&s->log, !s->gate);
-	settle_outcome(s);
-	rc = s->journal < 0 ? 0 : journal_ended(s->journal, &s->end);
+	recorded = settle_outcome(s);
+	rc = s->journal < 0 ? 0 : journal_ended(s->journal, &s->end, !recorded);
 	if (rc < 0)
 		log_session(LOG_LEVEL_ERROR, &s->id, "cannot write its end: %s",
 			    strerrordesc_np(-rc));

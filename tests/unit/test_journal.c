@@ -70,7 +70,7 @@ START_TEST(a_journal_is_read_as_written)
 	ck_assert_int_eq(journal_step(fd, STEP_AGENT, MARK_GATE), 0);
 	ck_assert_int_eq(journal_segment(fd, 3, 4096), 0);
 	ck_assert_int_eq(journal_step(fd, STEP_IMAGE, MARK_UNDONE), 0);
-	ck_assert_int_eq(journal_ended(fd, &ended), 0);
+	ck_assert_int_eq(journal_ended(fd, &ended, true), 0);
 	ck_assert_int_eq(journal_read(dir, &journal), 0);
 	ck_assert(journal.gate && journal.has_ended && !journal.begun[STEP_IMAGE]);
 	ck_assert_uint_eq(journal.segment, 3);
