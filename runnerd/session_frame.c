@@ -83,10 +83,10 @@ static const struct {
 	const char *what;
 	int (*open)(struct session *s);
 } frame[] = {
-    {.what = "making the session's directory", .open = open_live},
     {.what = "making the session's cgroup", .open = open_cgroup},
-    {.what = "opening the exit record", .open = open_exit_record},
     {.what = "asking for a keeper", .open = open_keeper},
+    {.what = "making the session's directory", .open = open_live},
+    {.what = "opening the exit record", .open = open_exit_record},
     {.what = "opening the session's log", .open = open_log},
     {.what = "making the builder's channel", .open = open_builder},
 };
