@@ -313,7 +313,8 @@ note_step(struct schedd *schedd, struct session *session, const struct msg *msg)
 	    .started_at_ms = msg->step.started_at_ms,
 	    .took_us = msg->step.took_us,
 	};
-	if (session->state == STATE_SETUP)
+	/* Quick ones come together: whoever watches sees the next event. */
+	if (session->state == STATE_SETUP && msg->step.took_us >= STEP_TOLD_US)
 		session_announce(schedd, session);
 }
 

@@ -9,7 +9,8 @@
 #include "schedd.h"
 
 enum {
-	BUILDS_MAX = 3, /* how often a sandbox whose gate never opened is prepared again */
+	BUILDS_MAX = 3,       /* how often a sandbox whose gate never opened is prepared again */
+	STEP_TOLD_US = 10000, /* a step of set-up that took so long is told at once */
 	LEDGER_AGAIN_MS = 1000,
 	PRUNE_EVERY = 32, /* ended sessions between two prunings */
 };

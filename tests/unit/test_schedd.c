@@ -197,7 +197,7 @@ say(struct stage *stage, enum msg_type type, const struct uuid *id)
 	case MSG_STEP:
 		msg.step.session = *id;
 		msg.step.step = STEP_IMAGE;
-		msg.step.took_us = 42;
+		msg.step.took_us = 42000;
 		break;
 	default:
 		ck_abort_msg("not a message of one session");
