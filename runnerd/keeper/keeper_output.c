@@ -8,8 +8,6 @@
 #include "common/timefmt.h"
 #include "keeper.h"
 
-enum { DRAIN_ROUNDS = 64 /* pipes hold 1 MiB at most */ };
-
 /* --- one line of the log -----------------------------------------------------------------------
  */
 
@@ -188,6 +186,8 @@ output_open(struct keeper *keeper)
 	return 0;
 }
 
+/* Nobody inside is left to write more, so what the pipes hold comes to an end; how many reads it
+ * takes is the agent's choice (a pipe of packets gives one each). */
 void
 output_drain(struct keeper *keeper)
 {
@@ -195,9 +195,8 @@ output_drain(struct keeper *keeper)
 
 	for (size_t i = 0; i < ARRAY_LEN(keeper->streams); i++) {
 		stream = &keeper->streams[i];
-		for (int round = 0; stream->fd >= 0 && round < DRAIN_ROUNDS; round++)
-			if (!stream_read(stream))
-				break;
+		while (stream->fd >= 0 && stream_read(stream))
+			;
 		if (stream->fd >= 0)
 			stream_end(stream);
 	}

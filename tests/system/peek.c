@@ -87,11 +87,35 @@ print_self(void)
 		printf("env %s\n", *variable);
 }
 
+/* Keeps the keeper busy with many lines, and leaves while its pipe holds many packets (O_DIRECT:
+ * each write is read on its own). */
+static int
+write_packets(void)
+{
+	static char lines[65536];
+	char packet[32];
+
+	memset(lines, '\n', sizeof(lines));
+	if (fcntl(1, F_SETFL, O_WRONLY | O_DIRECT) < 0 || fcntl(1, F_SETPIPE_SZ, 1 << 20) < 0 ||
+	    fcntl(2, F_SETPIPE_SZ, 1 << 20) < 0)
+		return 1;
+	for (int i = 0; i < 4; i++)
+		if (write(2, lines, sizeof(lines)) < 0)
+			return 1;
+	for (int i = 1; i <= 250; i++)
+		if (write(1, packet, (size_t)snprintf(packet, sizeof(packet), "packet %d\n", i)) <
+		    0)
+			return 1;
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "true") == 0)
 		return 0;
+	if (argc > 1 && strcmp(argv[1], "packets") == 0)
+		return write_packets();
 	print_fds();
 	print_self();
 	print_file("/proc/self/mountinfo");
