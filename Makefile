@@ -78,9 +78,10 @@ OPTIMIZE ?= -O1 -g
 SANITIZER_SRC := tests/sanitizer.c
 endif
 
-# V=1 shows whole commands.
+# V=1 shows whole commands, -s nothing.
 V ?=
-say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
+quiet = $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+say = $(if $(V),,@$(if $(quiet),,printf '  %-5s %s\n' $(1) $(2);))
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
 FLAGS = -std=gnu17 -D_GNU_SOURCE $(WARN) $(OPTIMIZE) -fPIE -fvisibility=hidden \
@@ -262,12 +263,12 @@ AT_PATHS = sed -e 's,/usr/libexec/scarab-runtime,$(libexecdir),g' -e 's,/usr/sbi
 
 .PHONY: install uninstall
 install: all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libexecdir) $(sysconfdir) \
+	$(call say,INST,$(DESTDIR)$(prefix))$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libexecdir) $(sysconfdir) \
 		$(docdir) $(unitdir) $(sysusersdir) $(tmpfilesdir))
-	$(INSTALL) -m 0755 $(BUILD)/ash $(DESTDIR)$(bindir)/ash
-	$(INSTALL) -m 0755 $(BUILD)/agentd $(DESTDIR)$(sbindir)/agentd
-	$(INSTALL) -m 0755 $(addprefix $(BUILD)/,$(LIBEXEC)) $(DESTDIR)$(libexecdir)
-	$(INSTALL) -m 0644 README.md ARCHITECTURE.md LICENSE $(DESTDIR)$(docdir)
+	@$(INSTALL) -m 0755 $(BUILD)/ash $(DESTDIR)$(bindir)/ash
+	@$(INSTALL) -m 0755 $(BUILD)/agentd $(DESTDIR)$(sbindir)/agentd
+	@$(INSTALL) -m 0755 $(addprefix $(BUILD)/,$(LIBEXEC)) $(DESTDIR)$(libexecdir)
+	@$(INSTALL) -m 0644 README.md ARCHITECTURE.md LICENSE $(DESTDIR)$(docdir)
 	@set -e; for page in $(MAN_PAGES); do \
 		dir=$(DESTDIR)$(mandir)/man$${page##*.}; \
 		$(INSTALL) -d $$dir; $(AT_PATHS) $$page >$$dir/$${page##*/}; \
@@ -275,13 +276,14 @@ install: all
 	@set -e; for unit in $(UNITS); do \
 		$(AT_PATHS) $$unit >$(DESTDIR)$(unitdir)/$${unit##*/}; \
 		chmod 0644 $(DESTDIR)$(unitdir)/$${unit##*/}; done
-	$(INSTALL) -m 0644 etc/scarab-runtime.sysusers $(DESTDIR)$(sysusersdir)/scarab-runtime.conf
-	$(INSTALL) -m 0644 etc/scarab-runtime.tmpfiles $(DESTDIR)$(tmpfilesdir)/scarab-runtime.conf
+	@$(INSTALL) -m 0644 etc/scarab-runtime.sysusers $(DESTDIR)$(sysusersdir)/scarab-runtime.conf
+	@$(INSTALL) -m 0644 etc/scarab-runtime.tmpfiles $(DESTDIR)$(tmpfilesdir)/scarab-runtime.conf
 	@set -e; for file in $(EXAMPLES); do \
 		mode=0644; if [ -x $$file ]; then mode=0755; fi; \
 		$(INSTALL) -d $(DESTDIR)$(datadir)/$${file%/*}; \
 		$(INSTALL) -m $$mode $$file $(DESTDIR)$(datadir)/$$file; done
-	$(AT_PATHS) etc/agentd.yaml >$(DESTDIR)$(docdir)/agentd.yaml
+	@$(AT_PATHS) etc/agentd.yaml >$(DESTDIR)$(docdir)/agentd.yaml
+	@chmod 0644 $(DESTDIR)$(docdir)/agentd.yaml
 	@# The operator's configuration is never overwritten.
 	@if [ ! -e $(DESTDIR)$(sysconfdir)/agentd.yaml ]; then \
 		$(INSTALL) -m 0644 $(DESTDIR)$(docdir)/agentd.yaml $(DESTDIR)$(sysconfdir)/agentd.yaml; fi
