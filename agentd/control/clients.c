@@ -7,7 +7,7 @@
 #include "common/log.h"
 #include "requests.h"
 
-enum { LISTEN_AGAIN_MS = 500 };
+enum { LISTEN_AGAIN_MS = 500, ACCEPTS = 16 };
 
 /* --- following ------------------------------------------------------------------------------ */
 
@@ -172,21 +172,24 @@ listener_ready(struct loop_source *source, uint32_t events, void *arg)
 	int fd;
 
 	(void)events;
-	while (control->client_count < CLIENTS_MAX) {
+	/* Few at a time: connections that have ended meanwhile count no more when the next come. */
+	for (unsigned n = 0; n < ACCEPTS && control->client_count < CLIENTS_MAX; n++) {
 		/* cppcheck-suppress nullPointer ; accept(2) allows it */
 		fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
 			admit(control, fd);
+		} else if (errno == EAGAIN) {
+			return;
 		} else if (errno != EINTR && errno != ECONNABORTED) {
-			if (errno == EAGAIN)
-				return;
 			/* No descriptors, no memory: let some connections end first. */
 			log_error("accepting an operator: %s", strerrordesc_np(errno));
 			loop_arm_in(control->listen_again, LISTEN_AGAIN_MS);
-			break;
+			loop_set_events(source, 0);
+			return;
 		}
 	}
-	loop_set_events(source, 0);
+	if (control->client_count >= CLIENTS_MAX)
+		loop_set_events(source, 0);
 }
 
 int
