@@ -2,9 +2,25 @@
 
 #include <endian.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "common/io.h"
+
+/* Half a record, of a disk that was full for a moment, would hide every later one. */
+static int
+append_whole(int fd, const uint8_t *bytes, size_t length)
+{
+	struct stat st;
+	int rc;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	rc = write_all(fd, bytes, length);
+	if (rc < 0 && ftruncate(fd, st.st_size) < 0)
+		return -errno;
+	return rc;
+}
 
 int
 record_append(int fd, const struct msg *record, bool durable)
@@ -12,15 +28,17 @@ record_append(int fd, const struct msg *record, bool durable)
 	uint8_t bytes[sizeof(uint32_t) + PROTO_MESSAGE_MAX];
 	uint32_t prefix;
 	ssize_t length;
+	int rc;
 
 	length = msg_encode(record, bytes + sizeof(prefix), PROTO_MESSAGE_MAX);
 	if (length < 0)
 		return (int)length;
 	prefix = htole32((uint32_t)length);
 	memcpy(bytes, &prefix, sizeof(prefix));
-	if (durable)
-		return write_all_durable(fd, bytes, sizeof(prefix) + (size_t)length);
-	return write_all(fd, bytes, sizeof(prefix) + (size_t)length);
+	rc = append_whole(fd, bytes, sizeof(prefix) + (size_t)length);
+	if (!rc && durable && fdatasync(fd) < 0)
+		rc = -errno;
+	return rc;
 }
 
 int

@@ -173,6 +173,25 @@ keep_spooled(struct runnerd *r, int dir, const char *name)
 	return 0;
 }
 
+/* Nobody can say how far it came, so it may have run: what there is of it ends, as lost. */
+static int
+assume_the_worst(struct runnerd *r, const char *name, struct journal *journal)
+{
+	struct msg_journal_session *session = &journal->session;
+	_cleanup_free_ char *cgroup = NULL;
+
+	journal->gate = true;
+	if (journal->has_session)
+		return 0;
+	cgroup = cgroup_path(r->cgroups, name);
+	if ((!cgroup && r->cgroups) || !uuid_parse(name, &session->session))
+		return -ENOMEM;
+	snprintf(session->cgroup, sizeof(session->cgroup), "%s", cgroup ? cgroup : "");
+	snprintf(session->boot_id, sizeof(session->boot_id), "%s", r->boot_id);
+	journal->has_session = true;
+	return 0;
+}
+
 static int
 recover_one(struct runnerd *r, int dir_fd, const char *name)
 {
@@ -185,8 +204,11 @@ recover_one(struct runnerd *r, int dir_fd, const char *name)
 	if (dir < 0 || !journal)
 		return dir < 0 && errno == ENOTDIR ? 0 : -ENOMEM;
 	rc = journal_read(dir, journal);
-	if (rc < 0 && rc != -ENOENT)
+	if (rc < 0 && rc != -ENOENT) {
 		log_error("the journal of session %s is damaged: %s", name, strerrordesc_np(-rc));
+		if (assume_the_worst(r, name, journal) < 0)
+			return -ENOMEM;
+	}
 	if (!journal->has_session)
 		return keep_spooled(r, dir, name);
 	s = revive(r, journal, steal_fd(&dir));

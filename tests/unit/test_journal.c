@@ -2,7 +2,9 @@
 /* What survives runnerd on disk: journals, the table of id ranges, and the names of log segments.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -102,6 +104,31 @@ START_TEST(a_torn_journal_is_what_is_whole)
 		ck_assert_int_eq(journal.has_session, length >= first);
 		ck_assert_int_eq(journal.gate, length == st.st_size);
 	}
+	close(fd);
+	remove_dir();
+}
+END_TEST
+
+/* A disk that is full in the middle of a record, and has room again for the next one. */
+START_TEST(half_a_record_is_taken_back)
+{
+	struct rlimit before, limit;
+	struct journal journal;
+	struct stat st;
+	int fd;
+
+	make_dir();
+	fd = new_journal();
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = (struct rlimit){.rlim_cur = (rlim_t)st.st_size + 7, .rlim_max = before.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_eq(journal_step(fd, STEP_AGENT, MARK_BEGIN), -EFBIG);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	ck_assert_int_eq(journal_step(fd, STEP_AGENT, MARK_GATE), 0);
+	ck_assert_int_eq(journal_read(dir, &journal), 0);
+	ck_assert(journal.has_session && journal.gate);
 	close(fd);
 	remove_dir();
 }
@@ -256,9 +283,13 @@ int
 main(void)
 {
 	const TTest *const tests[] = {
-	    a_journal_is_read_as_written,     a_torn_journal_is_what_is_whole,
-	    no_range_is_given_twice,          a_torn_table_goes_on_behind_what_is_whole,
-	    segments_change_their_names_once, a_session_that_never_started_leaves_no_log,
+	    a_journal_is_read_as_written,
+	    a_torn_journal_is_what_is_whole,
+	    half_a_record_is_taken_back,
+	    no_range_is_given_twice,
+	    a_torn_table_goes_on_behind_what_is_whole,
+	    segments_change_their_names_once,
+	    a_session_that_never_started_leaves_no_log,
 	};
 
 	return suite_run("journal", tests, ARRAY_LEN(tests));
