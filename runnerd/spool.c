@@ -171,16 +171,29 @@ spool_idle(struct loop_source *source, void *arg)
 	spool_fail(arg, &error);
 }
 
+/* A description of our own: who shares the one that came could make it block again. */
+static int
+own_pipe(struct spool *spool)
+{
+	int own, rc = fd_check(spool->pipe, S_IFIFO, O_RDONLY);
+
+	if (rc < 0)
+		return rc;
+	own = reopen_readable(spool->pipe);
+	if (own < 0)
+		return own;
+	close(spool->pipe);
+	spool->pipe = own;
+	return 0;
+}
+
 static int
 spool_open(struct spool *spool)
 {
 	struct runnerd *r = spool->all->r;
 	char name[UUID_TEXT_LEN + 1];
-	int rc;
+	int rc = own_pipe(spool);
 
-	rc = fd_check(spool->pipe, S_IFIFO, O_RDONLY);
-	if (!rc)
-		rc = fd_set_nonblock(spool->pipe, true);
 	if (rc < 0)
 		return rc;
 	spool->dir = dir_make(r->at.records, uuid_format(&spool->session, name), 0700, 0, 0);

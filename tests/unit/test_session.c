@@ -538,6 +538,102 @@ START_TEST(a_dead_spawner_is_replaced)
 }
 END_TEST
 
+/* Runs until the agent does. */
+static struct uuid
+run_sleeper(struct stage *stage)
+{
+	struct uuid id;
+	struct msg msg;
+
+	write_program("worker", "#!/bin/sh\nexec sleep 100\n");
+	id = ask(stage, "worker");
+	hear(stage, &msg);
+	ck_assert_int_eq(msg.type, MSG_PREPARED);
+	say(stage, MSG_GO, &id);
+	do
+		ck_assert(peer_next(&stage->schedd, &msg));
+	while (msg.type != MSG_RUNNING);
+	return id;
+}
+
+/* As a runnerd that is started again does. */
+static void
+restart(struct stage *stage)
+{
+	struct runnerd *r = &stage->r;
+	struct error error = ERROR_INIT;
+
+	peer_free(&stage->schedd);
+	peer_free(&stage->control);
+	peers_free(r);
+	sessions_free(r->sessions);
+	r->sessions = sessions_new();
+	ck_assert_ptr_nonnull(r->sessions);
+	ck_assert_int_eq(recover_sessions(r, &error), 0);
+	meet(stage);
+}
+
+/* The first or the second record is damaged; what lives of the session ends, and it is never
+ * taken for one that did not start. */
+static void
+damage(bool second)
+{
+	struct stage *stage = begin();
+	struct uuid id = run_sleeper(stage);
+	char path[128], name[UUID_TEXT_LEN + 1];
+	struct msg msg;
+	uint32_t first;
+	FILE *journal;
+
+	snprintf(path, sizeof(path), "%s/state/sessions/%s/journal", top, uuid_format(&id, name));
+	journal = fopen(path, "r+");
+	ck_assert_msg(journal != NULL, "%s", path);
+	ck_assert_uint_eq(fread(&first, sizeof(first), 1, journal), 1);
+	ck_assert_int_eq(fseek(journal, second ? (long)(first + sizeof(first)) : 0, SEEK_SET), 0);
+	ck_assert_uint_eq(fwrite("\xff\xff\xff\xff\xff\xff", 6, 1, journal), 1);
+	fclose(journal);
+	restart(stage);
+	do
+		hear(stage, &msg);
+	while (msg.type == MSG_INVENTORY);
+	ck_assert_int_eq(msg.type, MSG_ENDED);
+	ck_assert_int_eq(msg.ended.outcome, OUTCOME_LOST);
+	acknowledge(stage, &id);
+	close_stage(stage);
+}
+
+START_TEST(a_damaged_journal_is_a_lost_session)
+{
+	damage(false);
+	damage(true);
+}
+END_TEST
+
+/* Who gave the pipe may read from it too and make its own end block: runnerd has another one. */
+START_TEST(an_input_is_read_through_a_description_of_its_own)
+{
+	struct stage *stage = begin();
+	struct uuid id = uuid_new();
+	struct msg msg;
+	int ends[2];
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	msg_init(&msg, MSG_INPUT_SPOOL);
+	msg.input_spool.session = id;
+	msg_add_fd(&msg, fcntl(ends[0], F_DUPFD_CLOEXEC, 3));
+	peer_send(&stage->control, &msg);
+	settle(stage->r.loop);
+	ck_assert_int_eq(fcntl(ends[0], F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_int_eq(write(ends[1], "x", 1), 1);
+	close(ends[1]);
+	expect(&stage->control, MSG_OK, &msg);
+	ck_assert_uint_eq(msg.ok.value, 1);
+	close(ends[0]);
+	ck_assert_int_eq(spool_drop(&stage->r, &id), 0);
+	close_stage(stage);
+}
+END_TEST
+
 /* One session with the n-th call failing. False when set-up made fewer calls than that. */
 static bool
 fail_one(struct stage *stage, unsigned n)
@@ -617,9 +713,14 @@ int
 main(void)
 {
 	const TTest *const tests[] = {
-	    a_session_runs_and_ends,    an_unknown_agent_is_refused,
-	    prepare_is_idempotent,      one_session_at_a_time_holds_the_home,
-	    a_dead_spawner_is_replaced, every_call_may_fail,
+	    a_session_runs_and_ends,
+	    an_unknown_agent_is_refused,
+	    prepare_is_idempotent,
+	    one_session_at_a_time_holds_the_home,
+	    a_dead_spawner_is_replaced,
+	    a_damaged_journal_is_a_lost_session,
+	    an_input_is_read_through_a_description_of_its_own,
+	    every_call_may_fail,
 	};
 	int rc;
 
