@@ -81,6 +81,7 @@ main(void)
 	setsid();
 	fcntl(KEEPER_FD_BOOT, F_SETFD, FD_CLOEXEC);
 	fcntl(KEEPER_FD_INIT, F_SETFD, FD_CLOEXEC);
+	fcntl(KEEPER_FD_NET, F_SETFD, FD_CLOEXEC);
 	log_open("keeper", LOG_LEVEL_INFO, LOG_TO_STDERR);
 	keeper->link.fd = -1;
 	keeper->init_pidfd = keeper->init_socket = -1;

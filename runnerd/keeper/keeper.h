@@ -16,6 +16,7 @@
 enum {
 	KEEPER_FD_BOOT = 3, /* CH_KEEPER, side B */
 	KEEPER_FD_INIT = 4, /* the sealed copy of init */
+	KEEPER_FD_NET = 5,  /* the session's network namespace */
 };
 
 /* What KEEPER_BOOT brought, in its order. */

@@ -107,6 +107,7 @@ keeper_fork_builder(struct keeper *keeper, struct error *error)
 {
 	struct builder own = {.channel = keeper->fds.builder,
 			      .init = KEEPER_FD_INIT,
+			      .net = KEEPER_FD_NET,
 			      .keeper = getpid(),
 			      .program = keeper->fds.builder_program};
 	int nursery[2], rc = make_pipes(keeper, own.stdio);
@@ -129,6 +130,7 @@ keeper_fork_builder(struct keeper *keeper, struct error *error)
 		close(own.stdio[i]);
 	close(nursery[0]);
 	close(KEEPER_FD_INIT);
+	close(KEEPER_FD_NET);
 	close_fd(&keeper->fds.builder);
 	close_fd(&keeper->fds.builder_program);
 	return 0;

@@ -34,8 +34,8 @@ keep_one(int *fd, int *next)
 static int
 keep_own(struct builder *own)
 {
-	int *const fds[] = {&own->channel,  &own->nursery,  &own->init,    &own->program,
-			    &own->stdio[0], &own->stdio[1], &own->stdio[2]};
+	int *const fds[] = {&own->channel, &own->nursery,  &own->init,     &own->net,
+			    &own->program, &own->stdio[0], &own->stdio[1], &own->stdio[2]};
 	int next = OWN_FIRST;
 
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
@@ -116,6 +116,7 @@ confine_builder(const struct builder *own, struct error *error)
 	for (size_t i = 0; i < ARRAY_LEN(own->stdio); i++)
 		close(own->stdio[i]);
 	close(own->init);
+	close(own->net);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_errno(error, errno, "no_new_privs of the builder");
 	rc = confine_load(own->program);

@@ -15,6 +15,7 @@ struct builder {
 	int channel;  /* CH_BUILDER, side B */
 	int nursery;  /* CH_NURSERY, side A */
 	int init;     /* the sealed copy of init */
+	int net;      /* the sandbox's network namespace, new and empty */
 	int program;  /* the builder's seccomp program */
 	pid_t keeper; /* whose child it is */
 	int stdio[3]; /* the agent's ends of its three pipes */
@@ -29,8 +30,8 @@ int builder_open_proc(struct error *error);
 /* Gives the process the ids 0…65535 as base…base+65535. 0, or -1 with error. */
 int builder_write_maps(int proc, pid_t pid, uint32_t base, struct error *error);
 
-/* The process of a new sandbox in all its namespaces but the user's and the cgroup's, a child of
- * the builder's parent. 0 in the child, the pid and *pidfd in the caller, -errno. */
+/* The process of a new sandbox in all its namespaces but those of user, network and cgroup, a child
+ * of the builder's parent. 0 in the child, the pid and *pidfd in the caller, -errno. */
 pid_t builder_clone(int cgroup, int *pidfd);
 
 #endif

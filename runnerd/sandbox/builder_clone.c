@@ -12,7 +12,7 @@ builder_clone(int cgroup, int *pidfd)
 {
 	struct clone_args args = {
 	    .flags = CLONE_PARENT | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
-		     CLONE_NEWNET | CLONE_PIDFD | CLONE_INTO_CGROUP,
+		     CLONE_PIDFD | CLONE_INTO_CGROUP,
 	    .pidfd = (uintptr_t)pidfd,
 	    .cgroup = (unsigned)cgroup,
 	};

@@ -79,9 +79,13 @@ follow_recipe(struct seed *seed, struct error *error)
 	return 0;
 }
 
+/* The cgroup's view and the network that the spawner made ahead. */
 static int
-own_cgroup_view(struct error *error)
+enter_namespaces(const struct seed *seed, struct error *error)
 {
+	if (setns(seed->fds->net, CLONE_NEWNET) < 0)
+		return error_errno(error, errno, "setns to the sandbox's network");
+	close(seed->fds->net);
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return error_errno(error, errno, "unshare(CLONE_NEWCGROUP)");
 	return 0;
@@ -96,7 +100,7 @@ seed_main(struct seed *seed)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* until the ids change; then EOF tells */
 	umask(0);
-	if (own_cgroup_view(&error) < 0 || seed_make_root(seed, &error) < 0 ||
+	if (enter_namespaces(seed, &error) < 0 || seed_make_root(seed, &error) < 0 ||
 	    follow_recipe(seed, &error) < 0 || seed_enter_root(seed, &error) < 0)
 		give_up(seed, &error);
 	close(seed->root);

@@ -55,13 +55,35 @@ prepare(struct error *error)
 	return drop_capabilities(error);
 }
 
+/* Making a network namespace takes longer than all the others together: one is kept ahead. */
+struct nets {
+	int own;  /* the spawner's */
+	int next; /* the next session's; -1: it could not be made */
+};
+
+static pid_t
+start_keeper(const struct msg *request, struct nets *nets, int *pidfd, struct error *error)
+{
+	struct keeper_start with = {.channel = request->fds[0], .cgroup = request->fds[1]};
+	pid_t pid;
+
+	if (nets->next < 0)
+		nets->next = spawner_new_net(nets->own, error);
+	if (nets->next < 0)
+		return -1;
+	with.net = nets->next;
+	pid = spawner_clone(&with, pidfd, error);
+	close_fd(&nets->next);
+	return pid;
+}
+
 static int
-answer(const struct msg *request)
+answer(const struct msg *request, struct nets *nets)
 {
 	struct msg msg;
 	struct error error = ERROR_INIT;
 	int pidfd = -1, rc;
-	pid_t pid = spawner_clone(request->fds[0], request->fds[1], &pidfd, &error);
+	pid_t pid = start_keeper(request, nets, &pidfd, &error);
 
 	if (pid < 0) {
 		msg_from_error(&msg, request->id, &error);
@@ -78,34 +100,40 @@ answer(const struct msg *request)
 
 /* Until runnerd closes the channel. */
 static int
-serve(void)
+serve(struct nets *nets)
 {
+	struct error later = ERROR_INIT; /* tried again, and told, when it is needed */
 	static struct msg msg;
 	int rc;
 
-	while ((rc = msg_recv(SPAWNER_FD_CHANNEL, CH_SPAWNER, SIDE_B, IN_OPEN, &msg, -1)) == 1) {
-		rc = answer(&msg);
+	do {
+		nets->next = spawner_new_net(nets->own, &later);
+		rc = msg_recv(SPAWNER_FD_CHANNEL, CH_SPAWNER, SIDE_B, IN_OPEN, &msg, -1);
+		if (rc <= 0)
+			return rc;
+		rc = answer(&msg, nets);
 		msg_close_fds(&msg);
-		if (rc < 0)
-			break;
-	}
+	} while (rc == 0);
 	return rc;
 }
 
 int
 main(void)
 {
+	struct nets nets = {.own = -1, .next = -1};
 	struct error error = ERROR_INIT;
 	int rc;
 
 	log_open("spawner", LOG_LEVEL_INFO, log_target_auto());
-	if (prepare(&error) < 0) {
+	if (prepare(&error) == 0)
+		nets.own = spawner_open_net(&error);
+	if (nets.own < 0) {
 		log_problem(LOG_LEVEL_ERROR, &error);
 		return 1;
 	}
 	rc = msg_greet(SPAWNER_FD_CHANNEL, CH_SPAWNER, SIDE_B, ROLE_SPAWNER, ROLE_RUNNERD, -1);
 	if (rc == 0)
-		rc = serve();
+		rc = serve(&nets);
 	if (rc == 0 || rc == -EPIPE || rc == -ECONNRESET)
 		return 0;
 	error_errno(&error, -rc, "the channel with runnerd broke");

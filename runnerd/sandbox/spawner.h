@@ -26,8 +26,21 @@ int spawner_leave_mounts(struct error *error);
  * (CVE-2019-5736). The descriptor, or -1 with error. */
 int spawner_seal_init(int binary, struct error *error);
 
-/* Runs the keeper in the cgroup, with channel as descriptor 3 and init's copy as 4; all three
- * are borrowed. Sets *pidfd, owned by the caller. The pid, or -1 with error. */
-pid_t spawner_clone(int channel, int cgroup, int *pidfd, struct error *error);
+/* The network namespace of the caller. The descriptor, or -1 with error. */
+int spawner_open_net(struct error *error);
+
+/* A new and empty network namespace; the spawner itself stays in own (borrowed). The descriptor, or
+ * -1 with error. */
+int spawner_new_net(int own, struct error *error);
+
+/* What a keeper starts with, borrowed; init's copy comes besides. */
+struct keeper_start {
+	int channel;
+	int net; /* of the session */
+	int cgroup;
+};
+
+/* Runs the keeper in the cgroup. Sets *pidfd, owned by the caller. The pid, or -1 with error. */
+pid_t spawner_clone(const struct keeper_start *with, int *pidfd, struct error *error);
 
 #endif

@@ -8,13 +8,14 @@
 
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "runnerd/keeper/keeper.h"
 
 /* CLONE_VM and CLONE_VFORK: no page table is copied, and the child's errno comes back through
  * memory. The child runs on a stack of its own below. */
 enum { STACK_BYTES = 32768 };
 
 struct start {
-	int channel;
+	const struct keeper_start *with;
 	int failure; /* errno of what failed in the child */
 	const char *call;
 };
@@ -34,17 +35,20 @@ become_keeper(struct start *start)
 	static char name[] = "keeper";
 	char *argv[] = {name, NULL}, *envp[] = {NULL};
 	sigset_t none;
+	int binary;
 
 	close(SPAWNER_FD_GENERATION);
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(start->channel, 3) < 0 || dup2(SPAWNER_FD_INIT, 4) < 0)
+	binary = fcntl(SPAWNER_FD_KEEPER, F_DUPFD_CLOEXEC, KEEPER_FD_NET + 1);
+	if (binary < 0 || dup2(start->with->channel, KEEPER_FD_BOOT) < 0 ||
+	    dup2(SPAWNER_FD_INIT, KEEPER_FD_INIT) < 0 || dup2(start->with->net, KEEPER_FD_NET) < 0)
 		give_up(start, "dup2");
-	if (close_range(5, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	if (close_range(KEEPER_FD_NET + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		give_up(start, "close_range");
-	execveat(SPAWNER_FD_KEEPER, "", argv, envp, AT_EMPTY_PATH);
+	execveat(binary, "", argv, envp, AT_EMPTY_PATH);
 	give_up(start, "execveat of the keeper");
 }
 
@@ -98,17 +102,17 @@ clone_keeper(struct clone_args *args, struct start *start)
 #endif
 
 pid_t
-spawner_clone(int channel, int cgroup, int *pidfd, struct error *error)
+spawner_clone(const struct keeper_start *with, int *pidfd, struct error *error)
 {
 	static uint8_t stack[STACK_BYTES] __attribute__((aligned(64)));
-	struct start start = {.channel = channel};
+	struct start start = {.with = with};
 	struct clone_args args = {
 	    .flags = CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_VM | CLONE_VFORK,
 	    .pidfd = (uintptr_t)pidfd,
 	    .exit_signal = SIGCHLD,
 	    .stack = (uintptr_t)stack,
 	    .stack_size = sizeof(stack),
-	    .cgroup = (unsigned)cgroup,
+	    .cgroup = (unsigned)with->cgroup,
 	};
 	long pid = clone_keeper(&args, &start);
 

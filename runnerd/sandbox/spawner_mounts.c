@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
@@ -9,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U /* Linux 6.3 */
@@ -73,6 +75,30 @@ spawner_leave_mounts(struct error *error)
 	    0)
 		return failed(error, "making the root read-only");
 	return 0;
+}
+
+/* --- networks -------------------------------------------------------------------------------- */
+
+int
+spawner_open_net(struct error *error)
+{
+	int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? error_errno(error, errno, "opening the network namespace") : fd;
+}
+
+int
+spawner_new_net(int own, struct error *error)
+{
+	int fd;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		return error_errno(error, errno, "unshare(CLONE_NEWNET)");
+	fd = spawner_open_net(error);
+	if (setns(own, CLONE_NEWNET) == 0)
+		return fd;
+	log_error("cannot leave the network namespace of a session: %s", strerrordesc_np(errno));
+	_exit(1);
 }
 
 /* --- init's copy ------------------------------------------------------------------------------ */
