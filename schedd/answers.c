@@ -26,7 +26,7 @@ prefix_range(const char *prefix, struct uuid *low, struct uuid *high)
 
 	memset(low, 0, sizeof(*low));
 	memset(high, 0xff, sizeof(*high));
-	if (length < REF_PREFIX_MIN || length > UUID_TEXT_LEN)
+	if (length == 0 || length > UUID_TEXT_LEN)
 		return false;
 	for (size_t i = 0; i < length; i++) {
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
@@ -53,11 +53,8 @@ resolve_prefix(struct schedd *schedd, const char *ref, struct ledger_session *ro
 	int found;
 
 	if (!prefix_range(ref, &low, &high)) {
-		error_why(error, ERR_USAGE, "%s names no session", ref);
-		return error_hint(error,
-				  "give an id, at least its first %d characters, or "
-				  "AGENT@latest",
-				  REF_PREFIX_MIN);
+		error_why(error, ERR_NOT_FOUND, "%s names no session", ref);
+		return error_hint(error, "give an id, the beginning of one, or AGENT@latest");
 	}
 	found = ledger_range(schedd->ledger, &low, &high, row, &count, error);
 	if (found < 0)
@@ -83,7 +80,7 @@ resolve_latest(struct schedd *schedd, const char *ref, size_t name_length,
 	memcpy(agent, ref, name_length);
 	agent[name_length] = '\0';
 	if (strcmp(ref + name_length, "@latest") != 0) {
-		error_why(error, ERR_USAGE, "%s names no session", ref);
+		error_why(error, ERR_NOT_FOUND, "%s names no session", ref);
 		return error_hint(error, "the newest session of an agent is AGENT@latest");
 	}
 	found = ledger_latest(schedd->ledger, agent, row, error);

@@ -4,9 +4,8 @@
 
 #include "schedd.h"
 
-/* A full id, a unique prefix of at least REF_PREFIX_MIN characters, or AGENT@latest. Errors:
- * ERR_USAGE, ERR_NOT_FOUND, ERR_CONFLICT (ambiguous, with the count). */
-enum { REF_PREFIX_MIN = 4 };
+/* A full id, a unique prefix, or AGENT@latest. Errors: ERR_NOT_FOUND, ERR_CONFLICT (ambiguous,
+ * with the count). */
 int answer_resolve(struct schedd *schedd, const char *ref, struct ledger_session *row,
 		   struct error *error);
 

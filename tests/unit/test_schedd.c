@@ -765,10 +765,11 @@ START_TEST(references_are_resolved)
 	ck_assert(uuid_equal(&row.session, &other));
 	expect_ref_error(stage, "abcdef", ERR_CONFLICT);
 	expect_ref_error(stage, "abcdef03", ERR_NOT_FOUND);
-	expect_ref_error(stage, "abc", ERR_USAGE);
-	expect_ref_error(stage, "one@first", ERR_USAGE);
+	expect_ref_error(stage, "a", ERR_CONFLICT);
+	expect_ref_error(stage, "b", ERR_NOT_FOUND);
+	expect_ref_error(stage, "one@first", ERR_NOT_FOUND);
 	expect_ref_error(stage, "two@latest", ERR_NOT_FOUND);
-	expect_ref_error(stage, "abcd-ef", ERR_USAGE);
+	expect_ref_error(stage, "abcd-ef", ERR_NOT_FOUND);
 	finish(stage);
 }
 END_TEST
