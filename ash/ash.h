@@ -20,6 +20,7 @@ enum {
 
 struct ash {
 	const char *socket;
+	const char *command; /* its words; NULL: none is known */
 	bool json, quiet;
 	bool out_tty;      /* standard output is a terminal */
 	bool live;         /* progress may be drawn on standard error */

@@ -1,5 +1,6 @@
 /* ash status, ping, doctor, reload, shutdown. */
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -211,17 +212,18 @@ ping_command(struct ash *ash, const struct args *args, struct error *error)
 	struct timespec since;
 	struct msg reply;
 	uint64_t took_us;
+	char took_ms[32];
 
 	(void)args;
 	clock_gettime(CLOCK_MONOTONIC, &since);
 	if (call(ash, MSG_OP_PING, MSG_OP_PONG, &reply, error) < 0)
 		return -1;
 	took_us = elapsed_us(&since);
+	snprintf(took_ms, sizeof(took_ms), "%llu.%03llu", (unsigned long long)(took_us / 1000),
+		 (unsigned long long)(took_us % 1000));
 	if (!ash->json) {
-		output_done(ash, "agentd %s answers, pid %u, after %llu.%03llu ms",
-			    reply.op_pong.version, reply.op_pong.pid,
-			    (unsigned long long)(took_us / 1000),
-			    (unsigned long long)(took_us % 1000));
+		output_done(ash, "agentd %s answers, pid %u, after %s ms", reply.op_pong.version,
+			    reply.op_pong.pid, took_ms);
 		return 0;
 	}
 	json_object(&json);
@@ -231,8 +233,8 @@ ping_command(struct ash *ash, const struct args *args, struct error *error)
 	json_string(&json, reply.op_pong.build);
 	json_key(&json, "pid");
 	json_uint(&json, reply.op_pong.pid);
-	json_key(&json, "took_us");
-	json_uint(&json, took_us);
+	json_key(&json, "took_ms");
+	json_raw(&json, took_ms, strlen(took_ms));
 	json_object_end(&json);
 	return output_json(&json, error);
 }

@@ -325,6 +325,7 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	status = args_parse(commands, ARRAY_LEN(commands), argc, argv, &args, &error);
 	output_style(&ash, &args);
+	ash.command = args.command ? args.command->words : NULL;
 	if (status == 0)
 		status = run_command(&ash, &args, &error);
 	if (status >= 0 && output_flush(&error) < 0)

@@ -44,13 +44,22 @@ output_style(struct ash *ash, const struct args *args)
 	ash->color_errors = color && err_tty;
 	ash->style.color = color && ash->out_tty;
 	/* Scripts may count bytes: only a terminal gets the ellipsis of three. */
-	ash->style.utf8 = ash->out_tty && setlocale(LC_CTYPE, "") &&
-			  strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	ash->style.utf8 =
+	    ash->out_tty && setlocale(LC_CTYPE, "") && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	ash->style.width = terminal_width(ash->out_tty);
 }
 
+/* what is never null: where nothing narrower is known, it is the command. */
+static const char *
+error_subject(const struct ash *ash, const struct error *error)
+{
+	if (*error->what)
+		return error->what;
+	return ash->command ? ash->command : "ash";
+}
+
 static void
-error_json(const struct error *error)
+error_json(const struct ash *ash, const struct error *error)
 {
 	struct json json = JSON_INIT;
 	_cleanup_free_ char *text = NULL;
@@ -61,7 +70,7 @@ error_json(const struct error *error)
 	json_key(&json, "code");
 	json_int(&json, error->code);
 	json_key(&json, "what");
-	json_string(&json, *error->what ? error->what : NULL);
+	json_string(&json, error_subject(ash, error));
 	json_key(&json, "why");
 	json_string(&json, error->why);
 	json_key(&json, "hint");
@@ -83,7 +92,7 @@ output_error(const struct ash *ash, const struct error *error)
 	text_clean_here(clean.hint);
 	fflush(stdout);
 	if (ash->json) {
-		error_json(&clean);
+		error_json(ash, &clean);
 		return;
 	}
 	fprintf(stderr, "%sash:%s %s\n", color_on(COLOR_BAD, ash->color_errors),

@@ -77,7 +77,7 @@ error_keys(const struct error *error, struct json *json)
 	json_key(json, "code");
 	json_int(json, error->code);
 	json_key(json, "what");
-	json_string(json, *error->what ? error->what : NULL);
+	json_string(json, *error->what ? error->what : "agent validate");
 	json_key(json, "why");
 	json_string(json, error->why);
 	json_key(json, "hint");

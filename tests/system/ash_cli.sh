@@ -65,6 +65,7 @@ for command in "${commands[@]}"; do
 done
 status "agent run without agentd: 125" 125 ash agent run a
 status "session wait without agentd: 125" 125 ash session wait 0
+is "an error says what was being done" "$(ash --json agent show 'a b' 2>&1 | jq -r '.error | [.code, .what] | join(" ")')" "3 agent show"
 is "the code names the reason" "$(ash --json session wait 0 2>&1 | jq .error.code)" 6
 for command in "${offline[@]}"; do
 	read -ra words <<<"$command"
