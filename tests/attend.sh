@@ -24,7 +24,7 @@ interrupted() {
 	trap '' HUP INT TERM
 	if [ -n "$attended_pid" ]; then
 		kill -TERM "$attended_pid" 2>/dev/null || :
-		wait "$attended_pid" || :
+		wait "$attended_pid" 2>/dev/null || :
 	fi
 	# Under make, it is make's caller that says so.
 	[ -n "${MAKELEVEL:-}" ] || echo "${0##*/}: interrupted" >&2

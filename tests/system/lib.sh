@@ -144,14 +144,16 @@ instance_new() {
 
 # agentd says READY=1 when every daemon is up. Returns 1 when it ended or was late.
 instance_run() {
-	local answer
+	local answer='' ready
 	rm -f "$dir/ready"
 	mkfifo "$dir/ready"
+	exec {ready}<>"$dir/ready"
 	"$BUILD/tests/notify-wait" "$dir/notify" $((20 * factor)) "$dir/ready" \
-	    "${agentd:-$BUILD/agentd}" -f "$dir/agentd.yaml" >>"$dir/agentd.log" 2>&1 </dev/null 9>&- &
+	    "${agentd:-$BUILD/agentd}" -f "$dir/agentd.yaml" >>"$dir/agentd.log" 2>&1 </dev/null 9>&- {ready}>&- &
 	agentd_pid=$!
 	generation=$((generation + 1))
-	read -r answer <"$dir/ready"
+	read -r -t $((30 * factor)) answer <&"$ready" || :
+	exec {ready}>&-
 	[ "$answer" = ready ] && return 0
 	note "agentd: $answer"
 	tail -n 20 "$dir/agentd.log" | sed 's/^/# /'

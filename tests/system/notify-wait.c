@@ -1,9 +1,10 @@
 /*
  * notify-wait SOCKET SECONDS ANSWER PROGRAM [ARGUMENT…]
  *
- * Runs PROGRAM in this process with NOTIFY_SOCKET set, and writes one line to the FIFO ANSWER as
- * soon as it is known: "ready" when READY=1 arrived, "ended" when the program ended before that,
- * "late" after SECONDS. The waiter is nobody's child, so that PROGRAM sees no stranger.
+ * Runs PROGRAM in this process with NOTIFY_SOCKET set, and writes one line to the FIFO ANSWER,
+ * which its reader holds open, as soon as it is known: "ready" when READY=1 arrived, "ended" when
+ * the program ended before that, "late" after SECONDS. The waiter is nobody's child, so that
+ * PROGRAM sees no stranger.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -68,7 +69,8 @@ wait_ready(int fd, int program, int timeout_ms)
 static void
 answer(const char *path, const char *line)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	/* Nobody reads it any more: whoever asked has ended. */
+	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd >= 0 && write(fd, line, strlen(line)) < 0)
 		_exit(1);
