@@ -95,13 +95,14 @@ etc_view(struct session *s, const char *path, struct error *error)
 	return view_of(s, fd, path, S_ISDIR(st.st_mode), error);
 }
 
-/* /etc/NAME of the host is there without asking, unless the sandbox has its own of that name. */
+/* /etc/NAME of the host is there without asking, unless the sandbox has its own of that name.
+ * mtab leads into the host's procfs. */
 static int
 etc_of_agent(struct session *s, struct error *error)
 {
 	static const char *const own[] = {
-	    "alternatives", "group", "hostname", "hosts",   "localtime",
-	    "passwd",       "ssl",   "shadow",   "gshadow",
+	    "alternatives", "group", "gshadow", "hostname", "hosts", "localtime",
+	    "machine-id",   "mtab",  "passwd",  "shadow",   "ssl",
 	};
 	char path[AGENT_NAME_MAX + sizeof("/etc/")];
 	size_t i;

@@ -63,5 +63,13 @@ ash agent run looks >"$dir/looks" 2>&1
 like "a synthesised /etc/passwd knows the agent" "$(cat "$dir/looks")" agent
 is "only its install folder is there of the host" "$(grep -cE '^(agentd.yaml|state|log)$' "$dir/looks")" 0
 
+# /etc/NAME is there without asking, but for what the sandbox makes itself or what is the host's.
+for name in machine-id mtab; do
+	install $name 'cat /etc/mtab'
+	ash agent run $name >"$dir/$name" 2>&1 </dev/null
+	like "an agent called $name sees no /etc/mtab of the host" "$(cat "$dir/$name")" \
+	    '^cat: /etc/mtab: No such file'
+done
+
 install quiet 'exit 0'
 status "a session sees no process of another" 0 ash agent run quiet
