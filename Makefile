@@ -94,10 +94,10 @@ LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-section
 # --- programs: NAME_SRC is what it is made of, NAME_LIBS what it links ------------------------
 # Static is what starts anew for each session or command: nothing is loaded and bound. With
 # sanitizers ash is dynamic, to have them too.
-HELPERS := spawner keeper init hold
-DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd $(if $(SANITIZE),ash)
-STATIC := $(HELPERS) $(if $(SANITIZE),,ash)
-LIBEXEC := agentd-control agentd-config schedd secretd runnerd $(HELPERS)
+# What stays shares its libraries instead; the spawner's clones must not run a sanitizer's code.
+DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd $(if $(SANITIZE),ash,spawner)
+STATIC := keeper init hold $(if $(SANITIZE),spawner,ash)
+LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init hold
 
 agentd_SRC := $(wildcard agentd/*.c)
 agentd-control_SRC := $(wildcard agentd/control/*.c)
