@@ -400,7 +400,7 @@ open_database(struct ledger *ledger, const char *path, struct error *error)
 	return execute(ledger,
 		       "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY;"
 		       "PRAGMA cell_size_check=ON; PRAGMA journal_mode=WAL;"
-		       "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024",
+		       "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-256",
 		       error);
 }
 
