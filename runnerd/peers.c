@@ -9,6 +9,7 @@
 #include "install.h"
 #include "logs.h"
 #include "mechanism.h"
+#include "recover.h"
 #include "session.h"
 #include "spool.h"
 
@@ -226,7 +227,7 @@ static void
 end_ack(struct runnerd *r, struct channel *channel, struct msg *msg)
 {
 	(void)channel;
-	session_ack(r, &msg->end_ack.session);
+	session_ack(r, &msg->end_ack.session, msg->end_ack.keep_input);
 }
 
 static const struct peer_rule schedd_rules[] = {
@@ -252,6 +253,7 @@ schedd_opened(struct channel *channel, void *arg)
 	msg_init(&msg, MSG_INVENTORY_END);
 	msg.inventory_end.agents = agents_announce(r);
 	msg.inventory_end.sessions = sessions_announce(r);
+	inputs_announce(r);
 	channel_send(channel, &msg);
 }
 

@@ -11,6 +11,8 @@
 #include "session.h"
 #include "steps/steps.h"
 
+enum { INPUT_YOUNG_S = 120 };
+
 typedef int entry_fn(struct runnerd *r, int dir_fd, const char *name);
 
 /* Calls fn with every entry of the directory that has a session's name. */
@@ -167,6 +169,11 @@ restore_end(struct session *s, const struct journal *journal)
 static int
 keep_spooled(struct runnerd *r, int dir, const char *name)
 {
+	struct stat st;
+
+	/* It outlives the journal only where all of it was to go: see forget_records(). */
+	if (fstatat(dir, "exit", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return dir_remove_flat(r->at.records, name);
 	unlinkat(dir, "input.part", 0);
 	unlinkat(dir, "journal", 0);
 	unlinkat(r->at.records, name, AT_REMOVEDIR);
@@ -224,6 +231,33 @@ recover_one(struct runnerd *r, int dir_fd, const char *name)
 			    strerrordesc_np(-rc));
 	decide(s, journal);
 	return 0;
+}
+
+/* An input whose session schedd may not have: nothing came of it, or its end was never told.
+ * Young ones are still on their way through control. */
+static int
+announce_input(struct runnerd *r, int dir_fd, const char *name)
+{
+	char input[UUID_TEXT_LEN + sizeof("/input")];
+	struct msg msg;
+	struct stat st;
+
+	msg_init(&msg, MSG_INVENTORY);
+	snprintf(input, sizeof(input), "%s/input", name);
+	if (!uuid_parse(name, &msg.inventory.session) ||
+	    session_find(r->sessions, &msg.inventory.session) ||
+	    fstatat(dir_fd, input, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    (uint64_t)st.st_mtim.tv_sec + INPUT_YOUNG_S > realtime_ms() / 1000)
+		return 0;
+	msg.inventory.state = STATE_QUEUED;
+	channel_send(r->schedd, &msg);
+	return 0;
+}
+
+void
+inputs_announce(struct runnerd *r)
+{
+	each_session_dir(r, r->at.records, announce_input);
 }
 
 /* A directory of a session that no record knows. */

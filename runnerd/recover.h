@@ -10,5 +10,7 @@
 /* Before the first channel is introduced. Teardowns may go on in the loop. 0, or -1 with error
  * when the records cannot be read at all. */
 int recover_sessions(struct runnerd *r, struct error *error);
+/* Tells a schedd just introduced of inputs that wait for long and have no session here. */
+void inputs_announce(struct runnerd *r);
 
 #endif

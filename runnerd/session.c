@@ -212,6 +212,24 @@ sessions_announce(struct runnerd *r)
 /* --- PREPARE ------------------------------------------------------------------------------------
  */
 
+/* Whatever schedd says: what root and the plan allow at once. */
+static int
+check_limits(const struct session *s, struct error *error)
+{
+	const struct config *c = s->r->config;
+	uint64_t most = s->effective.max;
+
+	if (sessions_of_agent(s->r->sessions, NULL) > c->limits.sessions)
+		return error_why(error, ERR_CONFLICT, "limits.sessions (%llu) are live already",
+				 (unsigned long long)c->limits.sessions);
+	if (most > c->limits.per_agent)
+		most = c->limits.per_agent;
+	if (sessions_of_agent(s->r->sessions, s->agent_name) > most)
+		return error_why(error, ERR_CONFLICT, "%llu of its sessions are live already",
+				 (unsigned long long)most);
+	return 0;
+}
+
 static int
 admit(struct session *s, struct error *error)
 {
@@ -225,16 +243,15 @@ admit(struct session *s, struct error *error)
 				 s->agent_name);
 	if (!agent)
 		return error_why(error, ERR_NOT_FOUND, "no agent %s is installed", s->agent_name);
-	if (sessions_of_agent(r->sessions, NULL) > r->config->limits.sessions)
-		return error_why(error, ERR_CONFLICT, "limits.sessions (%llu) are live already",
-				 (unsigned long long)r->config->limits.sessions);
+	policy_effective(agent->plan, r->config, &s->effective);
+	if (check_limits(s, error) < 0)
+		return -1;
 	if (mechanisms_check(r->mechanisms, &r->config->degraded, error) < 0)
 		return -1;
 	if (policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0)
 		return -1;
 	s->agent = agent_ref(agent);
 	s->base_uid = agent->head.base_uid;
-	policy_effective(agent->plan, r->config, &s->effective);
 	s->timeout_ms = s->request->timeout_ms ? s->request->timeout_ms : s->effective.timeout_ms;
 	return 0;
 }
@@ -250,13 +267,41 @@ reason_of(const struct error *error, char *reason)
 		 error->hint);
 }
 
+/* Tells schedd the end of a session of which nothing is here. It is not kept: a schedd that
+ * misses the answer asks again, and one that asks without end makes runnerd grow by nothing. */
+static void
+answer_end(struct runnerd *r, const struct uuid *id, const char *agent,
+	   enum session_outcome outcome, const char *reason)
+{
+	struct msg msg;
+
+	if (outcome != OUTCOME_NONE)
+		log_session(LOG_LEVEL_INFO, id, "%s: %s: %s", agent, session_outcome_name(outcome),
+			    reason);
+	if (!r->schedd)
+		return;
+	msg_init(&msg, MSG_ENDED);
+	msg.ended = (struct msg_ended){.session = *id,
+				       .outcome = (uint8_t)outcome,
+				       .exit_code = -1,
+				       .signal = -1,
+				       .ended_at_ms = realtime_ms(),
+				       .wall_ms = -1,
+				       .cpu_ms = -1,
+				       .peak_memory_bytes = -1};
+	snprintf(msg.ended.agent, sizeof(msg.ended.agent), "%s", agent);
+	snprintf(msg.ended.reason, sizeof(msg.ended.reason), "%s", reason);
+	channel_send(r->schedd, &msg);
+}
+
 static void
 refuse(struct session *s, const struct error *error)
 {
-	s->end.outcome = OUTCOME_REFUSED;
-	s->end.ended_at_ms = realtime_ms();
-	reason_of(error, s->end.reason);
-	session_is_ended(s);
+	char reason[REASON_MAX + 1];
+
+	reason_of(error, reason);
+	answer_end(s->r, &s->id, s->agent_name, OUTCOME_REFUSED, reason);
+	session_free(s);
 }
 
 void
@@ -266,7 +311,7 @@ session_prepare(struct runnerd *r, const struct msg_prepare *request)
 	struct error error = ERROR_INIT;
 
 	if (s && s->phase == PHASE_ENDED && s->end.outcome == OUTCOME_NONE) {
-		session_ack(r, &request->session);
+		session_ack(r, &request->session, true);
 		s = NULL;
 	}
 	if (s) {
@@ -280,6 +325,7 @@ session_prepare(struct runnerd *r, const struct msg_prepare *request)
 		log_session(LOG_LEVEL_ERROR, &request->session, "no memory to prepare it");
 		if (s)
 			session_free(s);
+		answer_end(r, &request->session, request->agent, OUTCOME_NONE, "out of memory");
 		return;
 	}
 	*s->request = *request;
@@ -302,30 +348,17 @@ session_go(struct runnerd *r, const struct uuid *id)
 	keeper_tell_go(s);
 }
 
-/* schedd cancels what runnerd never heard of: it has ended as asked. */
-static void
-cancel_unknown(struct runnerd *r, const struct msg_cancel *cancel)
-{
-	struct session *s = session_new(r, &cancel->session, "");
-
-	if (!s)
-		return;
-	s->end.outcome = cancel->outcome;
-	s->end.ended_at_ms = realtime_ms();
-	memcpy(s->end.reason, cancel->reason, sizeof(s->end.reason));
-	session_is_ended(s);
-}
-
 void
 session_cancel(struct runnerd *r, const struct msg_cancel *cancel)
 {
 	struct session *s = session_find(r->sessions, &cancel->session);
 	enum session_outcome outcome = cancel->outcome;
 
-	if (outcome == OUTCOME_NONE || outcome >= OUTCOME_COUNT)
+	if (outcome >= OUTCOME_COUNT || (outcome == OUTCOME_NONE && s && s->gate))
 		outcome = OUTCOME_CANCELLED;
+	/* What runnerd never heard of has ended as asked. */
 	if (!s)
-		cancel_unknown(r, cancel);
+		answer_end(r, &cancel->session, "", outcome, cancel->reason);
 	else if (s->phase == PHASE_ENDED)
 		session_tell_end(s);
 	else if (!s->gate)
@@ -334,11 +367,12 @@ session_cancel(struct runnerd *r, const struct msg_cancel *cancel)
 		keeper_tell_stop(s, outcome, cancel->reason);
 }
 
-/* What was never started keeps its input: it may be prepared again. */
+/* What was never started keeps its input: it may be prepared again. An exit record without a
+ * journal tells that nothing was to be kept. */
 static void
 forget_records(struct runnerd *r, const char *name, bool keep_input)
 {
-	static const char *const files[] = {"journal", "exit"};
+	static const char *const files[] = {"exit", "journal"};
 	_cleanup_close_ int dir = -1;
 	size_t i;
 
@@ -353,16 +387,16 @@ forget_records(struct runnerd *r, const char *name, bool keep_input)
 }
 
 void
-session_ack(struct runnerd *r, const struct uuid *id)
+session_ack(struct runnerd *r, const struct uuid *id, bool keep_input)
 {
 	struct session *s = session_find(r->sessions, id);
-	bool keep;
+	char name[UUID_TEXT_LEN + 1];
 
-	if (!s || s->phase != PHASE_ENDED)
+	if (s && s->phase != PHASE_ENDED)
 		return;
-	keep = s->end.outcome == OUTCOME_NONE;
-	forget_records(r, s->name, keep);
-	session_free(s);
+	forget_records(r, uuid_format(id, name), keep_input);
+	if (s)
+		session_free(s);
 }
 
 /* --- the one deadline a session has at a time

@@ -84,7 +84,7 @@ uint32_t sessions_announce(struct runnerd *r);
 void session_prepare(struct runnerd *r, const struct msg_prepare *request);
 void session_go(struct runnerd *r, const struct uuid *id);
 void session_cancel(struct runnerd *r, const struct msg_cancel *cancel);
-void session_ack(struct runnerd *r, const struct uuid *id);
+void session_ack(struct runnerd *r, const struct uuid *id, bool keep_input);
 
 /* --- for the modules that make up a session ----------------------------------------------------
  */
@@ -129,7 +129,7 @@ void session_fail(struct session *s, const struct error *error);
 void session_end_advance(struct session *s);
 void session_end_insist(struct session *s);
 void session_tell_end(const struct session *s);
-/* An end that left nothing to undo (refused), or whose journal says so already. */
+/* It is torn down whole, and its journal says so. */
 void session_is_ended(struct session *s);
 
 void session_timer(struct loop_source *source, void *arg);

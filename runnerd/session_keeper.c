@@ -78,7 +78,9 @@ keeper_spawned(pid_t pid, int pidfd, const struct error *error, void *arg)
 		session_end_advance(s);
 		return;
 	}
-	if (error) {
+	if (error && error->code == ERR_UNREACHABLE) {
+		session_end(s, OUTCOME_NONE, error->why); /* it can be built again */
+	} else if (error) {
 		session_fail(s, error);
 	} else if (rc < 0) {
 		error_errno(&why, -rc, "watching the keeper");

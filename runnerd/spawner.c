@@ -123,7 +123,7 @@ fail_sent(struct spawner *spawner)
 	struct error error = ERROR_INIT;
 	struct spawner_request *request;
 
-	error_why(&error, ERR_FAILED, "the spawner died");
+	error_why(&error, ERR_UNREACHABLE, "the spawner died");
 	for (;;) {
 		for (request = spawner->first; request && !request->sent; request = request->next)
 			;

@@ -106,6 +106,7 @@ record_skipped(struct schedd *schedd, struct ledger_session *row, const char *re
 	inserted = ledger_insert(schedd->ledger, row, error);
 	if (inserted <= 0)
 		return inserted;
+	session_forget(schedd, &row->row.session, false);
 	session_announce_end(schedd, row);
 	return 0;
 }
@@ -184,8 +185,7 @@ static int
 admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
       struct ledger_session *row, struct error *error)
 {
-	bool open = schedd->runnerd && schedd->synced && !schedd->draining;
-	enum admission admission = queue_admit(schedd->queue, agent, open);
+	enum admission admission = queue_admit(schedd->queue, agent, sessions_may_start(schedd));
 	struct error refusal = ERROR_INIT;
 	struct session *session = NULL;
 	int recorded;

@@ -303,6 +303,11 @@ inventory(struct schedd *schedd, const struct msg *msg)
 	struct session *session = queue_find(schedd->queue, &msg->inventory.session);
 	struct msg stop;
 
+	if (msg->inventory.state == STATE_QUEUED) {
+		if (!session)
+			session_forget(schedd, &msg->inventory.session, false);
+		return;
+	}
 	if (session) {
 		session_apply(schedd, session, EVENT_HELD, msg);
 		return;
@@ -311,7 +316,9 @@ inventory(struct schedd *schedd, const struct msg *msg)
 		    "runnerd holds it, but no row of the ledger is open for it: cancelling");
 	msg_init(&stop, MSG_CANCEL);
 	stop.cancel.session = msg->inventory.session;
-	stop.cancel.outcome = OUTCOME_LOST;
+	/* PREPARE leaves before the commit: control asks again for what it heard nothing of. */
+	stop.cancel.outcome = msg->inventory.state == STATE_SETUP ? OUTCOME_NONE : OUTCOME_LOST;
+	schedd->strangers++;
 	strcpy(stop.cancel.reason, "the ledger does not know the session");
 	channel_send(schedd->runnerd, &stop);
 }
@@ -429,6 +436,7 @@ peers_introduce_runnerd(struct schedd *schedd, int fd)
 {
 	channel_free(schedd->runnerd);
 	schedd->synced = false;
+	schedd->strangers = 0;
 	queue_unconfirm(schedd->queue);
 	queue_each(schedd->queue, mark_not_held, NULL);
 	schedd->runnerd = channel_new(schedd->loop, fd, CH_SCHEDD_RUNNERD, SIDE_A, ROLE_SCHEDD,

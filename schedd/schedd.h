@@ -22,6 +22,8 @@ struct schedd {
 	struct audit *audit;               /* NULL in tests */
 	bool known;                        /* the installed agents have been told once */
 	bool synced;                       /* and runnerd's inventory is complete */
+	/* Sessions that runnerd holds and no row is there for: nothing starts beside them. */
+	uint32_t strangers;
 	bool draining;
 	uint32_t drain_id;         /* the DRAIN to answer, 0 when none */
 	uint64_t ended;            /* rows in the ledger that have ended */

@@ -120,13 +120,14 @@ session_prepare(struct schedd *schedd, struct session *session, const struct led
 	send_to_runnerd(schedd, &msg);
 }
 
-static void
-send_end_ack(struct schedd *schedd, const struct uuid *id)
+void
+session_forget(struct schedd *schedd, const struct uuid *id, bool keep_input)
 {
 	struct msg msg;
 
 	msg_init(&msg, MSG_END_ACK);
 	msg.end_ack.session = *id;
+	msg.end_ack.keep_input = keep_input;
 	send_to_runnerd(schedd, &msg);
 }
 
@@ -280,7 +281,7 @@ record_end(struct schedd *schedd, struct session *session, const struct msg_ende
 		repeat_later(schedd, session, &error);
 		return false;
 	}
-	send_end_ack(schedd, &session->id);
+	session_forget(schedd, &session->id, false);
 	queue_remove(schedd->queue, session);
 	session_announce_end(schedd, row);
 	if (schedd->ended % PRUNE_EVERY == 0)
@@ -379,7 +380,7 @@ note_unopened(struct schedd *schedd, struct session *session, const struct msg_e
 		end_session(schedd, session, &end);
 		return;
 	}
-	send_end_ack(schedd, &session->id);
+	session_forget(schedd, &session->id, true);
 	build_again(schedd, session, unopened->reason);
 }
 
@@ -535,6 +536,9 @@ session_ended(struct schedd *schedd, const struct msg *msg)
 	struct error error = ERROR_INIT;
 	int found;
 
+	/* Of a session in the queue only a stranger can end: it came back meanwhile. */
+	if (schedd->strangers && session && session->state == STATE_QUEUED)
+		schedd->strangers--;
 	if (session) {
 		session_apply(schedd, session, EVENT_ENDED, msg);
 		return;
@@ -550,7 +554,13 @@ session_ended(struct schedd *schedd, const struct msg *msg)
 	if (found == 0)
 		log_session(LOG_LEVEL_WARNING, &msg->ended.session,
 			    "ended at runnerd, but the ledger does not know it");
-	send_end_ack(schedd, &msg->ended.session);
+	/* control may be about to ask for it again. */
+	session_forget(schedd, &msg->ended.session,
+		       found == 0 && msg->ended.outcome == OUTCOME_NONE);
+	if (found > 0 || !schedd->strangers)
+		return;
+	schedd->strangers--;
+	sessions_pump(schedd);
 }
 
 static bool
@@ -569,12 +579,18 @@ start(struct schedd *schedd, struct session *session)
 	return true;
 }
 
+bool
+sessions_may_start(const struct schedd *schedd)
+{
+	return schedd->runnerd && schedd->synced && !schedd->draining && !schedd->strangers;
+}
+
 void
 sessions_pump(struct schedd *schedd)
 {
 	struct session *next;
 
-	if (!schedd->runnerd || !schedd->synced || schedd->draining)
+	if (!sessions_may_start(schedd))
 		return;
 	while ((next = queue_next(schedd->queue))) {
 		if (!start(schedd, next))

@@ -53,6 +53,8 @@ void session_apply(struct schedd *schedd, struct session *session, enum session_
 void session_cancel(struct schedd *schedd, struct session *session, const char *reason);
 /* ENDED of a session that is not in memory, or is: the ledger's word decides. */
 void session_ended(struct schedd *schedd, const struct msg *msg);
+/* Nothing stands in the way of every start. */
+bool sessions_may_start(const struct schedd *schedd);
 /* Starts what may start. */
 void sessions_pump(struct schedd *schedd);
 /* Records the ends that the ledger could not take before, and starts what may. */
@@ -67,6 +69,8 @@ void session_prepare(struct schedd *schedd, struct session *session,
 		     const struct ledger_session *row);
 /* For fire.c: its row has ended and is durable. Tells who follows and the audit. */
 void session_announce_end(struct schedd *schedd, const struct ledger_session *row);
+/* runnerd keeps nothing of it, or its input only, for it will be prepared again. */
+void session_forget(struct schedd *schedd, const struct uuid *id, bool keep_input);
 /* SESSION_EVENT of one in memory. */
 void session_announce(struct schedd *schedd, const struct session *session);
 

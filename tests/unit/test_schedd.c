@@ -508,13 +508,17 @@ START_TEST(a_cancelled_unopened_one_is_cancelled)
 {
 	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
 	struct uuid id = enqueue(stage, "one");
+	struct msg msg;
 
 	expect_for(stage, MSG_PREPARE, &id);
 	expect_accepted(stage, &id, STATE_SETUP);
 	cancel(stage, &id, 0);
 	expect_event(stage, &id, STATE_STOPPING, OUTCOME_NONE);
+	expect_for(stage, MSG_CANCEL, &id);
 	say_ended(stage, &id, OUTCOME_NONE);
 	expect_event(stage, &id, STATE_ENDED, OUTCOME_CANCELLED);
+	expect(&stage->runnerd, MSG_END_ACK, &msg);
+	ck_assert(!msg.end_ack.keep_input);
 	finish(stage);
 }
 END_TEST
@@ -614,6 +618,57 @@ START_TEST(schedd_restarted_adopts_what_runnerd_holds)
 	/* An end that is repeated is acknowledged again. */
 	say_ended(stage, &ended, OUTCOME_SUCCESS);
 	expect_for(stage, MSG_END_ACK, &ended);
+	finish(stage);
+}
+END_TEST
+
+/* PREPARE had left, but the row was never committed: control asks again. */
+START_TEST(a_row_that_schedd_took_along_is_asked_for_again)
+{
+	struct stage *stage = begin();
+	struct uuid id = uuid_new(), other;
+	struct msg msg;
+
+	meet_control(stage);
+	meet_runnerd(stage);
+	install(stage, "one", OVERLAP_QUEUE);
+	say_held(stage, &id, STATE_SETUP);
+	end_inventory(stage);
+	expect(&stage->runnerd, MSG_CANCEL, &msg);
+	ck_assert(uuid_equal(&msg.cancel.session, &id));
+	ck_assert_int_eq(msg.cancel.outcome, OUTCOME_NONE);
+	/* What runnerd still tears down may hold the home: nothing starts beside it. */
+	other = enqueue(stage, "one");
+	expect_accepted(stage, &other, STATE_QUEUED);
+	enqueue_as(stage, "one", id, 7);
+	expect_accepted(stage, &id, STATE_QUEUED);
+	expect_nothing(&stage->runnerd);
+	say_ended(stage, &id, OUTCOME_NONE);
+	expect(&stage->runnerd, MSG_END_ACK, &msg);
+	ck_assert(msg.end_ack.keep_input);
+	expect_for(stage, MSG_PREPARE, &other);
+	finish(stage);
+}
+END_TEST
+
+START_TEST(an_input_of_no_session_is_dropped)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+	struct uuid queued, nobody = uuid_new();
+	struct msg msg;
+
+	peer_free(&stage->runnerd);
+	settle(stage->loop);
+	queued = enqueue(stage, "one");
+	expect_accepted(stage, &queued, STATE_QUEUED);
+	meet_runnerd(stage);
+	install(stage, "one", OVERLAP_QUEUE);
+	say_held(stage, &queued, STATE_QUEUED);
+	say_held(stage, &nobody, STATE_QUEUED);
+	end_inventory(stage);
+	expect(&stage->runnerd, MSG_END_ACK, &msg);
+	ck_assert(uuid_equal(&msg.end_ack.session, &nobody) && !msg.end_ack.keep_input);
+	expect_for(stage, MSG_PREPARE, &queued);
 	finish(stage);
 }
 END_TEST
@@ -811,6 +866,8 @@ main(void)
 	    runnerd_away_holds_the_queue,
 	    runnerd_restarted_is_reconciled,
 	    schedd_restarted_adopts_what_runnerd_holds,
+	    a_row_that_schedd_took_along_is_asked_for_again,
+	    an_input_of_no_session_is_dropped,
 	    a_cancel_while_runnerd_is_away_is_kept,
 	    an_enqueue_waits_for_the_first_word_of_runnerd,
 	    an_enqueue_without_runnerd_is_refused,

@@ -458,6 +458,27 @@ START_TEST(an_unknown_agent_is_refused)
 }
 END_TEST
 
+/* Whatever schedd asks for without end: runnerd keeps nothing of it. */
+START_TEST(refusals_are_not_kept)
+{
+	struct stage *stage = begin();
+	struct uuid id;
+	struct msg msg;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		id = ask(stage, "nobody");
+		hear_end(stage, &id, &msg);
+		id = uuid_new();
+		say(stage, MSG_CANCEL, &id);
+		hear_end(stage, &id, &msg);
+		ck_assert_int_eq(msg.ended.outcome, OUTCOME_CANCELLED);
+	}
+	ck_assert_uint_eq(sessions_count(stage->r.sessions), 0);
+	close_stage(stage);
+}
+END_TEST
+
 START_TEST(prepare_is_idempotent)
 {
 	struct stage *stage = begin();
@@ -499,8 +520,8 @@ START_TEST(one_session_at_a_time_holds_the_home)
 	ck_assert_int_eq(msg.type, MSG_PREPARED);
 	second = ask(stage, "worker");
 	hear_end(stage, &second, &msg);
-	ck_assert_int_eq(msg.ended.outcome, OUTCOME_SETUP_FAILED);
-	ck_assert_int_eq(msg.ended.step, STEP_IDENTITY);
+	ck_assert_int_eq(msg.ended.outcome, OUTCOME_REFUSED);
+	ck_assert_ptr_nonnull(strstr(msg.ended.reason, "live already"));
 	say(stage, MSG_END_ACK, &second);
 	say(stage, MSG_CANCEL, &first);
 	hear_end(stage, &first, &msg);
@@ -715,6 +736,7 @@ main(void)
 	const TTest *const tests[] = {
 	    a_session_runs_and_ends,
 	    an_unknown_agent_is_refused,
+	    refusals_are_not_kept,
 	    prepare_is_idempotent,
 	    one_session_at_a_time_holds_the_home,
 	    a_dead_spawner_is_replaced,
