@@ -48,7 +48,8 @@ extern const size_t confine_base_count;
 
 /* A prebuilt allowlist program as a sealed memfd (struct sock_filter array), made once where
  * libseccomp is linked and loaded by processes that start often. The base calls are always in it.
- * mmap and mprotect may not make memory executable, unless execve or execveat is listed too.
+ * mmap and mprotect may not make memory executable, unless execve or execveat is listed too;
+ * fcntl may not make a descriptor send signals.
  * -1 with error. */
 int confine_program(const int *syscalls, size_t count, struct error *error);
 /* Loads one (borrowed). 0 or -errno. no_new_privs must be set. */

@@ -26,12 +26,32 @@ listed(const int *syscalls, size_t count, int number)
 	return false;
 }
 
+/* Not F_SETOWN and F_SETSIG, by which a descriptor sends any signal to every process of the same
+ * user. */
+static const unsigned fcntl_commands[] = {
+    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD,  F_SETFD,     F_GETFL,     F_SETFL,
+    F_GETLK, F_SETLK,         F_SETLKW, F_ADD_SEALS, F_GET_SEALS,
+};
+
+static int
+allow_fcntl(scmp_filter_ctx filter)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(fcntl_commands); i++)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_fcntl, 1,
+				      SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, fcntl_commands[i]));
+	return rc;
+}
+
 /* PROT_EXEC is the third argument's bit in mmap, mprotect and pkey_mprotect alike. */
 static int
 allow(scmp_filter_ctx filter, int number, bool may_exec)
 {
 	bool maps = number == SYS_mmap || number == SYS_mprotect || number == SYS_pkey_mprotect;
 
+	if (number == SYS_fcntl)
+		return allow_fcntl(filter);
 	if (maps && !may_exec)
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
 					SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));

@@ -1,4 +1,5 @@
 /* What a keeper or a builder may not call kills it. */
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -41,9 +42,10 @@ static const struct {
     {"fdatasync", SYS_fdatasync, false, true},
 };
 
-/* The signal that ended a process which loaded the program and called; 0: it went on. */
+/* The signal that ended a process which loaded the program and called; 0: it went on. second: the
+ * call's second argument. */
 static int
-call_under(int program, long number)
+call_with(int program, long number, long second)
 {
 	int status;
 	pid_t pid = fork();
@@ -52,12 +54,18 @@ call_under(int program, long number)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || confine_load(program) < 0)
 			syscall(SYS_exit_group, 1);
-		syscall(number, -1, -1, -1, -1, -1, -1);
+		syscall(number, -1, second, -1, -1, -1, -1);
 		syscall(SYS_exit_group, 0);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(!WIFEXITED(status) || WEXITSTATUS(status) == 0);
 	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static int
+call_under(int program, long number)
+{
+	return call_with(program, number, -1);
 }
 
 static int
@@ -90,10 +98,25 @@ START_TEST(builder)
 }
 END_TEST
 
+/* A descriptor with an owner and a signal would be a kill() of every process of the same user. */
+START_TEST(descriptors_send_no_signals)
+{
+	_cleanup_close_ int fd = program(keeper_syscalls, keeper_syscall_count);
+	const int forbidden[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_NOTIFY, F_SETLEASE};
+	const int used[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_SETLK};
+
+	for (size_t i = 0; i < ARRAY_LEN(forbidden); i++)
+		ck_assert_int_eq(call_with(fd, SYS_fcntl, forbidden[i]), SIGSYS);
+	for (size_t i = 0; i < ARRAY_LEN(used); i++)
+		ck_assert_int_eq(call_with(fd, SYS_fcntl, used[i]), 0);
+	ck_assert_int_eq(call_with(fd, SYS_fcntl, F_SETOWN | 1L << 32), SIGSYS);
+}
+END_TEST
+
 int
 main(void)
 {
-	const TTest *tests[] = {keeper, builder};
+	const TTest *tests[] = {keeper, builder, descriptors_send_no_signals};
 
 	return suite_run("keeper_calls", tests, ARRAY_LEN(tests));
 }
