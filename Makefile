@@ -288,9 +288,9 @@ install: all
 	@if [ ! -e $(DESTDIR)$(sysconfdir)/agentd.yaml ]; then \
 		$(INSTALL) -m 0644 $(DESTDIR)$(docdir)/agentd.yaml $(DESTDIR)$(sysconfdir)/agentd.yaml; fi
 uninstall:
-	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
-	-rmdir $(addprefix $(DESTDIR),$(libexecdir) $(docdir)) $(DESTDIR)$(datadir)/examples/agents/* \
-		$(DESTDIR)$(datadir)/examples/agents $(DESTDIR)$(datadir)/examples $(DESTDIR)$(datadir) 2>/dev/null
+	$(call say,RM,$(DESTDIR)$(prefix))rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@rmdir $(addprefix $(DESTDIR),$(libexecdir) $(docdir)) $(DESTDIR)$(datadir)/examples/agents/* \
+		$(DESTDIR)$(datadir)/examples/agents $(DESTDIR)$(datadir)/examples $(DESTDIR)$(datadir) 2>/dev/null || :
 
 .PHONY: packages check-packages bench-packages
 packages:
