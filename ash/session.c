@@ -327,6 +327,8 @@ ending_text(const struct ending *ending, char *text)
 	bool told = view->known && strncmp(reason, view->known, strlen(view->known)) == 0;
 	char how[64];
 
+	if (ending->outcome == OUTCOME_LOST && strcmp(reason, "keeper") == 0)
+		reason = "its keeper died";
 	how_it_ended(ending, how, sizeof(how));
 	if (told && ending->outcome == OUTCOME_CANCELLED)
 		snprintf(text, ENDING_TEXT_MAX + 1, "was %s", reason);

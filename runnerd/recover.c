@@ -152,7 +152,7 @@ decide(struct session *s, const struct journal *journal)
 	if (!s->gate)
 		end_unopened(s, pidfd);
 	else if (pidfd < 0)
-		session_end(s, OUTCOME_LOST, "the keeper died");
+		session_end(s, OUTCOME_LOST, REASON_KEEPER);
 	else
 		adopt(s, pidfd);
 }

@@ -124,6 +124,8 @@ void keeper_tell_stop(struct session *s, enum session_outcome outcome, const cha
 
 /* session_end.c. The first outcome holds. */
 void session_end(struct session *s, enum session_outcome outcome, const char *reason);
+/* The reason of a lost session whose keeper died: a word, since programs look for it. */
+#define REASON_KEEPER "keeper"
 void session_fail(struct session *s, const struct error *error);
 /* What was waited for came: goes on with the teardown. */
 void session_end_advance(struct session *s);

@@ -19,6 +19,16 @@ enum { STOP_SLACK_MS = 10000 /* what a keeper gets beyond the grace */ };
 
 static const char keeper_died[] = "the keeper died";
 
+/* Ends what has lost its keeper; a program may look for this reason of a lost session. */
+static void
+lose_keeper(struct session *s)
+{
+	if (s->gate)
+		session_end(s, OUTCOME_LOST, REASON_KEEPER);
+	else
+		session_end(s, OUTCOME_SETUP_FAILED, keeper_died);
+}
+
 /* --- the keeper as a process --------------------------------------------------------------------
  */
 
@@ -36,7 +46,7 @@ keeper_ended(struct loop_source *source, uint32_t events, void *arg)
 	if (s->phase == PHASE_ENDING)
 		session_end_advance(s);
 	else if (s->phase != PHASE_ENDED && !s->keeper)
-		session_end(s, s->gate ? OUTCOME_LOST : OUTCOME_SETUP_FAILED, keeper_died);
+		lose_keeper(s);
 }
 
 int
@@ -278,8 +288,10 @@ keeper_closed(struct channel *channel, const struct error *error, void *arg)
 	/* A keeper ends when its builder failed; the builder knows why. */
 	if (s->phase == PHASE_BUILDING && s->builder && !s->sandbox_built)
 		return;
-	session_end(s, s->gate ? OUTCOME_LOST : OUTCOME_SETUP_FAILED,
-		    error ? error->why : keeper_died);
+	if (error)
+		session_end(s, s->gate ? OUTCOME_LOST : OUTCOME_SETUP_FAILED, error->why);
+	else
+		lose_keeper(s);
 }
 
 static const struct channel_ops keeper_ops = {

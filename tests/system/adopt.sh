@@ -44,10 +44,19 @@ status "cancel of an adopted session" 0 ash session cancel "$id"
 status "ends it" 125 ash session wait "$id"
 is "as cancelled" "$(ash --json session show "$id" | jq -r .outcome)" cancelled
 gate_open
+
+# --- the keeper ---
+gate_shut
+id=$(ash agent run worker --detach)
+eventually 10 logged started || fail "the session runs"
+kill -KILL "$(daemon keeper)"
+status "a session without its keeper exits 125" 125 ash session wait "$id"
+is "it is lost, and why is a word" "$(ash --json session show "$id" | jq -r '"\(.outcome) \(.reason)"')" "lost keeper"
+gate_open
 rm -f "$dir/snapshot.before"
 
 # --- the log over segments ---
-install talker 'i=0; while [ $i -lt 2400 ]; do printf "%s %16000d\n" line-$i 0; i=$((i + 1)); done; '"echo half; $gate_wait"'
+install talker 'i=0; while [ $i -lt 2400 ]; do printf "%s %16000d\n" line-$i 0; i=$((i + 1)); done; '": >\$HOME/half; $gate_wait"'
 while [ $i -lt 3600 ]; do printf "%s %16000d\n" line-$i 0; i=$((i + 1)); done; echo last' "$gate_context
 lifecycle: {timeout_secs: 100}"
 gate_shut
@@ -55,6 +64,8 @@ id=$(ash agent run talker --detach)
 eventually 5 test -e "$dir/log/talker/$id.jsonl" || fail "the log is there"
 kill_runnerd || fail "runnerd is started again"
 check "the talker is adopted while it talks" eventually 10 adopted
+# Who comes to the gate after its last writer left would wait for ever.
+eventually 60 test -e "$dir/state/homes/talker/home/half" || fail "the talker comes to the gate"
 gate_open
 status "and ends" 0 ash session wait "$id"
 show=$(ash --json session show "$id")

@@ -77,6 +77,8 @@ START_TEST(every_outcome_has_words)
 	ck_assert_str_eq(ending_text(&three, text), "failed with exit status 3");
 	struct ending broker = {.outcome = OUTCOME_FAILED, .exit_code = -1, .reason = "broker"};
 	ck_assert_str_eq(ending_text(&broker, text), "failed: broker");
+	struct ending lost = {.outcome = OUTCOME_LOST, .exit_code = -1, .reason = "keeper"};
+	ck_assert_str_eq(ending_text(&lost, text), "was lost: its keeper died");
 	struct ending killed = {.outcome = OUTCOME_SIGNALED, .exit_code = -1, .signal = 11};
 	ck_assert_str_eq(ending_text(&killed, text), "was ended by a signal (SIGSEGV)");
 }
