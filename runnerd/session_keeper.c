@@ -15,6 +15,8 @@
 #include "session.h"
 #include "spawner.h"
 
+#define BUILDER_DIED "the sandbox's builder died"
+
 enum { STOP_SLACK_MS = 10000 /* what a keeper gets beyond the grace */ };
 
 static const char keeper_died[] = "the keeper died";
@@ -94,6 +96,9 @@ keeper_spawned(pid_t pid, int pidfd, const struct error *error, void *arg)
 		session_fail(s, error);
 	} else if (rc < 0) {
 		error_errno(&why, -rc, "watching the keeper");
+		session_fail(s, &why);
+	} else if (!s->builder && !s->sandbox_built) {
+		error_why(&why, ERR_FAILED, BUILDER_DIED);
 		session_fail(s, &why);
 	}
 }
@@ -341,7 +346,10 @@ builder_closed(struct channel *channel, const struct error *error, void *arg)
 	s->recipe.builder = NULL;
 	if (s->sandbox_built || s->phase != PHASE_BUILDING)
 		return;
-	error_why(&died, ERR_FAILED, "the sandbox's builder died");
+	/* A spawner that died took its end along: keeper_spawned() tells. */
+	if (s->spawn && !error)
+		return;
+	error_why(&died, ERR_FAILED, BUILDER_DIED);
 	session_fail(s, error ? error : &died);
 }
 

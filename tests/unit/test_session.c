@@ -530,30 +530,57 @@ START_TEST(one_session_at_a_time_holds_the_home)
 }
 END_TEST
 
-START_TEST(a_dead_spawner_is_replaced)
+/* This process's one child. */
+static pid_t
+spawner_pid(void)
 {
-	struct stage *stage = begin();
-	struct uuid id;
-	struct msg msg;
 	char path[64], text[64] = "";
 	FILE *children;
-	long pid;
 
-	settle(stage->r.loop);
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children", gettid());
 	children = fopen(path, "r");
 	ck_assert_ptr_nonnull(children);
 	ck_assert_ptr_nonnull(fgets(text, sizeof(text), children));
 	fclose(children);
-	pid = strtol(text, NULL, 10);
-	ck_assert_int_gt(pid, 0);
-	ck_assert_int_eq(kill((pid_t)pid, SIGKILL), 0);
+	ck_assert_int_gt(strtol(text, NULL, 10), 0);
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+START_TEST(a_dead_spawner_is_replaced)
+{
+	struct stage *stage = begin();
+	struct uuid id;
+	struct msg msg;
+
+	settle(stage->r.loop);
+	ck_assert_int_eq(kill(spawner_pid(), SIGKILL), 0);
 	settle(stage->r.loop);
 	id = ask(stage, "worker");
 	hear(stage, &msg);
 	ck_assert_int_eq(msg.type, MSG_PREPARED);
 	say(stage, MSG_CANCEL, &id);
 	hear_end(stage, &id, &msg);
+	acknowledge(stage, &id);
+	close_stage(stage);
+}
+END_TEST
+
+/* It takes the keeper's and the builder's ends along; schedd may prepare the session again. */
+START_TEST(a_spawner_that_dies_at_work_costs_no_session)
+{
+	struct stage *stage = begin();
+	struct uuid id;
+	struct msg msg;
+	pid_t spawner;
+
+	settle(stage->r.loop);
+	spawner = spawner_pid();
+	ck_assert_int_eq(kill(spawner, SIGSTOP), 0);
+	id = ask(stage, "worker");
+	settle(stage->r.loop);
+	ck_assert_int_eq(kill(spawner, SIGKILL), 0);
+	hear_end(stage, &id, &msg);
+	ck_assert_int_eq(msg.ended.outcome, OUTCOME_NONE);
 	acknowledge(stage, &id);
 	close_stage(stage);
 }
@@ -740,6 +767,7 @@ main(void)
 	    prepare_is_idempotent,
 	    one_session_at_a_time_holds_the_home,
 	    a_dead_spawner_is_replaced,
+	    a_spawner_that_dies_at_work_costs_no_session,
 	    a_damaged_journal_is_a_lost_session,
 	    an_input_is_read_through_a_description_of_its_own,
 	    every_call_may_fail,
