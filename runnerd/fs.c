@@ -179,3 +179,11 @@ dir_remove_flat(int dir_fd, const char *name)
 		return -errno;
 	return 0;
 }
+
+int
+reserve(int fd, off_t bytes)
+{
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes) == 0 || errno == EOPNOTSUPP)
+		return 0;
+	return -errno;
+}

@@ -5,7 +5,11 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/loop.h"
+#include "fs.h"
 #include "records.h"
+
+/* All that an ordinary session writes, so that a full disk stops none that has begun. */
+enum { JOURNAL_BYTES = 12 << 10 };
 
 int
 journal_create(int session_dir, const struct msg_journal_session *first)
@@ -20,7 +24,9 @@ journal_create(int session_dir, const struct msg_journal_session *first)
 		return -errno;
 	msg_init(&record, MSG_JOURNAL_SESSION);
 	record.journal_session = *first;
-	rc = record_append(fd, &record, true);
+	rc = reserve(fd, JOURNAL_BYTES);
+	if (!rc)
+		rc = record_append(fd, &record, true);
 	if (!rc)
 		rc = sync_dir(session_dir);
 	return rc < 0 ? rc : steal_fd(&fd);

@@ -10,13 +10,16 @@
 #include "session.h"
 #include "spawner.h"
 
+enum { EXIT_BYTES = 4096 };
+
 /* One record at most, as the keeper writes it over nothing. */
 static int
 open_exit_record(struct session *s)
 {
 	s->exit_record =
 	    openat(s->records, "exit", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return s->exit_record < 0 ? -errno : 0;
+	/* A disk that is full by then loses no outcome. */
+	return s->exit_record < 0 ? -errno : reserve(s->exit_record, EXIT_BYTES);
 }
 
 static int
