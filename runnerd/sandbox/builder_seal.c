@@ -4,13 +4,10 @@
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/securebits.h>
-#include <net/if.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "builder_seed.h"
@@ -24,20 +21,6 @@
 static const uint64_t init_caps = CAP(KILL) | CAP(SETUID) | CAP(SETGID) | CAP(SETPCAP);
 
 enum { INIT_FDS_HIGH = 96 /* above every fixed descriptor and the builder's own */ };
-
-static int
-raise_loopback(struct error *error)
-{
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = {.ifr_name = "lo"};
-
-	if (fd < 0)
-		return error_errno(error, errno, "socket");
-	request.ifr_flags = IFF_UP | IFF_RUNNING;
-	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-		return error_errno(error, errno, "SIOCSIFFLAGS");
-	return 0;
-}
 
 static int
 pivot(int root)
@@ -59,8 +42,6 @@ seed_enter_root(struct seed *seed, struct error *error)
 	const char *name = seed->begin->hostname;
 	int rc;
 
-	if (raise_loopback(error) < 0)
-		return error_what(error, "raising the loopback interface");
 	if (sethostname(name, strlen(name)) < 0)
 		return error_errno(error, errno, "sethostname %s", name);
 	rc = pivot(seed->root);

@@ -31,7 +31,7 @@ int seed_devpts(struct seed *seed, const struct msg *msg, struct error *error);
 
 /* Mounts and attaches the root. 0, or -1 with error. */
 int seed_make_root(struct seed *seed, struct error *error);
-/* Loopback, host name, root read-only, pivot. 0, or -1 with error. */
+/* Host name, root read-only, pivot. 0, or -1 with error. */
 int seed_enter_root(struct seed *seed, struct error *error);
 /* The user namespace, its maps, and everything that is given up before init runs. */
 int seed_drop(struct seed *seed, struct error *error);

@@ -29,8 +29,8 @@ int spawner_seal_init(int binary, struct error *error);
 /* The network namespace of the caller. The descriptor, or -1 with error. */
 int spawner_open_net(struct error *error);
 
-/* A new and empty network namespace; the spawner itself stays in own (borrowed). The descriptor, or
- * -1 with error. */
+/* A new network namespace with nothing but lo, which is up; the spawner itself stays in own
+ * (borrowed). The descriptor, or -1 with error. */
 int spawner_new_net(int own, struct error *error);
 
 /* What a keeper starts with, borrowed; init's copy comes besides. */
