@@ -72,6 +72,16 @@ daemon_json(const struct msg *record, void *arg, struct error *error)
 	return 0;
 }
 
+/* null while the daemon that knows is away. */
+static void
+json_count(struct json *json, bool known, uint64_t count)
+{
+	if (known)
+		json_uint(json, count);
+	else
+		json_null(json);
+}
+
 static void
 counts_json(const struct msg_status_row *row, struct json *json)
 {
@@ -84,13 +94,16 @@ counts_json(const struct msg_status_row *row, struct json *json)
 		      {"sessions_limit", row->sessions_limit}};
 
 	json_key(json, "agents");
-	json_uint(json, row->agents);
+	json_count(json, row->agents_known, row->agents);
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
 		json_key(json, counts[i].key);
-		json_uint(json, counts[i].count);
+		json_count(json, row->ledger_known, counts[i].count);
 	}
 	json_key(json, "draining");
-	json_bool(json, row->draining);
+	if (row->ledger_known)
+		json_bool(json, row->draining);
+	else
+		json_null(json);
 }
 
 static int
@@ -145,6 +158,21 @@ daemon_line(const struct msg *record, void *arg, struct error *error)
 	return 0;
 }
 
+static void
+counts_text(const struct ash *ash, const struct msg_status_row *row)
+{
+	if (row->agents_known)
+		output_line(ash, "Agents", COLOR_NONE, "%u", row->agents);
+	else
+		output_line(ash, "Agents", COLOR_WARN, "unknown, runnerd is away");
+	if (row->ledger_known)
+		output_line(ash, "Sessions", COLOR_NONE,
+			    "%u live of at most %u, %u queued, %llu ended", row->live,
+			    row->sessions_limit, row->queued, (unsigned long long)row->ended);
+	else
+		output_line(ash, "Sessions", COLOR_WARN, "unknown, schedd is away");
+}
+
 static int
 status_text(const struct ash *ash, const struct msg_status_row *row, int fd, struct error *error)
 {
@@ -160,10 +188,8 @@ status_text(const struct ash *ash, const struct msg_status_row *row, int fd, str
 	output_line(ash, "Version", COLOR_NONE, "%s", row->version);
 	output_line(ash, "Up for", COLOR_NONE, "%s",
 		    duration_format(realtime_ms() - row->started_at_ms, text));
-	output_line(ash, "Agents", COLOR_NONE, "%u", row->agents);
-	output_line(ash, "Sessions", COLOR_NONE, "%u live of at most %u, %u queued, %llu ended",
-		    row->live, row->sessions_limit, row->queued, (unsigned long long)row->ended);
-	if (row->draining)
+	counts_text(ash, row);
+	if (row->ledger_known && row->draining)
 		output_line(ash, "Draining", COLOR_WARN, "no session starts any more");
 	output_line(ash, "Socket", COLOR_NONE, "%s", ash->socket);
 	output_line(ash, "Run dir", COLOR_NONE, "%s", row->run_dir);

@@ -21,6 +21,7 @@ enum {
 	REQUESTS_MAX = 1024,
 	FOLLOW_MAX = 64,       /* sessions that one connection follows */
 	AWAY_WAIT_MS = 5000,   /* for a daemon that is being restarted */
+	STATUS_WAIT_MS = 1000, /* for what ash status may do without */
 	ANSWER_WAIT_MS = 30000 /* for a daemon that is there */
 };
 

@@ -97,6 +97,8 @@ fill_status(const struct request *request, struct msg_status_row *row)
 	snprintf(row->state_dir, sizeof(row->state_dir), "%s", config->state_dir);
 	snprintf(row->log_dir, sizeof(row->log_dir), "%s", config->log_dir);
 	row->agents = request->rows_count;
+	row->agents_known = request->agents_known;
+	row->ledger_known = request->ledger_known;
 	row->queued = request->ledger.queued;
 	row->live = request->ledger.live;
 	row->ended = request->ledger.ended;
@@ -134,7 +136,8 @@ status_composed(struct request *request, struct msg *agents)
 	struct msg answer;
 	int fd = -1;
 
-	request->rows_count = agents->rows.count;
+	request->agents_known = agents != NULL;
+	request->rows_count = agents ? agents->rows.count : 0;
 	msg_init(&answer, MSG_ROWS);
 	if (daemons && rows && add_status(request, rows, daemons) == 0) {
 		answer.rows.count = rows_count(rows);
@@ -151,14 +154,33 @@ status_composed(struct request *request, struct msg *agents)
 	request_reply(request, &answer);
 }
 
+/* Who asks how things stand wants to know it also while a daemon is away. */
+static void
+ask_if_there(struct request *request, enum upstream upstream, struct msg *msg,
+	     enum msg_type expected, answer_fn *then)
+{
+	struct call call = {
+	    .upstream = upstream,
+	    .flags = CALL_REPEATED,
+	    .expected = expected,
+	    .wait_ms = STATUS_WAIT_MS,
+	    .then = then,
+	    .optional = true,
+	};
+
+	request_call(request, &call, msg);
+}
+
 static void
 status_ledger(struct request *request, struct msg *answer)
 {
 	struct msg msg;
 
-	request->ledger = answer->ledger;
+	request->ledger_known = answer != NULL;
+	if (answer)
+		request->ledger = answer->ledger;
 	msg_init(&msg, MSG_AGENT_QUERY);
-	ask(request, UP_RUNNERD, &msg, MSG_ROWS, status_composed);
+	ask_if_there(request, UP_RUNNERD, &msg, MSG_ROWS, status_composed);
 }
 
 static void
@@ -168,7 +190,7 @@ status_daemons(struct request *request, struct msg *answer)
 
 	request->rows_fd = msg_take_fd(answer, 0);
 	msg_init(&msg, MSG_LEDGER_QUERY);
-	ask(request, UP_SCHEDD, &msg, MSG_LEDGER, status_ledger);
+	ask_if_there(request, UP_SCHEDD, &msg, MSG_LEDGER, status_ledger);
 }
 
 static void

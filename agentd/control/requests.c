@@ -119,6 +119,13 @@ copy_message(const struct msg *msg, struct msg *copy)
 	return 0;
 }
 
+/* For a daemon that is being restarted. */
+static uint64_t
+away_wait(const struct request *request)
+{
+	return request->call.optional ? request->call.wait_ms : AWAY_WAIT_MS;
+}
+
 static void
 send_call(struct request *request)
 {
@@ -128,7 +135,7 @@ send_call(struct request *request)
 	int rc = 0;
 
 	if (!channel) {
-		loop_arm_in(request->timer, AWAY_WAIT_MS);
+		loop_arm_in(request->timer, away_wait(request));
 		return;
 	}
 	request->sent = request->uncertain = true;
@@ -190,8 +197,15 @@ fail_away(struct request *request)
 static void
 call_expired(struct loop_source *timer, void *arg)
 {
+	struct request *request = arg;
+
 	(void)timer;
-	fail_away(arg);
+	if (!request->call.optional) {
+		fail_away(request);
+		return;
+	}
+	drop_call(request);
+	request->call.then(request, NULL);
 }
 
 /* The daemon died: wait for the next one, unless the answer is lost for good. */
@@ -205,7 +219,7 @@ call_interrupted(struct request *request)
 		return;
 	if (request->call.flags == CALL_REPEATED) {
 		request->sent = false;
-		loop_arm_in(request->timer, AWAY_WAIT_MS);
+		loop_arm_in(request->timer, away_wait(request));
 		return;
 	}
 	error_why(&error, ERR_UNREACHABLE, "%s was restarted before it answered", name);

@@ -29,6 +29,7 @@ struct call {
 	enum msg_type expected;
 	uint64_t wait_ms; /* for the answer; 0: as long as it takes */
 	answer_fn *then;
+	bool optional; /* then goes on with NULL when the daemon is away */
 };
 
 struct request {
@@ -52,6 +53,7 @@ struct request {
 	struct uuid session;
 	char agent[AGENT_NAME_MAX + 1];
 	struct msg_ledger ledger;
+	bool ledger_known, agents_known;
 	int rows_fd; /* -1 */
 	uint32_t rows_count;
 };

@@ -454,12 +454,38 @@ START_TEST(status_is_composed)
 	reader = rows_open(msg.fds[0]);
 	ck_assert_int_eq(rows_next(reader, &record), 1);
 	ck_assert_int_eq(record.type, MSG_STATUS_ROW);
+	ck_assert(record.status_row.ledger_known && record.status_row.agents_known);
 	ck_assert_uint_eq(record.status_row.live, 3);
 	ck_assert_uint_eq(record.status_row.agents, 1);
 	ck_assert_uint_eq(record.status_row.started_at_ms, 4711);
 	ck_assert_int_eq(rows_next(reader, &record), 1);
 	ck_assert_int_eq(record.type, MSG_DAEMON_ROW);
 	ck_assert_int_eq(rows_next(reader, &record), 0);
+	rows_close(reader);
+	msg_close_fds(&msg);
+	finish(stage);
+}
+END_TEST
+
+START_TEST(status_does_without_who_is_away)
+{
+	struct stage *stage = begin();
+	struct rows_reader *reader;
+	struct msg msg, record;
+
+	peer_free(&stage->schedd);
+	ask(stage, MSG_OP_STATUS, 41);
+	expect(&stage->agentd, MSG_DAEMONS_QUERY, &msg);
+	msg_init(&record, MSG_DAEMON_ROW);
+	record.daemon_row.role = ROLE_AGENTD;
+	answer_rows(&stage->agentd, &msg, &record);
+	/* runnerd hangs. */
+	expect(&stage->runnerd, MSG_AGENT_QUERY, &msg);
+	expect(&stage->ash, MSG_ROWS, &msg);
+	reader = rows_open(msg.fds[0]);
+	ck_assert_int_eq(rows_next(reader, &record), 1);
+	ck_assert_int_eq(record.type, MSG_STATUS_ROW);
+	ck_assert(!record.status_row.ledger_known && !record.status_row.agents_known);
 	rows_close(reader);
 	msg_close_fds(&msg);
 	finish(stage);
@@ -660,6 +686,7 @@ main(void)
 	    follow_looks_twice,
 	    log_goes_from_schedd_to_runnerd,
 	    status_is_composed,
+	    status_does_without_who_is_away,
 	    shutdown_drains_first,
 	    install_sends_a_plan,
 	    install_refuses_what_is_wrong,
