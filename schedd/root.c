@@ -52,7 +52,8 @@ root_enter(const char *path, uid_t uid, struct error *error)
 	if (unshare(CLONE_NEWNS) < 0)
 		return error_errno(error, errno, "unshare of the mount namespace");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return error_errno(error, errno, "making the mounts private");
+		return error_errno(error, errno,
+				   "making every mount private (/ must be a mount point)");
 	tree = clone_directory(path, uid, error);
 	if (tree < 0)
 		return -1;

@@ -220,7 +220,8 @@ seed_make_root(struct seed *seed, struct error *error)
 	struct stat st;
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return error_errno(error, errno, "making every mount private");
+		return error_errno(error, errno,
+				   "making every mount private (/ must be a mount point)");
 	seed->root = new_root(seed, error);
 	if (seed->root < 0)
 		return error_what(error, "mounting the root");

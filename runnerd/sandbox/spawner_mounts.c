@@ -60,7 +60,7 @@ spawner_leave_mounts(struct error *error)
 	if (unshare(CLONE_NEWNS) < 0)
 		return failed(error, "unshare(CLONE_NEWNS)");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return failed(error, "making every mount private");
+		return failed(error, "making every mount private (/ must be a mount point)");
 	proc = new_mount("proc", "subset", "pid",
 			 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	if (proc < 0)
