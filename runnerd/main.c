@@ -131,6 +131,7 @@ find_mechanisms(struct runnerd *r, struct error *error)
 	if (!r->cgroups)
 		log_problem(LOG_LEVEL_ERROR, &why);
 	r->mechanisms = mechanisms_probe(r->cgroups, &why);
+	mechanisms_warn(&r->config->degraded);
 	return r->mechanisms ? 0 : error_errno(error, ENOMEM, "probing the host");
 }
 
@@ -198,6 +199,7 @@ reload(struct config *config, struct error *error, void *arg)
 	(void)error;
 	config_free(r->config);
 	r->config = config;
+	mechanisms_warn(&config->degraded);
 	return 0;
 }
 

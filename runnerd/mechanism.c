@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "common/log.h"
 
 enum { FOUND_MAX = 255, LANDLOCK_VERSION = 1 };
 
@@ -315,6 +316,28 @@ listed(const struct strings *names, const char *name)
 		if (!strcmp(names->items[i], name))
 			return true;
 	return false;
+}
+
+static bool
+known(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(mechanisms); i++)
+		if (!strcmp(mechanisms[i].name, name))
+			return true;
+	return false;
+}
+
+void
+mechanisms_warn(const struct strings *degraded)
+{
+	size_t i;
+
+	for (i = 0; i < degraded->count; i++)
+		if (!known(degraded->items[i]))
+			log_warn("degraded: this build has no mechanism %s; ash doctor lists them",
+				 degraded->items[i]);
 }
 
 int

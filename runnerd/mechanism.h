@@ -14,6 +14,8 @@ struct mechanisms;
 /* Probes everything once. cgroups NULL: why tells. NULL when memory ran out. */
 struct mechanisms *mechanisms_probe(const struct cgroups *cgroups, const struct error *why);
 void mechanisms_free(struct mechanisms *mechanisms);
+/* Names in degraded that are no mechanism's: a misspelt one accepts nothing. */
+void mechanisms_warn(const struct strings *degraded);
 size_t mechanisms_count(const struct mechanisms *mechanisms);
 /* Row index as a MECHANISM_ROW. */
 void mechanism_row(const struct mechanisms *mechanisms, size_t index, struct msg *record);
