@@ -125,6 +125,9 @@ main(void)
 	int rc;
 
 	log_open("spawner", LOG_LEVEL_INFO, log_target_auto());
+	/* Not by EOF alone: one that hangs would hold the generation's lock, and agentd, which
+	 * kills the daemons it knows, does not know it. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (prepare(&error) == 0)
 		nets.own = spawner_open_net(&error);
 	if (nets.own < 0) {

@@ -75,8 +75,9 @@ rmdir "$dir/run/sessions/left"
 instance_up "the instance starts again with its own ids"
 
 # A daemon that does not end with its agentd is killed by the next one, and by no other means.
+# The spawner, which holds the lock too, goes with runnerd.
 stuck=$(pid_in_file schedd)
-kill -STOP "$stuck"
+kill -STOP "$stuck" "$(daemon spawner)"
 kill -KILL "$agentd_pid"
 wait "$agentd_pid" 2>/dev/null
 agentd_pid=''
