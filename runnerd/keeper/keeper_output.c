@@ -8,6 +8,9 @@
 #include "common/timefmt.h"
 #include "keeper.h"
 
+/* What a pipe holds at most: 1 MiB, in packets (O_DIRECT) of a page or less, each a read. */
+enum { DRAIN_ROUNDS = 512 };
+
 /* --- one line of the log -----------------------------------------------------------------------
  */
 
@@ -186,8 +189,6 @@ output_open(struct keeper *keeper)
 	return 0;
 }
 
-/* Nobody inside is left to write more, so what the pipes hold comes to an end; how many reads it
- * takes is the agent's choice (a pipe of packets gives one each). */
 void
 output_drain(struct keeper *keeper)
 {
@@ -195,8 +196,9 @@ output_drain(struct keeper *keeper)
 
 	for (size_t i = 0; i < ARRAY_LEN(keeper->streams); i++) {
 		stream = &keeper->streams[i];
-		while (stream->fd >= 0 && stream_read(stream))
-			;
+		for (int round = 0; stream->fd >= 0 && round < DRAIN_ROUNDS; round++)
+			if (!stream_read(stream))
+				break;
 		if (stream->fd >= 0)
 			stream_end(stream);
 	}

@@ -2,7 +2,10 @@
 
 #include "keeper.h"
 
-enum { PATIENCE_MS = 5000 /* over the grace, until init's socket is closed */ };
+enum {
+	PATIENCE_MS = 5000,      /* over the grace, until init's socket is closed */
+	LAST_PATIENCE_MS = 2000, /* then, until the record is written without it */
+};
 
 typedef enum keeper_state transition_fn(struct keeper *keeper);
 
@@ -68,6 +71,7 @@ static enum keeper_state
 stop_waiting(struct keeper *keeper)
 {
 	sandbox_abandon(keeper);
+	loop_arm_in(keeper->patience, LAST_PATIENCE_MS);
 	return KEEPER_ENDING;
 }
 
@@ -77,6 +81,14 @@ finish(struct keeper *keeper)
 	record_exit(keeper);
 	loop_stop(keeper->loop, 0);
 	return KEEPER_DONE;
+}
+
+/* An init that not even EOF ends (stopped, frozen, or not itself any more) is left to runnerd,
+ * which kills the cgroup once the record is there. */
+static enum keeper_state
+lose_patience(struct keeper *keeper)
+{
+	return keeper->init_socket >= 0 ? stop_waiting(keeper) : finish(keeper);
 }
 
 /* An empty field: the event changes nothing in that state. */
@@ -119,7 +131,7 @@ static transition_fn *const transitions[KEEPER_STATES][EVENTS] = {
 	},
     [KEEPER_ENDING] =
 	{
-	    [EVENT_PATIENCE] = stop_waiting,
+	    [EVENT_PATIENCE] = lose_patience,
 	    [EVENT_INIT_EXIT] = finish,
 	},
 };
