@@ -19,6 +19,7 @@ enum {
 	CLIENTS_PER_UID = 192,
 	CLIENT_PENDING_MAX = 8, /* requests under way on one connection; then it is not read */
 	REQUESTS_MAX = 1024,
+	INPUTS_PER_UID = 48,   /* that come at once; runnerd takes 64 from all together */
 	FOLLOW_MAX = 64,       /* sessions that one connection follows */
 	AWAY_WAIT_MS = 5000,   /* for a daemon that is being restarted */
 	STATUS_WAIT_MS = 1000, /* for what ash status may do without */

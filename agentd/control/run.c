@@ -80,6 +80,24 @@ spooled(struct request *request, struct msg *answer)
 	request_fail(request, &error);
 }
 
+/* One user's endless pipes keep nobody else's input out. */
+static int
+check_inputs(const struct request *request, struct error *error)
+{
+	const struct request *other;
+	unsigned count = 0;
+
+	TAILQ_FOREACH(other, &request->control->requests, entry)
+	{
+		count += other->msg.type == MSG_OP_RUN && other->call.upstream == UP_RUNNERD &&
+			 other->call_id && other->peer.uid == request->peer.uid;
+	}
+	if (count < INPUTS_PER_UID)
+		return 0;
+	return error_why(error, ERR_CONFLICT, "%d inputs of yours are on their way already",
+			 INPUTS_PER_UID);
+}
+
 static void
 spool(struct request *request)
 {
@@ -147,6 +165,8 @@ request_run(struct request *request)
 	if (asked->follow && request->client && !client_follow(request->client, &asked->session)) {
 		error_why(&error, ERR_CONFLICT, "this connection follows %d sessions already",
 			  FOLLOW_MAX);
+		request_fail(request, &error);
+	} else if (asked->has_input && check_inputs(request, &error) < 0) {
 		request_fail(request, &error);
 	} else if (asked->has_input) {
 		spool(request);

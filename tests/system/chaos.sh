@@ -52,7 +52,8 @@ daemon_pids() {
 	pids=()
 	while read -r role pid _; do
 		[ "$role" = agentd ] || pids+=("$pid")
-		[ "$role" != runnerd ] || { read -r child <"/proc/$pid/task/$pid/children"; pids+=($child); }
+		[ "$role" = runnerd ] || continue
+		read -r child _ <"/proc/$pid/task/$pid/children" && pids+=("$child")
 	done <"$dir/run/agentd.pids"
 } 2>/dev/null
 keeper_pids() {
