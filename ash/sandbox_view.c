@@ -60,6 +60,8 @@ sandbox_json(const struct manifest *manifest, const struct msg_agent_row *row, s
 	json_key(json, "network");
 	json_string(json, network_of(manifest));
 	context_json(manifest, json);
+	json_key(json, "seccomp");
+	json_string(json, profile_name(profile_of(manifest->trust_level)));
 	json_key(json, "first_uid");
 	json_uint(json, row->base_uid);
 	json_key(json, "uids");
@@ -135,6 +137,8 @@ sandbox_text(const struct ash *ash, const struct manifest *manifest,
 	output_line(ash, "Home", COLOR_NONE, "%s", home_of(manifest));
 	output_line(ash, "Network", COLOR_NONE, "%s", network_of(manifest));
 	context_text(ash, manifest);
+	output_line(ash, "Seccomp", COLOR_NONE, "%s set",
+		    profile_name(profile_of(manifest->trust_level)));
 	output_line(ash, "User ids", COLOR_NONE, "%u to %u", row->base_uid,
 		    row->base_uid + ID_RANGE - 1);
 	limits_text(ash, manifest);

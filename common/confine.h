@@ -52,6 +52,8 @@ extern const size_t confine_base_count;
  * fcntl may not make a descriptor send signals.
  * -1 with error. */
 int confine_program(const int *syscalls, size_t count, struct error *error);
+/* A libseccomp filter (borrowed) as such a memfd. -1 with error. */
+int confine_export(void *filter, struct error *error);
 /* Loads one (borrowed). 0 or -errno. no_new_privs must be set. */
 int confine_load(int program_fd);
 

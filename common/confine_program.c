@@ -72,8 +72,8 @@ allow_all(scmp_filter_ctx filter, const int *syscalls, size_t count, bool may_ex
 	return 0;
 }
 
-static int
-seal_program(scmp_filter_ctx filter, struct error *error)
+int
+confine_export(void *filter, struct error *error)
 {
 	_cleanup_close_ int fd = memfd_create("seccomp", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int rc;
@@ -104,7 +104,7 @@ confine_program(const int *syscalls, size_t count, struct error *error)
 	if (allow_all(filter, confine_base_syscalls, confine_base_count, may_exec, error) < 0 ||
 	    allow_all(filter, syscalls, count, may_exec, error) < 0)
 		return -1;
-	return seal_program(filter, error);
+	return confine_export(filter, error);
 }
 
 /* The program is made first: libseccomp needs calls and room that the confined process lacks. */

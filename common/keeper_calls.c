@@ -19,3 +19,9 @@ const int builder_syscalls[] = {
     SYS_pidfd_send_signal,
 };
 const size_t builder_syscall_count = ARRAY_LEN(builder_syscalls);
+
+const int init_syscalls[] = {
+    SYS_wait4,
+    SYS_kill,
+};
+const size_t init_syscall_count = ARRAY_LEN(init_syscalls);

@@ -1,8 +1,9 @@
 /*
- * The calls that a keeper and a builder make once they are confined, beside those that every
- * process needs (confine_base_syscalls). runnerd compiles each list once with confine_program()
- * and sends both programs with KEEPER_BOOT: the keeper's as descriptor 8, the builder's as 9.
- * They stand in common because keeper and builder do not link libseccomp.
+ * The calls that a keeper, a builder and an init make once they are confined, beside those that
+ * every process needs (confine_base_syscalls). runnerd compiles each list once with
+ * confine_program() and sends the programs with KEEPER_BOOT (the keeper's as descriptor 8, the
+ * builder's as 9) and SANDBOX_SEAL (init's as 2).
+ * They stand in common because these three do not link libseccomp.
  */
 #ifndef SCARAB_KEEPER_CALLS_H
 #define SCARAB_KEEPER_CALLS_H
@@ -15,5 +16,9 @@ extern const size_t keeper_syscall_count;
 /* In force from the moment the sandbox's first process exists: the builder clones nothing more. */
 extern const int builder_syscalls[];
 extern const size_t builder_syscall_count;
+
+/* In force from the moment the agent runs, which does not inherit it. */
+extern const int init_syscalls[];
+extern const size_t init_syscall_count;
 
 #endif

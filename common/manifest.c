@@ -101,3 +101,20 @@ agent_name_valid(const char *name)
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length && name[0] != '-' &&
 	       name[length - 1] != '-';
 }
+
+enum seccomp_profile
+profile_of(enum trust_level trust)
+{
+	return trust == TRUST_UNTRUSTED ? PROFILE_SMALLEST : PROFILE_DEFAULT;
+}
+
+const char *
+profile_name(enum seccomp_profile profile)
+{
+	static const char *const names[] = {
+	    [PROFILE_SMALLEST] = "smallest",
+	    [PROFILE_DEFAULT] = "default",
+	};
+
+	return names[profile];
+}

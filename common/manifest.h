@@ -33,6 +33,11 @@ enum trust_level {
 	TRUST_TRUSTED,
 	TRUST_PRIVILEGED
 };
+enum seccomp_profile {
+	PROFILE_SMALLEST, /* untrusted: no sockets but AF_UNIX */
+	PROFILE_DEFAULT,
+	PROFILE_COUNT,
+};
 enum home_mode { HOME_ABSENT, HOME_JOURNAL, HOME_DIRECT, HOME_NONE };
 enum on_failure { ON_FAILURE_ABSENT, ON_FAILURE_KEEP, ON_FAILURE_DISCARD };
 enum network_policy {
@@ -203,6 +208,9 @@ const char *runtime_name(enum runtime runtime);
 enum runtime runtime_parse(const char *name); /* "native" is rust */
 const char *trust_level_name(enum trust_level level);
 const char *home_mode_name(enum home_mode mode);
+/* What a level of trust may call, and its name: smallest, default. */
+enum seccomp_profile profile_of(enum trust_level trust);
+const char *profile_name(enum seccomp_profile profile);
 const char *network_policy_name(enum network_policy policy);
 const char *overlap_name(enum overlap overlap);
 bool agent_name_valid(const char *name);

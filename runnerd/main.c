@@ -86,7 +86,7 @@ read_boot_id(struct runnerd *r, struct error *error)
 	return 0;
 }
 
-/* Compiled once: what every keeper and builder loads at its start. */
+/* Compiled once: what every keeper, builder, init and agent loads at its start. */
 static int
 compile_filters(struct runnerd *r, struct error *error)
 {
@@ -94,7 +94,17 @@ compile_filters(struct runnerd *r, struct error *error)
 	if (r->keeper_program < 0)
 		return error_what(error, "the keeper's filter");
 	r->builder_program = confine_program(builder_syscalls, builder_syscall_count, error);
-	return r->builder_program < 0 ? error_what(error, "the builder's filter") : 0;
+	if (r->builder_program < 0)
+		return error_what(error, "the builder's filter");
+	r->init_program = confine_program(init_syscalls, init_syscall_count, error);
+	if (r->init_program < 0)
+		return error_what(error, "init's filter");
+	for (unsigned i = 0; i < PROFILE_COUNT; i++) {
+		r->agent_programs[i] = profile_program((enum seccomp_profile)i, error);
+		if (r->agent_programs[i] < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* A dozen descriptors a session: as many as the hard limit lets. */
@@ -133,6 +143,25 @@ find_mechanisms(struct runnerd *r, struct error *error)
 	r->mechanisms = mechanisms_probe(r->cgroups, &why);
 	mechanisms_warn(&r->config->degraded);
 	return r->mechanisms ? 0 : error_errno(error, ENOMEM, "probing the host");
+}
+
+static long
+instructions(int program)
+{
+	struct stat st;
+
+	return fstat(program, &st) < 0 ? 0
+				       : (long)((size_t)st.st_size / sizeof(struct sock_filter));
+}
+
+/* What every agent will run under: a host that has less of it says so here and in `ash doctor`. */
+static void
+say_walls(const struct runnerd *r)
+{
+	log_info("agents: seccomp %s (%ld instructions) and %s (%ld); Landlock %s",
+		 profile_name(PROFILE_SMALLEST), instructions(r->agent_programs[PROFILE_SMALLEST]),
+		 profile_name(PROFILE_DEFAULT), instructions(r->agent_programs[PROFILE_DEFAULT]),
+		 mechanism_found(r->mechanisms, "landlock"));
 }
 
 static int
@@ -178,6 +207,7 @@ begin(struct runnerd *r, struct error *error)
 		return error_errno(error, errno, "epoll");
 	if (open_state(r, error) < 0 || find_mechanisms(r, error) < 0 || make_parts(r, error) < 0)
 		return -1;
+	say_walls(r);
 	return recover_sessions(r, error);
 }
 
@@ -263,7 +293,10 @@ end(struct runnerd *r)
 int
 main(void)
 {
-	struct runnerd r = {.keeper_program = -1, .builder_program = -1};
+	struct runnerd r = {.keeper_program = -1,
+			    .builder_program = -1,
+			    .init_program = -1,
+			    .agent_programs = {-1, -1}};
 	struct error error = ERROR_INIT;
 	int rc;
 

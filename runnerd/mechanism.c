@@ -14,7 +14,7 @@
 #include "common/io.h"
 #include "common/log.h"
 
-enum { FOUND_MAX = 255, LANDLOCK_VERSION = 1 };
+enum { FOUND_MAX = 255, LANDLOCK_VERSION = 1, LANDLOCK_LEAST = 2 };
 
 struct probe {
 	const struct cgroups *cgroups;
@@ -163,11 +163,13 @@ probe_landlock(struct probe *probe)
 {
 	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
 
-	if (version > 0)
-		found(probe, "version %ld", version);
-	else
+	if (version < 0)
 		found(probe, "%s", strerror(errno));
-	return version > 0;
+	else if (version < LANDLOCK_LEAST)
+		found(probe, "version %ld lets no file be moved to another directory", version);
+	else
+		found(probe, "version %ld", version);
+	return version >= LANDLOCK_LEAST;
 }
 
 /* subset=pid came with Linux 5.8; the release is the one thing that tells without mounting. */
@@ -260,7 +262,7 @@ static const struct mechanism mechanisms[] = {
     {.name = "landlock",
      .required = false,
      .probe = probe_landlock,
-     .remedy = "add landlock to lsm= on the kernel's command line"},
+     .remedy = "run Linux 5.19 or later with landlock in lsm= on the kernel's command line"},
 };
 
 struct mechanisms {
@@ -305,6 +307,17 @@ mechanism_row(const struct mechanisms *all, size_t index, struct msg *record)
 	snprintf(row->remedy, sizeof(row->remedy), "%s", mechanisms[index].remedy);
 	row->present = all->found[index].present;
 	row->required = mechanisms[index].required;
+}
+
+const char *
+mechanism_found(const struct mechanisms *all, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(mechanisms); i++)
+		if (!strcmp(mechanisms[i].name, name))
+			return all->found[i].text;
+	return "unknown";
 }
 
 static bool

@@ -19,6 +19,8 @@ void mechanisms_warn(const struct strings *degraded);
 size_t mechanisms_count(const struct mechanisms *mechanisms);
 /* Row index as a MECHANISM_ROW. */
 void mechanism_row(const struct mechanisms *mechanisms, size_t index, struct msg *record);
+/* What was found of the one of this name. */
+const char *mechanism_found(const struct mechanisms *mechanisms, const char *name);
 /* 0, or -1 with error: the first required one that is missing and not accepted. */
 int mechanisms_check(const struct mechanisms *mechanisms, const struct strings *degraded,
 		     struct error *error);

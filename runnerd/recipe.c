@@ -1,5 +1,7 @@
 #include "recipe.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -37,6 +39,14 @@ add_fd(struct recipe *recipe, struct msg *msg, int fd)
 		recipe->failure = fd;
 	else if (!msg_add_fd(msg, fd))
 		recipe->failure = -E2BIG;
+}
+
+static int
+copy_of(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return copy < 0 ? -errno : copy;
 }
 
 void
@@ -143,11 +153,13 @@ recipe_devpts(struct recipe *recipe, const char *path)
 }
 
 void
-recipe_seal(struct recipe *recipe, int spec)
+recipe_seal(struct recipe *recipe, int spec, int agent_program, int init_program)
 {
 	struct msg msg;
 
 	msg_init(&msg, MSG_SANDBOX_SEAL);
 	add_fd(recipe, &msg, spec);
+	add_fd(recipe, &msg, copy_of(agent_program));
+	add_fd(recipe, &msg, copy_of(init_program));
 	emit(recipe, &msg);
 }

@@ -32,7 +32,7 @@ void recipe_tmpfs(struct recipe *recipe, const struct recipe_tmpfs *tmpfs);
 void recipe_mount(struct recipe *recipe, const char *path, int mount, bool directory);
 void recipe_proc(struct recipe *recipe, const char *path);
 void recipe_devpts(struct recipe *recipe, const char *path);
-/* The EXEC_SPEC memfd is taken over. */
-void recipe_seal(struct recipe *recipe, int spec);
+/* The EXEC_SPEC memfd is taken over; the programs are borrowed. */
+void recipe_seal(struct recipe *recipe, int spec, int agent_program, int init_program);
 
 #endif

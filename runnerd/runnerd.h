@@ -10,6 +10,7 @@
 #include "common/config.h"
 #include "common/daemon.h"
 #include "common/loop.h"
+#include "seccomp.h"
 
 enum { BOOT_ID_LEN = 36 };
 
@@ -37,7 +38,8 @@ struct runnerd {
 	struct spawner *spawner;
 	struct spools *spools;
 	struct session_table *sessions;
-	int keeper_program, builder_program; /* sealed memfds, confine_program() */
+	int keeper_program, builder_program, init_program; /* sealed memfds, confine_program() */
+	int agent_programs[PROFILE_COUNT];                 /* sealed memfds, profile_program() */
 	char boot_id[BOOT_ID_LEN + 1];
 };
 

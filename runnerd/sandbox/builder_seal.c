@@ -125,8 +125,15 @@ seed_drop(struct seed *seed, struct error *error)
 static int
 fix_descriptors(const struct seed *seed, int *init)
 {
-	int fixed[] = {seed->fds->stdio[0], seed->fds->stdio[1], seed->fds->stdio[2], seed->gate,
-		       seed->spec};
+	int fixed[INIT_FD_END] = {
+	    [0] = seed->fds->stdio[0],
+	    [1] = seed->fds->stdio[1],
+	    [2] = seed->fds->stdio[2],
+	    [INIT_FD_KEEPER] = seed->gate,
+	    [INIT_FD_SPEC] = seed->sealed[SEAL_SPEC],
+	    [INIT_FD_AGENT_PROGRAM] = seed->sealed[SEAL_AGENT_PROGRAM],
+	    [INIT_FD_OWN_PROGRAM] = seed->sealed[SEAL_OWN_PROGRAM],
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
 		fixed[i] = fcntl(fixed[i], F_DUPFD_CLOEXEC, INIT_FDS_HIGH);
@@ -139,7 +146,7 @@ fix_descriptors(const struct seed *seed, int *init)
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
 		if (dup2(fixed[i], (int)i) < 0)
 			return -1;
-	return close_range(INIT_FD_SPEC + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	return close_range(INIT_FD_END, ~0U, CLOSE_RANGE_CLOEXEC);
 }
 
 int

@@ -75,7 +75,8 @@ follow_recipe(struct seed *seed, struct error *error)
 		if (rc < 0)
 			return -1;
 	}
-	seed->spec = msg_take_fd(&msg, 0);
+	for (unsigned i = 0; i < SEAL_FDS; i++)
+		seed->sealed[i] = msg_take_fd(&msg, i);
 	return 0;
 }
 

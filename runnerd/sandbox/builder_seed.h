@@ -8,11 +8,14 @@
 
 #include "builder.h"
 
+/* The descriptors of SANDBOX_SEAL, in their order. */
+enum { SEAL_SPEC, SEAL_AGENT_PROGRAM, SEAL_OWN_PROGRAM, SEAL_FDS };
+
 struct seed {
 	const struct builder *fds;
-	int gate; /* CH_INIT, side B */
-	int root; /* the new root, attached */
-	int spec; /* EXEC_SPEC, once sealed */
+	int gate;             /* CH_INIT, side B */
+	int root;             /* the new root, attached */
+	int sealed[SEAL_FDS]; /* what SANDBOX_SEAL brought */
 	dev_t root_device;
 	const struct msg_sandbox_begin *begin;
 };

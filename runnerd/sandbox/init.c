@@ -109,12 +109,16 @@ stand_at_gate(void)
 		leave();
 }
 
-/* The agent's ends of its pipes are the agent's alone from here on. */
+/* The agent's ends of its pipes are the agent's alone from here on. init's own filter comes after
+ * the fork: what is loaded before, the agent would inherit, and init's is far narrower. */
 static void
 keep_little(void)
 {
-	if (close_range(0, 2, 0) < 0 || confine_caps(UINT64_C(1) << CAP_KILL) < 0)
+	if (close_range(0, 2, 0) < 0 || confine_caps(UINT64_C(1) << CAP_KILL) < 0 ||
+	    confine_load(INIT_FD_OWN_PROGRAM) < 0)
 		leave();
+	close(INIT_FD_AGENT_PROGRAM);
+	close(INIT_FD_OWN_PROGRAM);
 }
 
 static void

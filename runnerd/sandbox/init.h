@@ -12,8 +12,11 @@
 #include "common/proto.h"
 
 enum {
-	INIT_FD_KEEPER = 3, /* CH_INIT, side B; EOF ends the sandbox */
-	INIT_FD_SPEC = 4,   /* sealed memfd: EXEC_SPEC, EXEC_STRINGs */
+	INIT_FD_KEEPER = 3,        /* CH_INIT, side B; EOF ends the sandbox */
+	INIT_FD_SPEC = 4,          /* sealed memfd: EXEC_SPEC, EXEC_STRINGs */
+	INIT_FD_AGENT_PROGRAM = 5, /* sealed memfds: the agent's seccomp program, and init's */
+	INIT_FD_OWN_PROGRAM = 6,
+	INIT_FD_END,
 };
 
 /* What init runs, decoded. */
@@ -24,6 +27,10 @@ struct exec_spec {
 
 /* From the memfd (borrowed). 0 or -errno; nothing is ever freed. */
 int init_read_spec(int fd, struct exec_spec *spec);
+
+/* Restricts the calling process, the agent to be: reads and executes what it sees, writes its own
+ * places only. 0 (also where the kernel's Landlock is missing or too old) or -errno. */
+int init_landlock(void);
 
 /* Starts the agent and waits until its exec succeeded. The pid, or -errno with the reason as a
  * sentence in why. */

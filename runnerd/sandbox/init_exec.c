@@ -120,6 +120,21 @@ close_rest(const struct exec_spec *spec)
 	return close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
 }
 
+/* Optional, as `ash doctor` says: without it the mounts alone say what may be written. */
+static int
+restrict_paths(const struct exec_spec *spec)
+{
+	(void)spec;
+	return init_landlock();
+}
+
+static int
+load_filter(const struct exec_spec *spec)
+{
+	(void)spec;
+	return confine_load(INIT_FD_AGENT_PROGRAM);
+}
+
 static int
 run_program(const struct exec_spec *spec)
 {
@@ -142,6 +157,8 @@ static const struct {
     {.call = "no_new_privs", .run = forbid_gains},
     {.call = "chdir", .run = enter_directory},
     {.call = "close_range", .run = close_rest},
+    {.call = "restricting paths with Landlock", .run = restrict_paths},
+    {.call = "loading the seccomp filter", .run = load_filter},
     {.call = "exec", .run = run_program},
 };
 

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "common/cleanup.h"
+#include "runnerd/seccomp.h"
 #include "steps.h"
 
 /* Bound by root; the keeper calls listen() after its drop, so that SO_PEERCRED names it. */
@@ -104,7 +105,8 @@ agent_build(struct session *s, struct error *error)
 
 	if (spec < 0)
 		return -1;
-	recipe_seal(&s->recipe, spec);
+	recipe_seal(&s->recipe, spec, s->r->agent_programs[profile_of(s->effective.trust)],
+		    s->r->init_program);
 	return boot_keeper(s, error);
 }
 

@@ -1,4 +1,5 @@
 // with: tests/system/driver/host.c tests/system/driver/recipe.c tests/system/driver/session.c
+// with: runnerd/seccomp.c runnerd/seccomp_rules.c runnerd/seccomp_verdict.c
 /*
  * Plays runnerd to the spawner, a keeper and a builder: builds sandboxes, runs what a case names
  * in them and compares the exit record and the log. Root only.
@@ -132,6 +133,8 @@ privileges_are_gone(struct session *s)
 	fine &= status_says(s->init_pid, "CapPrm", "0000000000000020");
 	fine &= status_says(s->init_pid, "CapInh", "0000000000000000");
 	fine &= status_says(s->init_pid, "NoNewPrivs", "1");
+	fine &= status_says(s->init_pid, "Seccomp", "2");
+	fine &= status_says(s->init_pid, "Seccomp_filters", "1");
 	if (count_fds(s->init_pid) != 2)
 		printf("  init holds %d descriptors, not 2\n", count_fds(s->init_pid));
 	return fine && count_fds(s->init_pid) == 2;

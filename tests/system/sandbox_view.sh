@@ -27,6 +27,7 @@ is "host name" "$(view 'hostname ')" probe
 is "no capability in any set" \
     "$(grep -E '^status Cap(Inh|Prm|Eff|Bnd|Amb):' "$dir/view" | grep -cv '0000000000000000$')" 0
 is "no_new_privs" "$(view 'status NoNewPrivs:.')" 1
+is "under a filter of system calls" "$(view 'status Seccomp:.')" 2
 is "a user namespace of its own: uid 1000 inside" "$base" 1000
 is "core dumps off" "$(view 'core ')" 0
 is "open files as agentd.yaml says" "$(view 'nofile ')" 512

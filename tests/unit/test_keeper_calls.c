@@ -1,4 +1,4 @@
-/* What a keeper or a builder may not call kills it. */
+/* What a keeper, a builder or an init may not call kills it. */
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -18,28 +18,33 @@ static const struct {
 	long number;
 	bool builder; /* allowed to it */
 	bool keeper;
+	bool init;
 } calls[] = {
-    {"socket", SYS_socket, false, false},
-    {"connect", SYS_connect, false, false},
-    {"execve", SYS_execve, false, false},
-    {"execveat", SYS_execveat, false, false},
-    {"clone3", SYS_clone3, false, false},
-    {"unshare", SYS_unshare, false, false},
-    {"setns", SYS_setns, false, false},
-    {"mount", SYS_mount, false, false},
-    {"move_mount", SYS_move_mount, false, false},
-    {"ptrace", SYS_ptrace, false, false},
-    {"kill", SYS_kill, false, false},
-    {"setresuid", SYS_setresuid, false, false},
-    {"capset", SYS_capset, false, false},
-    {"bpf", SYS_bpf, false, false},
-    {"keyctl", SYS_keyctl, false, false},
-    {"io_uring_setup", SYS_io_uring_setup, false, false},
-    {"open_by_handle_at", SYS_open_by_handle_at, false, false},
-    {"openat2", SYS_openat2, true, false},
-    {"pidfd_send_signal", SYS_pidfd_send_signal, true, false},
-    {"accept4", SYS_accept4, false, true},
-    {"fdatasync", SYS_fdatasync, false, true},
+    {"socket", SYS_socket, false, false, false},
+    {"connect", SYS_connect, false, false, false},
+    {"execve", SYS_execve, false, false, false},
+    {"execveat", SYS_execveat, false, false, false},
+    {"clone3", SYS_clone3, false, false, false},
+    {"unshare", SYS_unshare, false, false, false},
+    {"setns", SYS_setns, false, false, false},
+    {"mount", SYS_mount, false, false, false},
+    {"move_mount", SYS_move_mount, false, false, false},
+    {"ptrace", SYS_ptrace, false, false, false},
+    {"kill", SYS_kill, false, false, true},
+    {"setresuid", SYS_setresuid, false, false, false},
+    {"capset", SYS_capset, false, false, false},
+    {"bpf", SYS_bpf, false, false, false},
+    {"keyctl", SYS_keyctl, false, false, false},
+    {"io_uring_setup", SYS_io_uring_setup, false, false, false},
+    {"open_by_handle_at", SYS_open_by_handle_at, false, false, false},
+    {"openat2", SYS_openat2, true, false, false},
+    {"pidfd_send_signal", SYS_pidfd_send_signal, true, false, false},
+    {"accept4", SYS_accept4, false, true, false},
+    {"fdatasync", SYS_fdatasync, false, true, false},
+    {"wait4", SYS_wait4, false, true, true},
+    {"openat", SYS_openat, false, false, false},
+    {"clone", SYS_clone, false, false, false},
+    {"prctl", SYS_prctl, false, false, false},
 };
 
 /* The signal that ended a process which loaded the program and called; 0: it went on. second: the
@@ -113,10 +118,20 @@ START_TEST(descriptors_send_no_signals)
 }
 END_TEST
 
+START_TEST(init)
+{
+	_cleanup_close_ int fd = program(init_syscalls, init_syscall_count);
+
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		ck_assert_msg(call_under(fd, calls[i].number) == (calls[i].init ? 0 : SIGSYS), "%s",
+			      calls[i].name);
+}
+END_TEST
+
 int
 main(void)
 {
-	const TTest *tests[] = {keeper, builder, descriptors_send_no_signals};
+	const TTest *tests[] = {keeper, builder, init, descriptors_send_no_signals};
 
 	return suite_run("keeper_calls", tests, ARRAY_LEN(tests));
 }

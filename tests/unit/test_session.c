@@ -3,6 +3,7 @@
 // with: runnerd/peers.c runnerd/policy.c runnerd/proof.c runnerd/recipe.c runnerd/records.c
 // with: runnerd/recover.c runnerd/session.c runnerd/session_end.c runnerd/session_frame.c
 // with: runnerd/session_keeper.c runnerd/session_setup.c runnerd/spawner.c runnerd/spool.c
+// with: runnerd/seccomp.c runnerd/seccomp_rules.c runnerd/seccomp_verdict.c
 // with: runnerd/store.c runnerd/steps/agent.c runnerd/steps/agent_exec.c runnerd/steps/context.c
 // with: runnerd/steps/credentials.c runnerd/steps/identity.c runnerd/steps/image.c
 // with: runnerd/steps/network.c runnerd/steps/skills.c runnerd/steps/steps.c runnerd/steps/tools.c
@@ -287,6 +288,9 @@ begin(void)
 	r->sessions = sessions_new();
 	r->keeper_program = confine_program(keeper_syscalls, keeper_syscall_count, &error);
 	r->builder_program = confine_program(builder_syscalls, builder_syscall_count, &error);
+	r->init_program = confine_program(init_syscalls, init_syscall_count, &error);
+	for (unsigned p = 0; p < PROFILE_COUNT; p++)
+		r->agent_programs[p] = profile_program((enum seccomp_profile)p, &error);
 	r->spawner = spawner_new(r->loop, r->config->libexec_dir, &error);
 	ck_assert_msg(r->spawner != NULL, "%s: %s", error.what, error.why);
 	stage_agent(r);
@@ -300,9 +304,10 @@ static void
 close_stage(struct stage *stage)
 {
 	struct runnerd *r = &stage->r;
-	int *const fds[] = {&r->at.live,    &r->at.empty,       &r->at.state,
-			    &r->at.records, &r->at.store,       &r->at.homes,
-			    &r->at.logs,    &r->keeper_program, &r->builder_program};
+	int *const fds[] = {&r->at.live,      &r->at.empty,          &r->at.state,
+			    &r->at.records,   &r->at.store,          &r->at.homes,
+			    &r->at.logs,      &r->keeper_program,    &r->builder_program,
+			    &r->init_program, &r->agent_programs[0], &r->agent_programs[1]};
 	size_t i;
 
 	peer_free(&stage->schedd);

@@ -19,7 +19,7 @@ struct host {
 	char cgroup[PATH_LEN_MAX];
 	int spawner; /* channel */
 	pid_t spawner_pid;
-	int keeper_program, builder_program, empty;
+	int keeper_program, builder_program, init_program, agent_program, empty;
 	unsigned serial;
 };
 

@@ -13,6 +13,7 @@
 #include "common/keeper_calls.h"
 #include "common/proto.h"
 #include "driver.h"
+#include "runnerd/seccomp.h"
 
 _Noreturn void
 die(const char *what)
@@ -118,6 +119,7 @@ program(const int *calls, size_t count)
 void
 open_host(struct host *host)
 {
+	struct error error = ERROR_INIT;
 	char path[128];
 
 	snprintf(host->dir, sizeof(host->dir), "/tmp/sandbox-driver-XXXXXX");
@@ -130,6 +132,10 @@ open_host(struct host *host)
 	find_cgroup(host);
 	host->keeper_program = program(keeper_syscalls, keeper_syscall_count);
 	host->builder_program = program(builder_syscalls, builder_syscall_count);
+	host->init_program = program(init_syscalls, init_syscall_count);
+	host->agent_program = profile_program(PROFILE_DEFAULT, &error);
+	if (host->agent_program < 0)
+		die(error.why);
 	start_spawner(host);
 }
 

@@ -159,6 +159,8 @@ seal(struct session *s)
 	add_string(rows, "PATH=/usr/bin:/bin");
 	msg_init(&msg, MSG_SANDBOX_SEAL);
 	msg_add_fd(&msg, rows_seal(rows));
+	msg_add_fd(&msg, dup(s->host->agent_program));
+	msg_add_fd(&msg, dup(s->host->init_program));
 	tell(s, &msg);
 }
 
