@@ -131,6 +131,8 @@ UNIT_TESTS := $(wildcard tests/unit/test_*.c)
 FUZZ_TESTS := $(wildcard tests/fuzz/fuzz_*.c)
 # Small static programs that system tests and the bench run; each is one file.
 TOOLS_SRC := $(filter-out %_driver.c,$(wildcard tests/system/*.c tests/bench/*.c))
+# What agents try in vain; each is one static file.
+ESCAPES_SRC := $(wildcard tests/escape/*.c)
 # These play a daemon to another one, and link what test programs do.
 DRIVERS := $(wildcard tests/system/*_driver.c)
 
@@ -140,6 +142,7 @@ PROGRAMS := $(addprefix $(BUILD)/,$(DYNAMIC) $(STATIC))
 TEST_PROGRAMS := $(UNIT_TESTS:tests/unit/%.c=$(BUILD)/tests/%) \
 	$(FUZZ_TESTS:tests/fuzz/%.c=$(BUILD)/tests/%) $(DRIVERS:tests/system/%.c=$(BUILD)/tests/%)
 TOOLS := $(addprefix $(BUILD)/tests/,$(notdir $(basename $(TOOLS_SRC))))
+ESCAPES := $(ESCAPES_SRC:tests/%.c=$(BUILD)/tests/%)
 
 .PHONY: all
 all: $(PROGRAMS)
@@ -213,17 +216,17 @@ $(BUILD)/tests/$(notdir $(basename $(1))): $(patsubst %.c,$(OBJ)/%.o,$(1) $(call
 	$$(call say,LINK,$$@)$$(LINK) -pie $$(HARDEN) -o $$@ $$^ $$(call libs,$$(TEST_LIBS)) -lm
 endef
 define tool
-$(BUILD)/tests/$(notdir $(basename $(1))): $(OBJ_STATIC)/$(basename $(1)).o
+$(BUILD)/tests/$(if $(findstring /escape/,$(1)),escape/)$(notdir $(basename $(1))): $(OBJ_STATIC)/$(basename $(1)).o
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)$$(LINK) -static-pie $$(HARDEN_STATIC) -o $$@ $$^
 endef
 ifneq ($(filter-out all demo install $(WITHOUT_PACKAGES),$(GOALS)),)
 $(foreach t,$(UNIT_TESTS) $(FUZZ_TESTS) $(DRIVERS),$(eval $(call test_program,$(t))))
 endif
-$(foreach t,$(TOOLS_SRC),$(eval $(call tool,$(t))))
+$(foreach t,$(TOOLS_SRC) $(ESCAPES_SRC),$(eval $(call tool,$(t))))
 
 .PHONY: tests
-tests: $(TEST_PROGRAMS) $(TOOLS)
+tests: $(TEST_PROGRAMS) $(TOOLS) $(ESCAPES)
 
 # --- running them: tests/run BUILD SUITE… ---------------------------------------------------------
 .PHONY: check unit system fuzz-short lint asan bench demo
