@@ -4,7 +4,7 @@
 # and nothing of the session is left.
 # shellcheck disable=SC2154
 . "$(dirname "$0")/lib.sh"
-instance_start
+instance_start ""
 install stuck 'echo up; exec sleep 1000' 'lifecycle: {timeout_secs: 2, stop_grace: 100ms}'
 id=$(ash agent run stuck --detach)
 up() { ash session logs "$id" | grep -q up; }
