@@ -448,7 +448,9 @@ adopt(struct schedd *schedd, struct session *session, const struct msg *msg)
 		send_cancel(schedd, session);
 		return;
 	}
-	if (inventory->state == STATE_SETUP && session->running_at_ms == 0) {
+	/* One that runnerd tears down before its gate opened was not asked to stop: its end says
+	 * whether it is built again. */
+	if (inventory->state != STATE_RUNNING && session->running_at_ms == 0) {
 		adopt_setup(schedd, session);
 	} else {
 		session->state =

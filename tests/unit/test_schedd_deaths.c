@@ -100,6 +100,29 @@ START_TEST(schedd_restarted_adopts_what_runnerd_holds)
 }
 END_TEST
 
+/* Nobody asked for its end: a new runnerd undoes what never opened its gate. */
+START_TEST(what_is_torn_down_unopened_is_built_again)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+	struct uuid id = enqueue(stage, "one");
+
+	expect_for(stage, MSG_PREPARE, &id);
+	expect_accepted(stage, &id, STATE_SETUP);
+	peer_free(&stage->runnerd);
+	meet_runnerd(stage);
+	install(stage, "one", OVERLAP_QUEUE);
+	say_held(stage, &id, STATE_STOPPING);
+	end_inventory(stage);
+	expect_for(stage, MSG_PREPARE, &id);
+	ck_assert_int_eq(row_by_id(stage, &id).state, STATE_SETUP);
+	say_ended(stage, &id, OUTCOME_NONE);
+	expect_for(stage, MSG_END_ACK, &id);
+	expect_for(stage, MSG_PREPARE, &id);
+	ck_assert_int_eq(row_by_id(stage, &id).state, STATE_SETUP);
+	finish(stage);
+}
+END_TEST
+
 /* PREPARE had left, but the row was never committed: control asks again. */
 START_TEST(a_row_that_schedd_took_along_is_asked_for_again)
 {
@@ -222,6 +245,7 @@ main(void)
 	    runnerd_away_holds_the_queue,
 	    runnerd_restarted_is_reconciled,
 	    schedd_restarted_adopts_what_runnerd_holds,
+	    what_is_torn_down_unopened_is_built_again,
 	    a_row_that_schedd_took_along_is_asked_for_again,
 	    an_input_of_no_session_is_dropped,
 	    a_cancel_while_runnerd_is_away_is_kept,
