@@ -25,3 +25,31 @@ const int init_syscalls[] = {
     SYS_kill,
 };
 const size_t init_syscall_count = ARRAY_LEN(init_syscalls);
+
+const int homekeeper_syscalls[] = {
+    /* trees: one component beneath an open directory each */
+    SYS_openat,
+    SYS_openat2,
+    SYS_getdents64,
+    SYS_mkdirat,
+    SYS_mknodat, /* whiteouts, which need no capability */
+    SYS_unlinkat,
+    SYS_renameat,
+    SYS_renameat2,
+    SYS_fchdir, /* stands for the directory of the next three */
+    SYS_lgetxattr,
+    SYS_llistxattr,
+    SYS_lremovexattr,
+    SYS_fgetxattr,
+    SYS_fsetxattr,
+    SYS_flistxattr,
+    SYS_fremovexattr,
+    SYS_fchown,
+    SYS_fchmod,
+    SYS_utimensat,
+    /* durability */
+    SYS_fsync,
+    SYS_fdatasync,
+    SYS_syncfs,
+};
+const size_t homekeeper_syscall_count = ARRAY_LEN(homekeeper_syscalls);

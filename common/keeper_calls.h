@@ -1,9 +1,9 @@
 /*
- * The calls that a keeper, a builder and an init make once they are confined, beside those that
- * every process needs (confine_base_syscalls). runnerd compiles each list once with
+ * The calls that a keeper, a builder, an init and a homekeeper make once they are confined, beside
+ * those that every process needs (confine_base_syscalls). runnerd compiles each list once with
  * confine_program() and sends the programs with KEEPER_BOOT (the keeper's as descriptor 8, the
  * builder's as 9) and SANDBOX_SEAL (init's as 2).
- * They stand in common because these three do not link libseccomp.
+ * They stand in common because these do not link libseccomp.
  */
 #ifndef SCARAB_KEEPER_CALLS_H
 #define SCARAB_KEEPER_CALLS_H
@@ -20,5 +20,9 @@ extern const size_t builder_syscall_count;
 /* In force from the moment the agent runs, which does not inherit it. */
 extern const int init_syscalls[];
 extern const size_t init_syscall_count;
+
+/* A homekeeper's: names beneath the one home that is its root. runnerd sends it with HOME_JOB. */
+extern const int homekeeper_syscalls[];
+extern const size_t homekeeper_syscall_count;
 
 #endif

@@ -241,6 +241,7 @@ static const uint32_t speakers[CH_COUNT][2] = {
     [CH_NURSERY] = {ROLE(BUILDER), ROLE(KEEPER)},
     [CH_INIT] = {ROLE(KEEPER), ROLE(INIT)},
     [CH_OPERATOR] = {ROLE(ASH), ROLE(CONTROL)},
+    [CH_HOME] = {ROLE(RUNNERD), ROLE(HOMEKEEPER)},
 };
 
 bool

@@ -5,10 +5,19 @@
 #include "proto.h"
 
 static const char *const roles[ROLE_COUNT] = {
-    [ROLE_NONE] = "none",       [ROLE_AGENTD] = "agentd",   [ROLE_CONTROL] = "control",
-    [ROLE_SCHEDD] = "schedd",   [ROLE_SECRETD] = "secretd", [ROLE_RUNNERD] = "runnerd",
-    [ROLE_SPAWNER] = "spawner", [ROLE_KEEPER] = "keeper",   [ROLE_BUILDER] = "builder",
-    [ROLE_INIT] = "init",       [ROLE_CONFIG] = "config",   [ROLE_ASH] = "ash",
+    [ROLE_NONE] = "none",
+    [ROLE_AGENTD] = "agentd",
+    [ROLE_CONTROL] = "control",
+    [ROLE_SCHEDD] = "schedd",
+    [ROLE_SECRETD] = "secretd",
+    [ROLE_RUNNERD] = "runnerd",
+    [ROLE_SPAWNER] = "spawner",
+    [ROLE_KEEPER] = "keeper",
+    [ROLE_BUILDER] = "builder",
+    [ROLE_INIT] = "init",
+    [ROLE_CONFIG] = "config",
+    [ROLE_ASH] = "ash",
+    [ROLE_HOMEKEEPER] = "homekeeper",
 };
 
 static const char *const kinds[CH_COUNT] = {
@@ -27,6 +36,7 @@ static const char *const kinds[CH_COUNT] = {
     [CH_INIT] = "init",
     [CH_OPERATOR] = "operator",
     [CH_RECORD] = "record",
+    [CH_HOME] = "home",
 };
 
 static const char *const states[STATE_COUNT] = {

@@ -43,6 +43,7 @@ enum role {
 	ROLE_INIT,
 	ROLE_CONFIG,
 	ROLE_ASH,
+	ROLE_HOMEKEEPER,
 	ROLE_COUNT,
 };
 
@@ -63,6 +64,7 @@ enum channel_kind {
 	CH_INIT,              /* a keeper, an init */
 	CH_OPERATOR,          /* ash, control */
 	CH_RECORD,            /* the writer of a file or memfd, its reader */
+	CH_HOME,              /* runnerd, a homekeeper */
 	CH_COUNT,
 };
 
