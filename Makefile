@@ -96,19 +96,20 @@ LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-section
 # sanitizers ash is dynamic, to have them too.
 # What stays shares its libraries instead; the spawner's clones must not run a sanitizer's code.
 DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd $(if $(SANITIZE),ash,spawner)
-STATIC := keeper init hold $(if $(SANITIZE),spawner,ash)
-LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init hold
+STATIC := keeper init homekeeper hold $(if $(SANITIZE),spawner,ash)
+LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init homekeeper hold
 
 agentd_SRC := $(wildcard agentd/*.c)
 agentd-control_SRC := $(wildcard agentd/control/*.c)
 agentd-config_SRC := $(wildcard agentd/config/*.c)
 schedd_SRC := $(wildcard schedd/*.c)
 secretd_SRC := $(wildcard secretd/*.c)
-runnerd_SRC := $(wildcard runnerd/*.c runnerd/steps/*.c)
+runnerd_SRC := $(wildcard runnerd/*.c runnerd/steps/*.c) runnerd/home/history.c runnerd/home/tree.c
 ash_SRC := $(wildcard ash/*.c)
 spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c)
 keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c)
 init_SRC := $(wildcard runnerd/sandbox/init*.c)
+homekeeper_SRC := $(wildcard runnerd/home/*.c) runnerd/fs.c runnerd/trash.c
 hold_SRC := $(wildcard runnerd/hold/*.c)
 
 agentd_LIBS := libcap libseccomp
@@ -121,11 +122,12 @@ ash_LIBS := yaml-0.1
 spawner_LIBS := libcap
 keeper_LIBS := libcap
 init_LIBS := libcap
+homekeeper_LIBS := libcap
 hold_LIBS :=
 TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3
 
 SOURCE_DIRS := agentd agentd/control agentd/config ash common runnerd runnerd/steps \
-	runnerd/sandbox runnerd/keeper runnerd/hold schedd secretd
+	runnerd/sandbox runnerd/keeper runnerd/hold runnerd/home schedd secretd
 COMMON_SRC := $(wildcard common/*.c)
 UNIT_TESTS := $(wildcard tests/unit/test_*.c)
 FUZZ_TESTS := $(wildcard tests/fuzz/fuzz_*.c)

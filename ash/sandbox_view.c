@@ -10,8 +10,10 @@
 static const char *
 home_of(const struct manifest *manifest)
 {
-	return home_mode_name(manifest->home.mode == HOME_ABSENT ? HOME_DIRECT
-								 : manifest->home.mode);
+	enum home_mode otherwise =
+	    manifest->trust_level == TRUST_UNTRUSTED ? HOME_NONE : HOME_JOURNAL;
+
+	return home_mode_name(manifest->home.mode ? manifest->home.mode : otherwise);
 }
 
 static const char *

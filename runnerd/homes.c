@@ -12,113 +12,151 @@
 #include "common/limits.h"
 #include "common/loop.h"
 #include "fs.h"
+#include "home/layout.h"
+#include "home/tree.h"
+#include "overlay.h"
+#include "trash.h"
 
-enum { TRASH_NAME_MAX = 64 };
-static const char trash_prefix[] = ".purged-";
-
-int
-home_open(int homes_fd, const char *agent, uint32_t base_uid, int *home, int *lock,
-	  struct error *error)
+void
+home_close(struct home *home)
 {
-	_cleanup_close_ int dir = -1, held = -1, inner = -1;
-	uid_t owner = base_uid + AGENT_UID;
+	close_fd(&home->dir);
+	close_fd(&home->tree);
+	close_fd(&home->lock);
+}
 
-	dir = dir_make(homes_fd, agent, 0700, 0, 0);
-	if (dir < 0)
-		return error_errno(error, -dir, "cannot make homes/%s", agent);
-	held = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (held < 0)
+static bool
+exists(int dir, const char *name)
+{
+	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int
+lock_home(struct home *home, const char *agent, struct error *error)
+{
+	home->lock = openat(home->dir, HOME_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (home->lock < 0)
 		return error_errno(error, errno, "cannot open homes/%s/lock", agent);
-	if (flock(held, LOCK_EX | LOCK_NB) < 0)
+	if (flock(home->lock, LOCK_EX | LOCK_NB) < 0)
 		return error_why(error, ERR_CONFLICT, "another session holds the home of %s",
 				 agent);
-	inner = dir_make(dir, "home", 0700, owner, owner);
-	if (inner < 0)
-		return error_errno(error, -inner, "cannot make homes/%s/home", agent);
-	*home = steal_fd(&inner);
-	*lock = steal_fd(&held);
+	if (!exists(home->dir, HOME_SESSION) && !exists(home->dir, HOME_ROLLBACK_FILE))
+		return 0;
+	error_why(error, ERR_CONFLICT, "an earlier change of the home of %s is not finished",
+		  agent);
+	return error_hint(error, "the log of agentd says why");
+}
+
+int
+home_open(int homes_fd, const char *agent, uint32_t base_uid, struct home *home,
+	  struct error *error)
+{
+	uid_t owner = base_uid + AGENT_UID;
+
+	home->dir = dir_make(homes_fd, agent, 0700, 0, 0);
+	if (home->dir < 0)
+		return error_errno(error, -home->dir, "cannot make homes/%s", agent);
+	if (lock_home(home, agent, error) < 0)
+		return -1;
+	home->tree = dir_make(home->dir, HOME_TREE, 0700, owner, owner);
+	if (home->tree < 0)
+		return error_errno(error, -home->tree, "cannot make homes/%s/home", agent);
 	return 0;
 }
 
+int
+home_note_direct(const struct home *home)
+{
+	_cleanup_close_ int mark = -1;
+
+	if (unlinkat(home->dir, HOME_USAGE_FILE, 0) < 0 && errno != ENOENT)
+		return -errno;
+	if (!exists(home->dir, HOME_HISTORY))
+		return 0;
+	mark =
+	    openat(home->dir, HOME_DIRECT_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return mark < 0 ? -errno : 0;
+}
+
+/* --- the layer of a session ------------------------------------------------------------------- */
+
+/* What the agent sees as its home's own attributes are the upper layer's. */
+static int
+make_upper(int session, int tree)
+{
+	_cleanup_close_ int upper = -1;
+	struct stat st;
+	int rc;
+
+	if (fstat(tree, &st) < 0)
+		return -errno;
+	upper = dir_make(session, HOME_UPPER, st.st_mode & 07777, st.st_uid, st.st_gid);
+	if (upper < 0)
+		return upper;
+	rc = tree_copy_attributes(tree, upper);
+	if (!rc && futimens(upper, (struct timespec[]){st.st_atim, st.st_mtim}) < 0)
+		rc = -errno;
+	return rc < 0 ? rc : steal_fd(&upper);
+}
+
+/* Whose it is stands in it, so that nobody takes another session's changes for its own. */
+static int
+make_session(int home, const struct uuid *id)
+{
+	_cleanup_close_ int dir = dir_make(home, HOME_SESSION, 0700, 0, 0), mark = -1;
+	char name[UUID_TEXT_LEN + 1];
+	int rc;
+
+	if (dir >= 0)
+		mark = openat(dir, uuid_format(id, name),
+			      O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (mark >= 0)
+		return steal_fd(&dir);
+	rc = dir < 0 ? dir : -errno;
+	unlinkat(home, HOME_SESSION, AT_REMOVEDIR);
+	return rc;
+}
+
+int
+home_layer_mount(const struct home *home, const struct uuid *session, struct error *error)
+{
+	_cleanup_close_ int dir = -1, upper = -1, work = -1;
+	int rc;
+
+	dir = make_session(home->dir, session);
+	if (dir < 0)
+		return error_errno(error, -dir, "making the session's directory in its home");
+	upper = make_upper(dir, home->tree);
+	work = dir_make(dir, HOME_WORK, 0700, 0, 0);
+	if (upper < 0 || work < 0)
+		return error_errno(error, upper < 0 ? -upper : -work,
+				   "making the layers of the home");
+	rc = overlay_mount(home->tree, upper, work);
+	if (rc >= 0)
+		return rc;
+	error_errno(error, -rc, "mounting the overlay of the home");
+	return error_hint(error,
+			  "home mode journal needs state_dir on a file system that an overlay's "
+			  "upper layer may lie on (ext4, xfs, btrfs, tmpfs); home modes direct "
+			  "and none do not");
+}
+
+bool
+home_unsettled(int homes_fd, const char *agent, const struct uuid *session)
+{
+	char path[sizeof(HOME_SESSION) + UUID_TEXT_LEN + 1], name[UUID_TEXT_LEN + 1];
+	_cleanup_close_ int dir =
+	    openat(homes_fd, agent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (dir < 0)
+		return false;
+	if (!session)
+		return exists(dir, HOME_SESSION) || exists(dir, HOME_ROLLBACK_FILE);
+	snprintf(path, sizeof(path), "%s/%s", HOME_SESSION, uuid_format(session, name));
+	return exists(dir, path);
+}
+
 /* --- deletion ------------------------------------------------------------------------------- */
-
-/* A tree that a stranger wrote may be deeper than there are descriptors: a directory that is
- * found is moved up beside the first one and emptied there, so that nothing ever descends. */
-static int
-flatten(int top, int dir, const char *name, unsigned *serial)
-{
-	char moved[TRASH_NAME_MAX];
-
-	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return -errno;
-	if (unlinkat(dir, name, AT_REMOVEDIR) == 0)
-		return 0;
-	snprintf(moved, sizeof(moved), "%s%u", trash_prefix, (*serial)++);
-	return renameat(dir, name, top, moved) < 0 ? -errno : 0;
-}
-
-static int
-empty_once(int top, const char *name, unsigned *serial)
-{
-	_cleanup_closedir_ DIR *dir = NULL;
-	struct dirent *entry;
-	int fd, rc = 0;
-
-	fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return -ENOMEM;
-	}
-	while (!rc && (entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			rc = flatten(top, fd, entry->d_name, serial);
-	return rc;
-}
-
-/* Empties every directory in top until none is left, then the loop in the caller ends. */
-static int
-empty_round(int top, unsigned *serial, bool *found)
-{
-	_cleanup_closedir_ DIR *dir = NULL;
-	struct dirent *entry;
-	int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
-
-	*found = false;
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return -errno;
-	while (!rc && (entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		*found = true;
-		if (unlinkat(top, entry->d_name, 0) == 0)
-			continue;
-		rc = empty_once(top, entry->d_name, serial);
-		if (!rc && unlinkat(top, entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY)
-			rc = -errno;
-	}
-	return rc;
-}
-
-static void
-delete_tree(int homes_fd, const char *name)
-{
-	_cleanup_close_ int top = -1;
-	unsigned serial = (unsigned)realtime_ms();
-	bool found = true;
-
-	top = openat(homes_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (top < 0)
-		return;
-	while (found && empty_round(top, &serial, &found) == 0)
-		;
-	unlinkat(homes_fd, name, AT_REMOVEDIR);
-}
 
 /* The child keeps one descriptor and is nobody's to wait for: it is forked twice. */
 static void
@@ -129,7 +167,7 @@ delete_in_child(int homes_fd, const char *name)
 	if (fd < 0 || close_from(4) < 0)
 		_exit(1);
 	if (fork() == 0)
-		delete_tree(fd, name);
+		trash_delete(fd, name);
 	_exit(0);
 }
 
@@ -148,28 +186,18 @@ delete_aside(int homes_fd, const char *name)
 }
 
 int
-home_purge(int homes_fd, const char *agent)
+homes_sweep(int homes_fd)
 {
-	char name[TRASH_NAME_MAX];
-
-	snprintf(name, sizeof(name), "%s%llx", trash_prefix, (unsigned long long)boottime_ns());
-	if (renameat(homes_fd, agent, homes_fd, name) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	return delete_aside(homes_fd, name);
+	return trash_each(homes_fd, delete_aside);
 }
 
 int
-homes_sweep(int homes_fd)
+home_purge(int homes_fd, const char *agent)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
-	struct dirent *entry;
-	int fd = openat(homes_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+	char name[TRASH_NAME_MAX];
+	int rc = trash_put(homes_fd, homes_fd, agent, name);
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return -errno;
-	while (!rc && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, trash_prefix, strlen(trash_prefix)))
-			rc = delete_aside(homes_fd, entry->d_name);
-	return rc;
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	return delete_aside(homes_fd, name);
 }

@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "home_jobs.h"
 #include "homes.h"
 #include "ids.h"
 #include "policy.h"
@@ -303,6 +304,8 @@ remove_agent(struct runnerd *r, const struct msg_agent_remove *request, struct e
 	known = store_find(r->store, request->agent, &damaged) || damaged;
 	if (!known && !request->purge)
 		return error_why(error, ERR_NOT_FOUND, "no such agent");
+	if (home_job_runs(r, request->agent))
+		return error_why(error, ERR_CONFLICT, "its home is being changed");
 	if (sessions_of_agent(r->sessions, request->agent)) {
 		error_why(error, ERR_CONFLICT, "a session of it is live");
 		return error_hint(error, "wait for it (ash session wait %s@latest) or cancel it",

@@ -16,6 +16,7 @@
 #include "common/keeper_calls.h"
 #include "common/log.h"
 #include "filter.h"
+#include "home_jobs.h"
 #include "homes.h"
 #include "ids.h"
 #include "mechanism.h"
@@ -185,6 +186,9 @@ make_parts(struct runnerd *r, struct error *error)
 	r->sessions = sessions_new();
 	if (!r->audit || !r->spools || !r->sessions)
 		return error_errno(error, ENOMEM, "runnerd");
+	r->home_jobs = home_jobs_new(r, error);
+	if (!r->home_jobs)
+		return -1;
 	r->spawner = spawner_new(r->loop, r->config->libexec_dir, error);
 	return r->spawner ? 0 : -1;
 }
@@ -277,6 +281,7 @@ end(struct runnerd *r)
 {
 	peers_free(r);
 	sessions_free(r->sessions);
+	home_jobs_free(r->home_jobs);
 	spools_free(r->spools);
 	spawner_free(r->spawner);
 	mechanisms_free(r->mechanisms);

@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "fs.h"
+#include "home_requests.h"
 #include "install.h"
 #include "logs.h"
 #include "mechanism.h"
@@ -175,6 +176,9 @@ static const struct peer_rule control_rules[] = {
     {.type = MSG_LOG_QUERY, .handler = log_query},
     {.type = MSG_DOCTOR_QUERY, .handler = doctor_query},
     {.type = MSG_RUNNERD_QUERY, .handler = runnerd_query},
+    {.type = MSG_HOME_QUERY, .handler = home_query},
+    {.type = MSG_HOME_DIFF_QUERY, .handler = home_diff_query},
+    {.type = MSG_HOME_ROLLBACK, .handler = home_rollback_request},
 };
 
 static void
@@ -292,6 +296,7 @@ peer_introduced(struct runnerd *r, enum channel_kind kind, int fd)
 	case CH_CONTROL_RUNNERD:
 		if (r->control)
 			spools_forget(r->spools, r->control);
+		r->controls++;
 		replace(&r->control,
 			channel_new(r->loop, fd, kind, SIDE_B, ROLE_RUNNERD, ROLE_CONTROL,
 				    &control_ops, r),

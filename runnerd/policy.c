@@ -10,34 +10,36 @@
 
 enum context_rule { CONTEXT_NONE, CONTEXT_ALLOWED, CONTEXT_ANY };
 
-/* The ceiling and the defaults of each level. Homes: until homes with a journal are there, every
- * level may write its home directly, and that is the default. */
+enum { HOME_HISTORY = 5 };
+#define HOME_MAX_BYTES (UINT64_C(1) << 30)
+
+/* The ceiling and the defaults of each level, CONTRACT 6. */
 static const struct level {
 	unsigned homes, networks;
 	enum home_mode home;
 	enum network_policy network;
 	enum context_rule context;
 } levels[] = {
-    [TRUST_UNTRUSTED] = {.homes = BIT(HOME_NONE) | BIT(HOME_DIRECT),
+    [TRUST_UNTRUSTED] = {.homes = BIT(HOME_NONE),
 			 .networks = BIT(NETWORK_NONE),
-			 .home = HOME_DIRECT,
+			 .home = HOME_NONE,
 			 .network = NETWORK_NONE,
 			 .context = CONTEXT_NONE},
-    [TRUST_SANDBOXED] = {.homes = BIT(HOME_JOURNAL) | BIT(HOME_NONE) | BIT(HOME_DIRECT),
+    [TRUST_SANDBOXED] = {.homes = BIT(HOME_JOURNAL) | BIT(HOME_NONE),
 			 .networks = BIT(NETWORK_NONE) | BIT(NETWORK_ALLOWLIST),
-			 .home = HOME_DIRECT,
+			 .home = HOME_JOURNAL,
 			 .network = NETWORK_NONE,
 			 .context = CONTEXT_ALLOWED},
     [TRUST_TRUSTED] = {.homes = BIT(HOME_JOURNAL) | BIT(HOME_NONE) | BIT(HOME_DIRECT),
 		       .networks = BIT(NETWORK_NONE) | BIT(NETWORK_ALLOWLIST) | BIT(NETWORK_LOCAL) |
 				   BIT(NETWORK_FULL),
-		       .home = HOME_DIRECT,
+		       .home = HOME_JOURNAL,
 		       .network = NETWORK_NONE,
 		       .context = CONTEXT_ALLOWED},
     [TRUST_PRIVILEGED] = {.homes = BIT(HOME_JOURNAL) | BIT(HOME_NONE) | BIT(HOME_DIRECT),
 			  .networks = BIT(NETWORK_NONE) | BIT(NETWORK_ALLOWLIST) |
 				      BIT(NETWORK_LOCAL) | BIT(NETWORK_FULL) | BIT(NETWORK_HOST),
-			  .home = HOME_DIRECT,
+			  .home = HOME_JOURNAL,
 			  .network = NETWORK_NONE,
 			  .context = CONTEXT_ANY},
 };
@@ -63,6 +65,9 @@ policy_effective(const struct manifest *plan, const struct config *config,
 	effective->trust = plan->trust_level ? plan->trust_level : TRUST_SANDBOXED;
 	level = &levels[effective->trust];
 	effective->home = plan->home.mode ? plan->home.mode : level->home;
+	effective->home_discards_failure = plan->home.on_failure == ON_FAILURE_DISCARD;
+	effective->home_max_bytes = present(plan->home.max_size, HOME_MAX_BYTES);
+	effective->home_history = bounded32(present(plan->home.history, HOME_HISTORY));
 	effective->network = plan->network.policy ? plan->network.policy : level->network;
 	effective->overlap = plan->concurrency.policy ? plan->concurrency.policy : OVERLAP_QUEUE;
 	effective->max = bounded32(present(plan->concurrency.max, 1));

@@ -12,6 +12,9 @@
 struct effective {
 	enum trust_level trust;
 	enum home_mode home;
+	bool home_discards_failure;
+	uint64_t home_max_bytes;
+	uint32_t home_history;
 	enum network_policy network;
 	enum overlap overlap;
 	uint32_t max, queue_limit;

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/procid.h"
 #include "fs.h"
+#include "home_jobs.h"
 #include "journal.h"
 #include "session.h"
 #include "steps/steps.h"
@@ -144,7 +145,7 @@ decide(struct session *s, const struct journal *journal)
 
 	/* After a power cut the last marks may be missing: nobody can say that it never ran. */
 	if (strcmp(journal->session.boot_id, s->r->boot_id)) {
-		s->gate = true;
+		s->gate = s->host_restarted = true;
 		session_end(s, OUTCOME_LOST, "the host was started again");
 		return;
 	}
@@ -278,6 +279,7 @@ recover_sessions(struct runnerd *r, struct error *error)
 
 	if (!rc)
 		rc = each_session_dir(r, r->at.live, sweep_live);
+	home_jobs_settle_all(r);
 	if (rc < 0)
 		return error_errno(error, -rc, "reading the records of sessions");
 	if (r->sessions->first)

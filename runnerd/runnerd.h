@@ -29,6 +29,7 @@ struct runnerd {
 	struct loop *loop;
 	struct config *config;
 	struct channel *agentd, *control, *schedd;
+	uint32_t controls; /* how many control processes were introduced */
 	struct audit *audit;
 	struct places at;
 	struct store *store;
@@ -36,6 +37,7 @@ struct runnerd {
 	struct cgroups *cgroups;
 	struct mechanisms *mechanisms;
 	struct spawner *spawner;
+	struct home_jobs *home_jobs;
 	struct spools *spools;
 	struct session_table *sessions;
 	int keeper_program, builder_program, init_program; /* sealed memfds, confine_program() */

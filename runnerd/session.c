@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "fs.h"
+#include "home_jobs.h"
 #include "mechanism.h"
 #include "spawner.h"
 #include "steps/steps.h"
@@ -51,6 +52,18 @@ sessions_of_agent(const struct session_table *sessions, const char *agent)
 	return count;
 }
 
+bool
+sessions_hold_home(const struct session_table *sessions, const char *agent)
+{
+	const struct session *s;
+
+	for (s = sessions->first; s; s = s->next)
+		if (s->phase != PHASE_ENDED && s->built[STEP_IDENTITY] &&
+		    !strcmp(s->agent_name, agent))
+			return true;
+	return false;
+}
+
 uint32_t
 sessions_count(const struct session_table *sessions)
 {
@@ -78,7 +91,7 @@ session_new(struct runnerd *r, const struct uuid *id, const char *agent_name)
 	s->id = *id;
 	uuid_format(id, s->name);
 	snprintf(s->agent_name, sizeof(s->agent_name), "%s", agent_name);
-	s->records = s->live = s->journal = s->exit_record = s->home = s->home_lock = -1;
+	s->records = s->live = s->journal = s->exit_record = s->home_lock = -1;
 	s->segments[0] = s->segments[1] = s->builder_end = s->keeper_pidfd = -1;
 	s->cgroup = (struct session_cgroup)SESSION_CGROUP_INIT;
 	s->log.dir = -1;
@@ -97,9 +110,9 @@ session_new(struct runnerd *r, const struct uuid *id, const char *agent_name)
 static void
 close_descriptors(struct session *s)
 {
-	int *const all[] = {&s->records,     &s->live,        &s->journal,     &s->exit_record,
-			    &s->home,        &s->home_lock,   &s->segments[0], &s->segments[1],
-			    &s->builder_end, &s->keeper_pidfd};
+	int *const all[] = {&s->records,     &s->live,        &s->journal,
+			    &s->exit_record, &s->home_lock,   &s->segments[0],
+			    &s->segments[1], &s->builder_end, &s->keeper_pidfd};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(all); i++)
@@ -119,6 +132,7 @@ session_free(struct session *s)
 		*at = s->next;
 	if (s->spawn)
 		spawner_forget(s->spawn);
+	home_job_forget(s->home_job);
 	channel_free(s->keeper);
 	channel_free(s->builder);
 	loop_remove(s->keeper_watch);
@@ -421,7 +435,10 @@ session_timer(struct loop_source *source, void *arg)
 	(void)source;
 	switch (s->phase) {
 	case PHASE_BUILDING:
-		building_too_long(s);
+		if (s->waits_for_home)
+			session_setup(s);
+		else
+			building_too_long(s);
 		break;
 	case PHASE_PREPARED:
 		session_end(s, OUTCOME_NONE, "the gate was not opened in time");

@@ -49,9 +49,9 @@ struct session {
 	int journal, exit_record;
 	struct session_cgroup cgroup;
 	struct session_log log;
-	int home, home_lock; /* until they are handed on */
-	int segments[2];     /* until the keeper has them */
-	int builder_end;     /* the builder's end of its channel, until the keeper has it */
+	int home_lock;   /* until it is handed on */
+	int segments[2]; /* until the keeper has them */
+	int builder_end; /* the builder's end of its channel, until the keeper has it */
 
 	struct spawner_request *spawn; /* not answered yet */
 	struct channel *keeper, *builder;
@@ -59,7 +59,14 @@ struct session {
 	int keeper_pidfd;
 	struct loop_source *keeper_watch, *cgroup_watch, *timer;
 	bool keeper_up, sandbox_built, keeper_gone;
-	bool gate; /* opened, or it may have been */
+	bool gate;           /* opened, or it may have been */
+	bool waits_for_home; /* nothing of it is built yet */
+	unsigned home_waits;
+	bool host_restarted; /* since it was prepared */
+	bool outcome_settled;
+	struct home_job_run *home_job; /* at its home, at the end */
+	bool home_settled, home_told;  /* told: its end has words about the home */
+	unsigned home_tries;
 	uint64_t running_at_ms;
 
 	struct msg_journal_ended end; /* outcome: why it ends, as soon as that is known */
@@ -76,6 +83,8 @@ void sessions_free(struct session_table *sessions);
 struct session *session_find(const struct session_table *sessions, const struct uuid *id);
 /* Sessions of this agent that have not ended; agent NULL: of all. */
 uint32_t sessions_of_agent(const struct session_table *sessions, const char *agent);
+/* Is there one whose home is not what it leaves behind? */
+bool sessions_hold_home(const struct session_table *sessions, const char *agent);
 uint32_t sessions_count(const struct session_table *sessions);
 /* INVENTORY or ENDED of each, to a schedd just introduced; returns how many. */
 uint32_t sessions_announce(struct runnerd *r);

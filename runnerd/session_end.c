@@ -61,13 +61,18 @@ never_started(const struct msg_exit_record *exit)
 	return !exit->started && exit->outcome == OUTCOME_NONE;
 }
 
-/* True when what the end says is durable already, in the keeper's record. */
+/* Once, before the steps are undone: what is kept of a home depends on it. True when what the end
+ * says is durable already, in the keeper's record. */
 static bool
 settle_outcome(struct session *s)
 {
 	struct msg record;
 	bool written = s->gate && read_exit(s, &record);
 
+	if (s->outcome_settled)
+		return written;
+	s->outcome_settled = true;
+	log_finish(&s->log, !s->gate);
 	if (written)
 		take_exit(s, &record.exit_record);
 	if (written && never_started(&record.exit_record)) {
@@ -132,9 +137,11 @@ session_is_ended(struct session *s)
 /* --- teardown
  * ------------------------------------------------------------------------------------------ */
 
-static void
+/* 0, or -EAGAIN: one of them takes longer. */
+static int
 undo_steps(struct session *s)
 {
+	int rc = 0;
 	size_t i;
 
 	for (i = session_step_count; i-- > 0;) {
@@ -143,27 +150,32 @@ undo_steps(struct session *s)
 		if (!s->built[step->id])
 			continue;
 		if (step->undo)
-			step->undo(s);
+			rc = step->undo(s);
+		if (rc < 0)
+			break;
 		journal_step(s->journal, step->id, MARK_UNDONE);
 		s->built[step->id] = false;
 	}
+	return rc;
 }
 
 static void
 finish(struct session *s)
 {
 	bool recorded;
-	int rc;
+	int rc = 0;
 
+	recorded = settle_outcome(s) && !s->home_told;
 	if (s->journal >= 0)
-		undo_steps(s);
-	rc = frame_close(s);
+		rc = undo_steps(s);
+	if (rc < 0 && s->home_job)
+		return; /* it calls session_end_advance() */
+	if (rc == 0)
+		rc = frame_close(s);
 	if (rc < 0) {
 		loop_arm_in(s->timer, EMPTY_RETRY_MS);
 		return;
 	}
-	log_finish(&s->log, !s->gate);
-	recorded = settle_outcome(s);
 	rc = s->journal < 0 ? 0 : journal_ended(s->journal, &s->end, !recorded);
 	if (rc < 0)
 		log_session(LOG_LEVEL_ERROR, &s->id, "cannot write its end: %s",

@@ -3,9 +3,13 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "fs.h"
+#include "home_jobs.h"
+#include "homes.h"
 #include "journal.h"
 #include "session.h"
 #include "steps/steps.h"
+
+enum { HOME_WAIT_MS = 50, HOME_WAITS = 600 /* half a minute; then the step says what it is */ };
 
 static void
 step_begins(struct session *s, enum session_step step)
@@ -83,12 +87,33 @@ build_steps(struct session *s, struct error *error)
 	return 0;
 }
 
+/* A rollback, or what a crash left: it comes to its end by itself. */
+static bool
+home_is_changing(const struct session *s)
+{
+	struct runnerd *r = s->r;
+
+	if (s->effective.home == HOME_NONE || home_job_runs(r, s->agent_name))
+		return s->effective.home != HOME_NONE;
+	if (!home_unsettled(r->at.homes, s->agent_name, NULL) ||
+	    sessions_hold_home(r->sessions, s->agent_name))
+		return false;
+	home_job_settle(r, s->agent_name);
+	return true;
+}
+
 void
 session_setup(struct session *s)
 {
 	struct error error = ERROR_INIT;
 
 	s->phase = PHASE_BUILDING;
+	s->waits_for_home = s->home_waits < HOME_WAITS && home_is_changing(s);
+	if (s->waits_for_home) {
+		s->home_waits++;
+		loop_arm_in(s->timer, HOME_WAIT_MS);
+		return;
+	}
 	loop_arm_in(s->timer, STEP_WAIT_MS);
 	if (journal_begin(s, &error) < 0 || frame_open(s, &error) < 0 || build_steps(s, &error) < 0)
 		session_fail(s, &error);

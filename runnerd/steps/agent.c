@@ -110,11 +110,12 @@ agent_build(struct session *s, struct error *error)
 	return boot_keeper(s, error);
 }
 
-void
+int
 agent_undo(struct session *s)
 {
 	if (s->live >= 0)
 		unlinkat(s->live, "keeper.sock", 0);
+	return 0;
 }
 
 int

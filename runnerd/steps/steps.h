@@ -13,7 +13,9 @@ struct step {
 	const char *name;
 	bool (*need)(const struct session *s); /* NULL: in every session */
 	int (*build)(struct session *s, struct error *error);
-	void (*undo)(struct session *s); /* NULL: nothing outlives the sandbox */
+	/* NULL: nothing outlives the sandbox. 0, or -EAGAIN: not done yet, and
+	 * session_end_advance() is called when it may be. */
+	int (*undo)(struct session *s);
 	/* After a restart, for a session that lives: takes up again what build held. */
 	int (*adopt)(struct session *s, struct error *error); /* NULL: nothing */
 };
@@ -23,14 +25,14 @@ extern const size_t session_step_count;
 
 int image_build(struct session *s, struct error *error);
 int identity_build(struct session *s, struct error *error);
-void identity_undo(struct session *s);
+int identity_undo(struct session *s);
 int credentials_build(struct session *s, struct error *error);
 int context_build(struct session *s, struct error *error);
 int skills_build(struct session *s, struct error *error);
 int network_build(struct session *s, struct error *error);
 int tools_build(struct session *s, struct error *error);
 int agent_build(struct session *s, struct error *error);
-void agent_undo(struct session *s);
+int agent_undo(struct session *s);
 int agent_adopt(struct session *s, struct error *error);
 
 /* The plan's environment and command as the sealed memfd of SANDBOX_SEAL (agent_exec.c).

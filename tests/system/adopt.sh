@@ -65,7 +65,7 @@ eventually 5 test -e "$dir/log/talker/$id.jsonl" || fail "the log is there"
 kill_runnerd || fail "runnerd is started again"
 check "the talker is adopted while it talks" eventually 10 adopted
 # Who comes to the gate after its last writer left would wait for ever.
-eventually 60 test -e "$dir/state/homes/talker/home/half" || fail "the talker comes to the gate"
+eventually 60 test -e "$dir/state/homes/talker/session/upper/half" || fail "the talker comes to the gate"
 gate_open
 status "and ends" 0 ash session wait "$id"
 show=$(ash --json session show "$id")

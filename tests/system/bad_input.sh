@@ -71,8 +71,6 @@ while IFS='|' read -r line key; do
 	like "$key: the key" "$err" "$key"
 done <<'KEYS'
 image: "oci:/srv/x"|image
-home: {mode: journal}|home
-home: {mode: direct, max_size: 1Gi}|max_size
 network: {policy: allowlist, allowlist: ["a.example:443"]}|network
 credentials: [{name: key}]|credentials
 skills: [skills/x]|skills

@@ -16,6 +16,8 @@ lifecycle: {timeout_secs: 100}"
 install after 'echo after'
 install sleeps 'echo up; exec sleep 1000' 'lifecycle: {timeout_secs: 2, stop_grace: 200ms}'
 home=$dir/state/homes/worker/home
+# What a session changed before it was committed: no daemon is there to do it.
+changed=$dir/state/homes/worker/session/upper
 
 begin() {
 	gate_shut
@@ -69,7 +71,7 @@ wait "$agentd_pid" 2>/dev/null
 agentd_pid=''
 gate_open
 check "kill -9 agentd: its daemons end" eventually 5 no_daemons
-check "kill -9 agentd: the session finishes by itself" eventually 10 grep -q "$id" "$home/done"
+check "kill -9 agentd: the session finishes by itself" eventually 10 grep -q "$id" "$changed/done"
 instance_up "agentd starts again"
 works_again "kill -9 agentd"
 finishes "kill -9 agentd"
@@ -80,7 +82,7 @@ kill -KILL "${pids[@]}"
 wait "$agentd_pid" 2>/dev/null
 agentd_pid=''
 gate_open
-check "all killed: the session finishes by itself" eventually 10 grep -q "$id" "$home/done"
+check "all killed: the session finishes by itself" eventually 10 grep -q "$id" "$changed/done"
 instance_up "all killed: agentd starts again"
 works_again "all killed"
 finishes "all killed"

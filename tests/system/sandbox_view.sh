@@ -11,7 +11,7 @@ cat >"$dir/agents/probe/manifest.yaml" <<YAML
 apiVersion: scarab/v1
 kind: AgentManifest
 metadata: {name: probe, version: 1.0.0}
-spec: {runtime: native, args: [one, "two words"], home: {mode: direct}}
+spec: {runtime: native, args: [one, "two words"], home: {mode: journal}}
 YAML
 ash agent install "$dir/agents/probe/manifest.yaml" >/dev/null || fail "the probe installs"
 ash agent run probe >"$dir/view" 2>"$dir/view.err" || fail "the probe runs: $(cat "$dir/view.err")"

@@ -95,6 +95,11 @@ static const struct {
     {"ceilings: {allowed_install: [/srv]}", "", "allowed_install"},
     {"ceilings: {allowed_install: [/opt]}", "", NULL},
     {"", "home: {mode: none}, concurrency: {max: 3}", NULL},
+    {"", "home: {mode: direct}", "home.mode direct is not allowed at trust_level sandboxed"},
+    {"", "trust_level: trusted, home: {mode: direct}", NULL},
+    {"", "trust_level: untrusted, home: {mode: journal}", "not allowed at trust_level untrusted"},
+    {"", "trust_level: untrusted", NULL},
+    {"", "home: {mode: journal, on_failure: discard, max_size: 1Gi, history: 3}", NULL},
     {"", "resources: {memory_limit: 1Gi}", "cannot enforce"},
     {"", "network: {policy: allowlist, allowlist: [\"a.example:443\"]}", "cannot enforce"},
 };
@@ -130,7 +135,10 @@ START_TEST(what_a_manifest_leaves_open_has_a_value)
 
 	policy_effective(plan, config, &e);
 	ck_assert_int_eq(e.trust, TRUST_SANDBOXED);
-	ck_assert_int_eq(e.home, HOME_DIRECT);
+	ck_assert_int_eq(e.home, HOME_JOURNAL);
+	ck_assert(!e.home_discards_failure);
+	ck_assert_uint_eq(e.home_max_bytes, 1 << 30);
+	ck_assert_uint_eq(e.home_history, 5);
 	ck_assert_int_eq(e.network, NETWORK_NONE);
 	ck_assert_int_eq(e.overlap, OVERLAP_QUEUE);
 	ck_assert_uint_eq(e.max, 1);

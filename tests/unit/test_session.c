@@ -1,12 +1,15 @@
 // with: runnerd/cgroup.c runnerd/fs.c runnerd/homes.c runnerd/ids.c runnerd/install.c
-// with: runnerd/journal.c runnerd/logs.c runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c
-// with: runnerd/peers.c runnerd/policy.c runnerd/proof.c runnerd/recipe.c runnerd/records.c
-// with: runnerd/recover.c runnerd/session.c runnerd/session_end.c runnerd/session_frame.c
-// with: runnerd/session_keeper.c runnerd/session_setup.c runnerd/spawner.c runnerd/spool.c
+// with: runnerd/home_jobs.c runnerd/home_requests.c runnerd/overlay.c runnerd/trash.c
+// with: runnerd/home/history.c runnerd/home/tree.c runnerd/journal.c runnerd/logs.c
+// with: runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c runnerd/peers.c runnerd/policy.c
+// with: runnerd/proof.c runnerd/recipe.c runnerd/records.c runnerd/recover.c runnerd/session.c
 // with: runnerd/seccomp.c runnerd/seccomp_rules.c runnerd/seccomp_verdict.c
-// with: runnerd/store.c runnerd/steps/agent.c runnerd/steps/agent_exec.c runnerd/steps/context.c
+// with: runnerd/session_end.c runnerd/session_frame.c runnerd/session_keeper.c
+// with: runnerd/session_setup.c runnerd/spawner.c runnerd/spool.c runnerd/store.c
+// with: runnerd/steps/agent.c runnerd/steps/agent_exec.c runnerd/steps/context.c
 // with: runnerd/steps/credentials.c runnerd/steps/identity.c runnerd/steps/image.c
-// with: runnerd/steps/network.c runnerd/steps/skills.c runnerd/steps/steps.c runnerd/steps/tools.c
+// with: runnerd/steps/network.c runnerd/steps/skills.c runnerd/steps/steps.c
+// with: runnerd/steps/tools.c
 /*
  * Whole sessions of a runnerd in this process, with the real spawner, keeper and init of the build
  * folder and a schedd that the test plays. Every call to the kernel that set-up makes can be made
@@ -25,6 +28,7 @@
 #include "common/confine.h"
 #include "common/keeper_calls.h"
 #include "common/log.h"
+#include "runnerd/home_jobs.h"
 #include "runnerd/homes.h"
 #include "runnerd/ids.h"
 #include "runnerd/install.h"
@@ -291,6 +295,8 @@ begin(void)
 	r->init_program = confine_program(init_syscalls, init_syscall_count, &error);
 	for (unsigned p = 0; p < PROFILE_COUNT; p++)
 		r->agent_programs[p] = profile_program((enum seccomp_profile)p, &error);
+	r->home_jobs = home_jobs_new(r, &error);
+	ck_assert_msg(r->home_jobs != NULL, "%s: %s", error.what, error.why);
 	r->spawner = spawner_new(r->loop, r->config->libexec_dir, &error);
 	ck_assert_msg(r->spawner != NULL, "%s: %s", error.what, error.why);
 	stage_agent(r);
@@ -314,6 +320,7 @@ close_stage(struct stage *stage)
 	peer_free(&stage->control);
 	peers_free(r);
 	sessions_free(r->sessions);
+	home_jobs_free(r->home_jobs);
 	spools_free(r->spools);
 	spawner_free(r->spawner);
 	mechanisms_free(r->mechanisms);

@@ -1,0 +1,308 @@
+#include "home_jobs.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+
+#include "common/cleanup.h"
+#include "common/confine.h"
+#include "common/keeper_calls.h"
+#include "common/log.h"
+#include "home/layout.h"
+#include "homes.h"
+#include "session.h"
+
+struct home_job_run {
+	struct home_job_run *next;
+	struct home_jobs *jobs;
+	char agent[AGENT_NAME_MAX + 1];
+	struct channel *channel;
+	pid_t pid;
+	home_done_fn *fn; /* NULL: forgotten, or called */
+	void *arg;
+};
+
+struct home_jobs {
+	struct runnerd *r;
+	int binary, program;
+	struct home_job_run *first;
+};
+
+struct home_jobs *
+home_jobs_new(struct runnerd *r, struct error *error)
+{
+	_cleanup_close_ int dir = open(r->config->libexec_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct home_jobs *jobs = calloc(1, sizeof(*jobs));
+
+	if (!jobs) {
+		error_errno(error, ENOMEM, "homes");
+		return NULL;
+	}
+	*jobs = (struct home_jobs){.r = r, .binary = -1, .program = -1};
+	jobs->binary = openat(dir, "homekeeper", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (jobs->binary < 0)
+		error_errno(error, errno, "cannot open homekeeper of libexec_dir");
+	else
+		jobs->program =
+		    confine_program(homekeeper_syscalls, homekeeper_syscall_count, error);
+	if (jobs->program >= 0)
+		return jobs;
+	home_jobs_free(jobs);
+	return NULL;
+}
+
+/* --- the process -------------------------------------------------------------------------------
+ */
+
+static _Noreturn void
+run_child(const struct home_jobs *jobs, int end)
+{
+	static char *argv[] = {(char *)"homekeeper", NULL}, *envp[] = {NULL};
+	const int above = 16;
+	int channel = fcntl(end, F_DUPFD, above), binary = fcntl(jobs->binary, F_DUPFD, above);
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(channel, HOMEKEEPER_FD_CHANNEL) < 0 ||
+	    dup3(binary, HOMEKEEPER_FD_CHANNEL + 1, O_CLOEXEC) < 0 ||
+	    close_from(HOMEKEEPER_FD_CHANNEL + 2) < 0)
+		_exit(1);
+	execveat(HOMEKEEPER_FD_CHANNEL + 1, "", argv, envp, AT_EMPTY_PATH);
+	_exit(1);
+}
+
+static int
+fork_child(struct home_job_run *run)
+{
+	int ends[2], rc = channel_pair(ends);
+
+	if (rc < 0)
+		return rc;
+	run->pid = fork();
+	if (!run->pid)
+		run_child(run->jobs, ends[1]);
+	rc = -errno;
+	close(ends[1]);
+	if (run->pid > 0)
+		return ends[0];
+	close(ends[0]);
+	return rc;
+}
+
+/* It answered or its channel broke: nobody listens any more. */
+static void
+reap(struct home_job_run *run)
+{
+	if (run->pid <= 0)
+		return;
+	kill(run->pid, SIGKILL);
+	while (waitpid(run->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	run->pid = 0;
+}
+
+static void
+run_free(struct home_job_run *run)
+{
+	struct home_job_run **at = &run->jobs->first;
+
+	while (*at && *at != run)
+		at = &(*at)->next;
+	if (*at)
+		*at = run->next;
+	channel_free(run->channel);
+	reap(run);
+	free(run);
+}
+
+void
+home_jobs_free(struct home_jobs *jobs)
+{
+	if (!jobs)
+		return;
+	while (jobs->first)
+		run_free(jobs->first);
+	close_fd(&jobs->binary);
+	close_fd(&jobs->program);
+	free(jobs);
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+static void
+tell(struct home_job_run *run, const struct msg_home_done *done, const struct error *error)
+{
+	home_done_fn *fn = run->fn;
+
+	run->fn = NULL;
+	run->agent[0] = '\0'; /* the home is nobody's again */
+	if (fn)
+		fn(done, error, run->arg);
+}
+
+static void
+job_message(struct channel *channel, struct msg *msg, void *arg)
+{
+	struct error error = ERROR_INIT;
+
+	(void)channel;
+	if (msg->type == MSG_HOME_DONE) {
+		tell(arg, &msg->home_done, NULL);
+		return;
+	}
+	msg_to_error(msg, &error);
+	tell(arg, NULL, &error);
+}
+
+/* Only now: after its answer it deletes what is in the trash. */
+static void
+job_closed(struct channel *channel, const struct error *error, void *arg)
+{
+	struct home_job_run *run = arg;
+	struct error died = ERROR_INIT;
+
+	(void)channel;
+	run->channel = NULL;
+	error_why(&died, ERR_FAILED, "the homekeeper died");
+	tell(run, NULL, error ? error : &died);
+	run_free(run);
+}
+
+static const struct channel_ops job_ops = {
+    .message = job_message,
+    .closed = job_closed,
+};
+
+/* --- starting ----------------------------------------------------------------------------------
+ */
+
+static int
+open_home(struct runnerd *r, const char *agent, struct home *home, struct error *error)
+{
+	home->dir = openat(r->at.homes, agent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (home->dir < 0)
+		return error_errno(error, errno, "opening the home of %s", agent);
+	home->lock = openat(home->dir, HOME_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (home->lock < 0)
+		return error_errno(error, errno, "opening the lock of the home of %s", agent);
+	if (flock(home->lock, LOCK_EX | LOCK_NB) < 0)
+		return error_why(error, ERR_CONFLICT, "a session holds the home of %s", agent);
+	return 0;
+}
+
+static int
+send_job(struct home_job_run *run, const struct home_request *request, struct home *home)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_HOME_JOB);
+	msg.home_job.order = (uint8_t)request->order;
+	msg.home_job.session = request->session;
+	msg.home_job.max_bytes = request->max_bytes;
+	msg.home_job.keep = request->keep;
+	msg_add_fd(&msg, steal_fd(&home->dir));
+	msg_add_fd(&msg, steal_fd(&home->lock));
+	msg_add_fd(&msg, fcntl(run->jobs->program, F_DUPFD_CLOEXEC, 3));
+	return channel_send(run->channel, &msg);
+}
+
+static int
+start(struct home_job_run *run, const struct home_request *request, struct home *home)
+{
+	int fd = fork_child(run);
+
+	if (fd < 0)
+		return fd;
+	run->channel = channel_new(run->jobs->r->loop, fd, CH_HOME, SIDE_A, ROLE_RUNNERD,
+				   ROLE_HOMEKEEPER, &job_ops, run);
+	return run->channel ? send_job(run, request, home) : -ENOMEM;
+}
+
+struct home_job_run *
+home_job_start(struct runnerd *r, const struct home_request *request, home_done_fn *fn, void *arg,
+	       struct error *error)
+{
+	_cleanup_(home_close) struct home home = HOME_INIT;
+	struct home_job_run *run = NULL;
+	int rc;
+
+	if (open_home(r, request->agent, &home, error) < 0)
+		return NULL;
+	run = calloc(1, sizeof(*run));
+	if (!run) {
+		error_errno(error, ENOMEM, "starting a homekeeper");
+		return NULL;
+	}
+	*run = (struct home_job_run){
+	    .next = r->home_jobs->first, .jobs = r->home_jobs, .fn = fn, .arg = arg};
+	snprintf(run->agent, sizeof(run->agent), "%s", request->agent);
+	r->home_jobs->first = run;
+	rc = start(run, request, &home);
+	if (rc == 0)
+		return run;
+	run_free(run);
+	error_errno(error, -rc, "starting a homekeeper");
+	return NULL;
+}
+
+void
+home_job_forget(struct home_job_run *run)
+{
+	if (run)
+		run->fn = NULL;
+}
+
+bool
+home_job_runs(const struct runnerd *r, const char *agent)
+{
+	const struct home_job_run *run;
+
+	for (run = r->home_jobs->first; run; run = run->next)
+		if (!strcmp(run->agent, agent))
+			return true;
+	return false;
+}
+
+/* --- what a crash left --------------------------------------------------------------------------
+ */
+
+static void
+settled(const struct msg_home_done *done, const struct error *error, void *arg)
+{
+	(void)arg;
+	if (error)
+		log_problem(LOG_LEVEL_ERROR, error);
+	else
+		log_info("a home is whole again: %s", done->committed || done->undone
+							  ? "what was begun was brought to its end"
+							  : "what was not finished was discarded");
+}
+
+void
+home_job_settle(struct runnerd *r, const char *agent)
+{
+	const struct home_request request = {
+	    .order = HOME_ORDER_SETTLE, .agent = agent, .keep = UINT32_MAX};
+	struct error error = ERROR_INIT;
+
+	if (home_job_runs(r, agent) || sessions_hold_home(r->sessions, agent))
+		return;
+	if (!home_job_start(r, &request, settled, NULL, &error))
+		log_problem(LOG_LEVEL_WARNING, &error);
+}
+
+void
+home_jobs_settle_all(struct runnerd *r)
+{
+	int fd = openat(r->at.homes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (agent_name_valid(entry->d_name) &&
+		    home_unsettled(r->at.homes, entry->d_name, NULL))
+			home_job_settle(r, entry->d_name);
+}
