@@ -36,6 +36,7 @@ command_fn agent_install_command, agent_list_command, agent_show_command, agent_
     agent_run_command, agent_validate_command;
 command_fn session_list_command, session_show_command, session_logs_command, session_cancel_command,
     session_wait_command, session_why_command;
+command_fn home_log_command, home_diff_command, home_rollback_command;
 command_fn status_command, ping_command, doctor_command, reload_command, shutdown_command;
 
 #endif

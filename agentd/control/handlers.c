@@ -362,6 +362,54 @@ cancel(struct request *request)
 	ask_session(request, request->msg.op_cancel.ref, cancel_found);
 }
 
+/* --- homes ---------------------------------------------------------------------------------- */
+
+static void
+home_log(struct request *request)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_HOME_QUERY);
+	memcpy(msg.home_query.agent, request->msg.op_home_log.agent, sizeof(msg.home_query.agent));
+	ask(request, UP_RUNNERD, &msg, MSG_ROWS, forward);
+}
+
+static void
+home_diff(struct request *request)
+{
+	const struct msg_op_home_diff *asked = &request->msg.op_home_diff;
+	struct msg msg;
+
+	msg_init(&msg, MSG_HOME_DIFF_QUERY);
+	memcpy(msg.home_diff_query.agent, asked->agent, sizeof(asked->agent));
+	msg.home_diff_query.session = asked->session;
+	ask(request, UP_RUNNERD, &msg, MSG_HOME_CHANGES, forward);
+}
+
+static void
+home_rollback(struct request *request)
+{
+	static const struct call call = {
+	    .upstream = UP_RUNNERD,
+	    .flags = CALL_ONCE,
+	    .expected = MSG_OK,
+	    .wait_ms = 0, /* as long as there is something to undo */
+	    .then = forward_ok,
+	};
+	const struct msg_op_home_rollback *asked = &request->msg.op_home_rollback;
+	struct msg msg;
+
+	memcpy(request->agent, asked->agent, sizeof(request->agent));
+	request->session = asked->session;
+	msg_init(&msg, MSG_HOME_ROLLBACK);
+	memcpy(msg.home_rollback.agent, asked->agent, sizeof(asked->agent));
+	msg.home_rollback.session = asked->session;
+	msg.home_rollback.uid = request->peer.uid;
+	msg.home_rollback.pid = request->peer.pid;
+	msg.home_rollback.login_uid = request->peer.login_uid;
+	request_call(request, &call, &msg);
+}
+
 /* --- agentd itself -------------------------------------------------------------------------- */
 
 static void
@@ -425,6 +473,9 @@ const struct request_rule request_rules[] = {
     {.type = MSG_OP_REMOVE, .action = "agent.remove", .start = remove_agent},
     {.type = MSG_OP_RUN, .action = "session.run", .start = request_run},
     {.type = MSG_OP_CANCEL, .action = "session.cancel", .start = cancel},
+    {.type = MSG_OP_HOME_LOG, .start = home_log},
+    {.type = MSG_OP_HOME_DIFF, .start = home_diff},
+    {.type = MSG_OP_HOME_ROLLBACK, .action = "home.rollback", .start = home_rollback},
     {.type = MSG_OP_RELOAD, .action = "agentd.reload", .start = reload},
     {.type = MSG_OP_SHUTDOWN, .action = "agentd.shutdown", .start = shutdown_agentd},
 };
