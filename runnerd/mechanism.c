@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -172,6 +173,18 @@ probe_landlock(struct probe *probe)
 	return version >= LANDLOCK_LEAST;
 }
 
+static bool
+probe_overlay(struct probe *probe)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
+
+	if (fd < 0)
+		found(probe, "%s", strerror(errno));
+	else
+		found(probe, "overlay file systems can be made");
+	return fd >= 0;
+}
+
 /* subset=pid came with Linux 5.8; the release is the one thing that tells without mounting. */
 static bool
 probe_proc_subset(struct probe *probe)
@@ -259,6 +272,10 @@ static const struct mechanism mechanisms[] = {
      .required = true,
      .probe = probe_capabilities,
      .remedy = "start agentd as root with the capabilities that runnerd(8) lists"},
+    {.name = "overlay",
+     .required = false, /* homes of mode journal alone need it, and say so */
+     .probe = probe_overlay,
+     .remedy = "modprobe overlay, or give agents home: {mode: none}"},
     {.name = "landlock",
      .required = false,
      .probe = probe_landlock,
