@@ -8,7 +8,7 @@
 # is left.
 # shellcheck disable=SC2016,SC2154
 . "$(dirname "$0")/lib.sh"
-seconds=${1:-30}
+seconds=${1:-10}
 RANDOM=${2:-$((SRANDOM % 32768))}
 seed=${2:-$RANDOM}
 RANDOM=$seed
