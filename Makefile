@@ -38,7 +38,7 @@ LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
 CHECK_PACKAGES := clang-format clang-tidy cppcheck jq mandoc shellcheck sqlite3
-BENCH_PACKAGES := bubblewrap crun podman
+BENCH_PACKAGES := bubblewrap crun podman runc
 
 # found NAME: not empty where the program exists.
 found = $(shell command -v $(1) 2>/dev/null)
@@ -132,18 +132,18 @@ COMMON_SRC := $(wildcard common/*.c)
 UNIT_TESTS := $(wildcard tests/unit/test_*.c)
 FUZZ_TESTS := $(wildcard tests/fuzz/fuzz_*.c)
 # Small static programs that system tests and the bench run; each is one file.
-TOOLS_SRC := $(filter-out %_driver.c,$(wildcard tests/system/*.c tests/bench/*.c))
+TOOLS_SRC := $(filter-out %_driver.c %/stamp.c,$(wildcard tests/system/*.c tests/bench/*.c))
 # What agents try in vain; each is one static file.
 ESCAPES_SRC := $(wildcard tests/escape/*.c)
 # These play a daemon to another one, and link what test programs do.
-DRIVERS := $(wildcard tests/system/*_driver.c)
+DRIVERS := $(wildcard tests/system/*_driver.c tests/bench/*_driver.c)
 
 OBJ := $(BUILD)/obj
 OBJ_STATIC := $(BUILD)/obj-static
 PROGRAMS := $(addprefix $(BUILD)/,$(DYNAMIC) $(STATIC))
 TEST_PROGRAMS := $(UNIT_TESTS:tests/unit/%.c=$(BUILD)/tests/%) \
-	$(FUZZ_TESTS:tests/fuzz/%.c=$(BUILD)/tests/%) $(DRIVERS:tests/system/%.c=$(BUILD)/tests/%)
-TOOLS := $(addprefix $(BUILD)/tests/,$(notdir $(basename $(TOOLS_SRC))))
+	$(FUZZ_TESTS:tests/fuzz/%.c=$(BUILD)/tests/%) $(addprefix $(BUILD)/tests/,$(notdir $(basename $(DRIVERS))))
+TOOLS := $(addprefix $(BUILD)/tests/,$(notdir $(basename $(TOOLS_SRC))) stamp)
 ESCAPES := $(ESCAPES_SRC:tests/%.c=$(BUILD)/tests/%)
 
 .PHONY: all
@@ -226,6 +226,11 @@ ifneq ($(filter-out all demo install $(WITHOUT_PACKAGES),$(GOALS)),)
 $(foreach t,$(UNIT_TESTS) $(FUZZ_TESTS) $(DRIVERS),$(eval $(call test_program,$(t))))
 endif
 $(foreach t,$(TOOLS_SRC) $(ESCAPES_SRC),$(eval $(call tool,$(t))))
+# No start files: its first instruction is what the bench waits for.
+$(BUILD)/tests/stamp: tests/bench/stamp.c $(BUILD)/gen/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(WARN) -O2 -ffreestanding -fno-stack-protector \
+		-nostdlib -static -o $@ $<
 
 .PHONY: tests
 tests: $(TEST_PROGRAMS) $(TOOLS) $(ESCAPES)
