@@ -437,7 +437,7 @@ phase_after_hello(enum channel_kind kind, int fd)
 {
 	if (kind == CH_SUPERVISE || kind == CH_SUPERVISE_CONTROL)
 		return IN_SETUP;
-	return kind == CH_KEEPER && socket_unnamed(fd) ? IN_SETUP : IN_OPEN;
+	return (kind == CH_KEEPER || kind == CH_BROKER) && socket_unnamed(fd) ? IN_SETUP : IN_OPEN;
 }
 
 /* Takes fd over. */
@@ -527,6 +527,12 @@ int
 channel_fd(const struct channel *channel)
 {
 	return channel->fd;
+}
+
+size_t
+channel_queued(const struct channel *channel)
+{
+	return channel->queued;
 }
 
 void

@@ -23,8 +23,8 @@ enum {
 };
 
 struct channel_ops {
-	/* The peer's HELLO was accepted; the phase is IN_OPEN (IN_SETUP on CH_SUPERVISE*,
-	 * CH_KEEPER's boot end). May be NULL. */
+	/* The peer's HELLO was accepted; the phase is IN_OPEN (IN_SETUP on CH_SUPERVISE*, on the
+	 * boot ends of CH_KEEPER and CH_BROKER). May be NULL. */
 	void (*opened)(struct channel *channel, void *arg);
 	/* A permitted message; descriptors not taken are closed when it returns. */
 	void (*message)(struct channel *channel, struct msg *msg, void *arg);
@@ -39,7 +39,8 @@ struct channel_ops {
 };
 
 /* Takes fd over, also on failure. Sends HELLO. peer: the role the other side must name
- * (ROLE_NONE: any). Build ids must be equal but on CH_OPERATOR and CH_KEEPER. NULL with errno. */
+ * (ROLE_NONE: any). Build ids must be equal but on CH_OPERATOR, CH_KEEPER and CH_BROKER. NULL with
+ * errno. */
 struct channel *channel_new(struct loop *loop, int fd, enum channel_kind kind, enum side self,
 			    enum role own, enum role peer, const struct channel_ops *ops,
 			    void *arg);
@@ -59,11 +60,14 @@ int channel_reply_error(struct channel *channel, uint32_t id, const struct error
 int channel_reply_ok(struct channel *channel, uint32_t id, uint64_t value);
 
 /* Before the peer's HELLO: the phase that follows it. By default IN_SETUP on CH_SUPERVISE* and on
- * a CH_KEEPER channel whose socket has no name (the boot channel is a socketpair), else IN_OPEN. */
+ * a CH_KEEPER or CH_BROKER channel whose socket has no name (the boot channel is a socketpair),
+ * else IN_OPEN. */
 void channel_set_phase(struct channel *channel, enum phase phase);
 enum phase channel_phase(const struct channel *channel);
 enum role channel_peer(const struct channel *channel); /* as HELLO named it and the kind allows */
 int channel_fd(const struct channel *channel);         /* borrowed; for SO_PEERCRED */
+/* How many messages wait for the socket: for a sender with a bound of its own. */
+size_t channel_queued(const struct channel *channel);
 /* Stops and resumes reading: back-pressure on a peer. */
 void channel_pause(struct channel *channel, bool paused);
 

@@ -53,3 +53,10 @@ const int homekeeper_syscalls[] = {
     SYS_syncfs,
 };
 const size_t homekeeper_syscall_count = ARRAY_LEN(homekeeper_syscalls);
+
+const int broker_syscalls[] = {
+    SYS_listen,     /* after the drop, so that SO_PEERCRED names the broker */
+    SYS_accept4,    /* the agent, a restarted runnerd */
+    SYS_getsockopt, /* SO_PEERCRED */
+};
+const size_t broker_syscall_count = ARRAY_LEN(broker_syscalls);

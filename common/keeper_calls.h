@@ -1,8 +1,8 @@
 /*
- * The calls that a keeper, a builder, an init and a homekeeper make once they are confined, beside
- * those that every process needs (confine_base_syscalls). runnerd compiles each list once with
- * confine_program() and sends the programs with KEEPER_BOOT (the keeper's as descriptor 8, the
- * builder's as 9) and SANDBOX_SEAL (init's as 2).
+ * The calls that a keeper, a builder, an init, a homekeeper and a broker make once they are
+ * confined, beside those that every process needs (confine_base_syscalls). runnerd compiles each
+ * list once with confine_program() and sends the programs with KEEPER_BOOT (the keeper's as
+ * descriptor 8, the builder's as 9), SANDBOX_SEAL (init's as 2) and BROKER_BOOT (as 5).
  * They stand in common because these do not link libseccomp.
  */
 #ifndef SCARAB_KEEPER_CALLS_H
@@ -24,5 +24,9 @@ extern const size_t init_syscall_count;
 /* A homekeeper's: names beneath the one home that is its root. runnerd sends it with HOME_JOB. */
 extern const int homekeeper_syscalls[];
 extern const size_t homekeeper_syscall_count;
+
+/* A broker's: sockets and pipes that it was given. runnerd sends it with BROKER_BOOT. */
+extern const int broker_syscalls[];
+extern const size_t broker_syscall_count;
 
 #endif

@@ -28,7 +28,16 @@ enum {
 	STOP_GRACE_DEFAULT_MS = 10000,
 	AGENT_UID = 1000, /* ids inside an agent's range, DESIGN 5 */
 	KEEPER_UID = 2000,
+	BROKER_UID = 2001,
 	ID_RANGE = 65536,
+	SERVER_NAME_MAX = 16, /* mcp_servers: [a-z0-9-]{1,16} */
+	SERVERS_MAX = 32,     /* mcp_servers of one manifest */
+	CAPABILITY_MAX = 511, /* one entry of capabilities */
+	TOOL_NAME_MAX = 255,  /* as a plugin names its tool; MCP itself advises 128 */
+	EXPOSED_NAME_MAX =
+	    48,            /* as the agent sees it: clients put prefixes of their own before it */
+	SHAPE_MAX = 255,   /* names and types of a call's arguments */
+	DIGEST_BYTES = 32, /* SHA-256 */
 	RESTART_WAIT_MS = 10000, /* how long ash waits for daemons to come back */
 };
 

@@ -242,6 +242,7 @@ static const uint32_t speakers[CH_COUNT][2] = {
     [CH_INIT] = {ROLE(KEEPER), ROLE(INIT)},
     [CH_OPERATOR] = {ROLE(ASH), ROLE(CONTROL)},
     [CH_HOME] = {ROLE(RUNNERD), ROLE(HOMEKEEPER)},
+    [CH_BROKER] = {ROLE(RUNNERD), ROLE(BROKER)},
 };
 
 bool
@@ -269,8 +270,8 @@ msg_hello_check(const struct msg *msg, enum channel_kind kind, enum side sender,
 		return -EPROTONOSUPPORT;
 	if (!role_speaks(role, kind, sender) || (peer != ROLE_NONE && role != peer))
 		return -EPROTO;
-	/* Keepers outlive upgrades, and an operator may use another ash. */
-	if (kind != CH_OPERATOR && kind != CH_KEEPER &&
+	/* Keepers and brokers outlive upgrades, and an operator may use another ash. */
+	if (kind != CH_OPERATOR && kind != CH_KEEPER && kind != CH_BROKER &&
 	    strcmp(msg->hello.build, scarab_build_id) != 0)
 		return -ESTALE;
 	return 0;

@@ -18,6 +18,7 @@ static const char *const roles[ROLE_COUNT] = {
     [ROLE_CONFIG] = "config",
     [ROLE_ASH] = "ash",
     [ROLE_HOMEKEEPER] = "homekeeper",
+    [ROLE_BROKER] = "broker",
 };
 
 static const char *const kinds[CH_COUNT] = {
@@ -37,6 +38,7 @@ static const char *const kinds[CH_COUNT] = {
     [CH_OPERATOR] = "operator",
     [CH_RECORD] = "record",
     [CH_HOME] = "home",
+    [CH_BROKER] = "broker",
 };
 
 static const char *const states[STATE_COUNT] = {

@@ -44,6 +44,7 @@ enum role {
 	ROLE_CONFIG,
 	ROLE_ASH,
 	ROLE_HOMEKEEPER,
+	ROLE_BROKER,
 	ROLE_COUNT,
 };
 
@@ -65,6 +66,7 @@ enum channel_kind {
 	CH_OPERATOR,          /* ash, control */
 	CH_RECORD,            /* the writer of a file or memfd, its reader */
 	CH_HOME,              /* runnerd, a homekeeper */
+	CH_BROKER,            /* runnerd, a broker */
 	CH_COUNT,
 };
 
