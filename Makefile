@@ -87,7 +87,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
 FLAGS = -std=gnu17 -D_GNU_SOURCE $(WARN) $(OPTIMIZE) -fPIE -fvisibility=hidden \
 	-ffunction-sections -fdata-sections $(CPPFLAGS) $(CFLAGS)
 PATHS = -DSCARAB_VERSION='"$(VERSION)"' -DSCARAB_LIBEXECDIR='"$(libexecdir)"' \
-	-DSCARAB_SYSCONFDIR='"$(sysconfdir)"'
+	-DSCARAB_SYSCONFDIR='"$(sysconfdir)"' -DSCARAB_DATADIR='"$(datadir)"'
 COMPILE = $(CC) -I. -I$(BUILD)/gen $(LIBRARY_FLAGS) $(FLAGS) $(PATHS) -MMD -MP -c
 LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections $(LDFLAGS)
 
@@ -168,7 +168,7 @@ $(BUILD)/gen/build-id.h: FORCE
 # Other flags or another compiler: everything again. Other paths: what names them.
 FLAGS_TEXT = $(subst ','\'',$(CC) $(FLAGS) $(HARDEN) $(LINK))
 PATHS_TEXT = $(subst ','\'',$(PATHS))
-PATHS_SRC := $(shell grep -lE 'SCARAB_(VERSION|LIBEXECDIR|SYSCONFDIR)' $(filter %.c,$(SOURCES)))
+PATHS_SRC := $(shell grep -lE 'SCARAB_(VERSION|LIBEXECDIR|SYSCONFDIR|DATADIR)' $(filter %.c,$(SOURCES)))
 $(BUILD)/gen/flags $(BUILD)/gen/paths: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(if $(filter %/flags,$@),$(FLAGS_TEXT),$(PATHS_TEXT))' >$@.new

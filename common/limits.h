@@ -14,8 +14,13 @@ enum {
 	REASON_MAX = 1023,   /* why a session ended as it did */
 	OPERATOR_MAX = 63,   /* "uid 0" or a name, as mission.json shows it */
 	TRIGGER_ID_MAX = 127,
-	REF_MAX = 127,    /* a session reference an operator types */
-	CONTEXT_MAX = 32, /* context entries of one manifest: one descriptor each at install */
+	REF_MAX = 127,        /* a session reference an operator types */
+	CONTEXT_MAX = 32,     /* context entries of one manifest: one descriptor each at install */
+	SKILLS_MAX = 64,      /* the same */
+	SKILL_NAME_MAX = 255, /* a directory's name */
+	SKILL_DESCRIPTION_CHARS = 1024,
+	SKILL_DESCRIPTION_BYTES = 4 * SKILL_DESCRIPTION_CHARS,
+	SKILL_HEAD_BYTES = 12 << 10, /* of a SKILL.md: its front matter ends in there */
 	MANIFEST_BYTES_MAX = 1 << 20,
 	PLAN_BYTES_MAX = 1 << 20,
 	CONFIG_BYTES_MAX = 1 << 20,

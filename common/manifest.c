@@ -2,6 +2,7 @@
 #include "manifest.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,28 @@ agent_name_valid(const char *name)
 	return length >= 1 && length <= AGENT_NAME_MAX &&
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length && name[0] != '-' &&
 	       name[length - 1] != '-';
+}
+
+const char *
+skill_name(const char *skill)
+{
+	const char *slash = strrchr(skill, '/');
+
+	return slash ? slash + 1 : skill;
+}
+
+int
+skill_path(const char *skill, const char *install_dir, char *path)
+{
+	int length;
+
+	if (skill[0] == '/')
+		length = snprintf(path, PATH_LEN_MAX + 1, "%s", skill);
+	else
+		length = snprintf(path, PATH_LEN_MAX + 1, "%s/%s",
+				  strcmp(install_dir, "/") == 0 ? "" : install_dir,
+				  strncmp(skill, "./", 2) == 0 ? skill + 2 : skill);
+	return length > PATH_LEN_MAX ? -ENAMETOOLONG : 0;
 }
 
 enum seccomp_profile

@@ -87,6 +87,11 @@ struct manifest_credential {
 struct manifest_context {
 	char *source, *target;
 };
+/* What is known of an entry of skills, by its SKILL.md when the agent was installed. */
+struct manifest_skill {
+	char *name;        /* below /skills: the directory's */
+	char *description; /* NULL: it has none and is left out */
+};
 struct manifest_network {
 	enum network_policy policy;
 	struct strings allowlist;
@@ -156,6 +161,7 @@ struct manifest {
 	LIST_OF(manifest_credential) credentials;
 	LIST_OF(manifest_context) context;
 	struct strings skills;
+	LIST_OF(manifest_skill) skill_index; /* one for each of skills; of a plan, in no manifest */
 	LIST_OF(manifest_server) mcp_servers;
 	LIST_OF(manifest_trigger) triggers;
 	LIST_OF(manifest_blackout) blackout;
@@ -214,5 +220,10 @@ const char *profile_name(enum seccomp_profile profile);
 const char *network_policy_name(enum network_policy policy);
 const char *overlap_name(enum overlap overlap);
 bool agent_name_valid(const char *name);
+/* The last component of an entry of skills. */
+const char *skill_name(const char *skill);
+/* Where it lies, without . and .., when install_dir is this one: PATH_LEN_MAX + 1 bytes. 0 or
+ * -ENAMETOOLONG. */
+int skill_path(const char *skill, const char *install_dir, char *path);
 
 #endif

@@ -30,7 +30,6 @@ static const struct enforced table[] = {
     {"spec.network.policy", .rule = WORDS_ONLY, .words = WORD(NETWORK_NONE)},
     {"spec.network.allowlist", .rule = ABSENT_ONLY},
     {"spec.credentials", .rule = ABSENT_ONLY},
-    {"spec.skills", .rule = ABSENT_ONLY},
     {"spec.mcp_servers", .rule = ABSENT_ONLY},
     {"spec.triggers", .rule = ABSENT_ONLY},
     {"spec.blackout", .rule = ABSENT_ONLY},

@@ -259,6 +259,19 @@ check_triggers(const struct manifest *manifest, const struct place *place)
 }
 
 static int
+check_skills(const struct manifest *manifest, const struct place *place)
+{
+	for (size_t i = 0; i < manifest->skills.count; i++)
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(skill_name(manifest->skills.items[i]),
+				   skill_name(manifest->skills.items[j])) == 0)
+				return complain_entry(place, "skills", i, "",
+						      "has the name of another entry: both would "
+						      "be the same directory below /skills");
+	return 0;
+}
+
+static int
 check_home(struct manifest *manifest, const struct place *place)
 {
 	/* A plan says both already: what is decoded must encode to the same bytes. */
@@ -291,7 +304,8 @@ int
 finish_manifest(void *object, const struct place *place)
 {
 	static int (*const rules[])(const struct manifest *, const struct place *) = {
-	    check_targets, check_servers, check_credentials, check_triggers, check_runtime,
+	    check_targets,  check_servers, check_credentials,
+	    check_triggers, check_runtime, check_skills,
 	};
 
 	if (check_home(object, place) < 0)

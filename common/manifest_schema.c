@@ -92,6 +92,14 @@ static const struct field context_fields[] = {
 static const struct record context_record = {RECORD(context_fields)};
 #undef STRUCT
 
+#define STRUCT struct manifest_skill
+static const struct field skill_fields[] = {
+    TEXT_REQUIRED(1, "name", name, SKILL_NAME_MAX, value_skill),
+    TEXT(2, "description", description, SKILL_DESCRIPTION_BYTES, value_text),
+};
+static const struct record skill_record = {RECORD(skill_fields)};
+#undef STRUCT
+
 #define STRUCT struct manifest_network
 static const struct field network_fields[] = {
     ENUM(1, "policy", policy, network_policy_choices),
@@ -246,7 +254,7 @@ static const struct field spec_fields[] = {
     {AT(GROUP, 13, "network", network), .record = &network_record},
     LIST(14, "credentials", credentials, 64, credential_record),
     LIST(15, "context", context, CONTEXT_MAX, context_record),
-    TEXTS(16, "skills", skills, 64, PATH_LEN_MAX, value_path_any),
+    TEXTS(16, "skills", skills, SKILLS_MAX, PATH_LEN_MAX, value_skill),
     LIST(17, "mcp_servers", mcp_servers, SERVERS, server_record),
     LIST(18, "triggers", triggers, TRIGGERS, trigger_record),
     LIST(19, "blackout", blackout, 32, blackout_record),
@@ -258,6 +266,8 @@ static const struct field spec_fields[] = {
     GROUP(25, "resources", resources_record),
     LIST(26, "secret_policy", secret_policy, 64, secret_rule_record),
     GROUP(27, "workspace", workspace_record),
+    {AT(LIST, 28, "skill_index", skill_index), .max = SKILLS_MAX, .record = &skill_record,
+     .hidden = true},
 };
 static const struct record spec_record = {RECORD(spec_fields)};
 

@@ -237,6 +237,17 @@ value_path_any(const char *text, char why[REASON_SIZE])
 	return *text == '/' ? value_path(text, why) : value_path_relative(text, why);
 }
 
+bool
+value_skill(const char *text, char why[REASON_SIZE])
+{
+	if (!value_path_any(text, why))
+		return false;
+	if (text[0] == '/' && text[1] == '\0')
+		return value_wrong(why, "must not be / itself");
+	return strcmp(skill_name(text), "index.json") != 0 ||
+	       value_wrong(why, "must not be called index.json, as the list of all skills is");
+}
+
 static bool
 at_or_below(const char *path, const char *place)
 {

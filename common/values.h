@@ -23,6 +23,7 @@ value_check value_path;          /* absolute and normalised */
 value_check value_dir;           /* the same, but not / */
 value_check value_path_relative; /* below install_dir; a leading ./ is allowed */
 value_check value_path_any;      /* either */
+value_check value_skill;         /* either, with a last component that can be a skill's */
 value_check value_context_target;
 value_check value_image;
 value_check value_capability;

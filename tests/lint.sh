@@ -45,7 +45,7 @@ fi
 
 # --- clang-tidy and cppcheck, remembered by content ------------------------------------------------
 flags=(-std=gnu17 -D_GNU_SOURCE -I. "-I$BUILD/gen" '-DSCARAB_VERSION="0"' '-DSCARAB_LIBEXECDIR="/"'
-    '-DSCARAB_SYSCONFDIR="/"' -I/usr/include/cjson)
+    '-DSCARAB_SYSCONFDIR="/"' '-DSCARAB_DATADIR="/"' -I/usr/include/cjson)
 cache=$BUILD/lint
 mkdir -p "$cache"
 # tidy_one FILE: what clang-tidy says, from the cache where the file and all it includes are the same.

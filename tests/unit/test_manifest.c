@@ -210,7 +210,6 @@ static const struct {
     {"  network: {policy: host}\n", "5:21: this build cannot enforce spec.network.policy: host"},
     {"  credentials: []\n", NULL},
     {"  credentials: [{name: k}]\n", "5:16: this build cannot enforce spec.credentials"},
-    {"  skills: [x]\n", "5:11: this build cannot enforce spec.skills"},
     {"  mcp_servers: [{name: a, command: b}]\n",
      "5:16: this build cannot enforce spec.mcp_servers"},
     {"  triggers: [{every: 15m}]\n", "5:13: this build cannot enforce spec.triggers"},
