@@ -76,6 +76,7 @@ static const char *const inside[] = {
     "/run/agent",
     "/run/agentd",
     "/run/credentials",
+    "/skills",
     "/etc/passwd",
     "/etc/group",
     "/etc/hosts",

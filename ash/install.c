@@ -12,6 +12,7 @@
 #include "document.h"
 #include "output.h"
 #include "rows.h"
+#include "skills.h"
 
 /* Warnings go to standard error, or with --json into the object. */
 struct warnings {
@@ -117,7 +118,7 @@ check_runtime(const char *name, char *request, size_t size, struct error *error)
 
 static int
 fill_request(const struct args *args, const struct document *document, struct msg *request,
-	     struct error *error)
+	     struct warnings *warnings, struct error *error)
 {
 	struct msg_op_install *install = &request->op_install;
 	const char *runtime = args_value(args, "--runtime");
@@ -142,7 +143,7 @@ fill_request(const struct args *args, const struct document *document, struct ms
 	for (size_t i = 0; i < manifest->context.count; i++)
 		if (prove_context(i, manifest->context.items[i].source, request, error) < 0)
 			return -1;
-	return 0;
+	return skills_prove(manifest, install->install_dir, request, warn, warnings, error);
 }
 
 static int
@@ -182,7 +183,7 @@ install(struct ash *ash, const struct args *args, const struct document *documen
 	if (manifest_enforceable(document->text, document->length, document->path, error) < 0)
 		return -1;
 	msg_init(&request, MSG_OP_INSTALL);
-	r = fill_request(args, document, &request, error);
+	r = fill_request(args, document, &request, warnings, error);
 	if (r == 0) {
 		document_check_paths(document, request.op_install.install_dir, warn, warnings);
 		r = connection_call(&ash->connection, &request, MSG_ROWS, &reply, REPLY_WAIT_MS,

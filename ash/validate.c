@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "document.h"
 #include "output.h"
+#include "skills.h"
 #include "text.h"
 
 /* What is said of one file: printed, or collected for the array. */
@@ -27,15 +28,17 @@ warn(const char *text, void *arg)
 		output_warning(verdict->ash, text);
 }
 
-/* Where install would put install_dir without --dir. */
-static void
-check_paths(const struct document *document, struct verdict *verdict)
+/* What lies on this host, from where install would put install_dir without --dir. */
+static int
+check_paths(const struct document *document, struct verdict *verdict, struct error *error)
 {
 	_cleanup_free_ char *copy = strdup(document->path);
 	char folder[PATH_MAX];
 
-	if (copy && realpath(dirname(copy), folder))
-		document_check_paths(document, folder, warn, verdict);
+	if (!copy || !realpath(dirname(copy), folder))
+		return 0;
+	document_check_paths(document, folder, warn, verdict);
+	return skills_validate(document, folder, warn, verdict, error);
 }
 
 /* Sound, but not for this build: a warning, as another build may enforce it. */
@@ -133,7 +136,7 @@ validate(const struct ash *ash, const char *path, struct json *json)
 	if (r == 0) {
 		document_each_warning(&document, warn, &verdict);
 		enforceable = check_enforceable(&document, &verdict);
-		check_paths(&document, &verdict);
+		r = check_paths(&document, &verdict, &error);
 	}
 	if (ash->json) {
 		close_object(&document, enforceable, r < 0 ? &error : NULL, json);

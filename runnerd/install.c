@@ -133,6 +133,23 @@ check_targets(const struct manifest *plan, struct error *error)
 }
 
 static int
+check_skills(const struct msg *msg, const struct agent *agent, struct error *error)
+{
+	const struct manifest *plan = agent->plan;
+	const int *proofs = &msg->fds[FD_CONTEXT + plan->context.count];
+	char path[PATH_LEN_MAX + 1];
+	size_t i;
+
+	for (i = 0; i < plan->skills.count; i++) {
+		if (skill_path(plan->skills.items[i], agent->head.install_dir, path) < 0)
+			return error_errno(error, ENAMETOOLONG, "spec.skills");
+		if (proof_skill(path, proofs[i], error) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
 check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, struct error *error)
 {
 	const struct manifest *plan = agent->plan;
@@ -140,9 +157,10 @@ check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, stru
 	struct stat st;
 	size_t i;
 
-	if (msg->nfds != FD_CONTEXT + plan->context.count)
-		return error_why(error, ERR_INVALID, "%u descriptors came for %zu context entries",
-				 msg->nfds - FD_CONTEXT, plan->context.count);
+	if (msg->nfds != FD_CONTEXT + plan->context.count + plan->skills.count)
+		return error_why(error, ERR_INVALID,
+				 "%u descriptors came for %zu context entries and %zu skills",
+				 msg->nfds - FD_CONTEXT, plan->context.count, plan->skills.count);
 	if (proof_install_dir(agent->head.install_dir, msg->fds[FD_INSTALL_DIR], &st, error) < 0 ||
 	    proof_place(agent->head.install_dir, r->config, error) < 0)
 		return -1;
@@ -152,6 +170,8 @@ check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, stru
 		if (proof_context(plan->context.items[i].source, msg->fds[FD_CONTEXT + i], error) <
 		    0)
 			return -1;
+	if (check_skills(msg, agent, error) < 0)
+		return -1;
 	return proof_command(plan, agent->head.install_dir, command, error);
 }
 

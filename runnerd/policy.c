@@ -1,5 +1,6 @@
 #include "policy.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -149,6 +150,47 @@ check_context(const struct manifest *plan, const struct effective *e, const stru
 	return 0;
 }
 
+/* The agent's own, and those that are installed with the runtime, are nobody's secret. */
+static int
+check_skill(const char *path, const char *install_dir, enum context_rule rule,
+	    const struct config *config, struct error *error)
+{
+	if (path_within(path, install_dir) || path_within(path, SCARAB_DATADIR "/skills"))
+		return 0;
+	if (rule == CONTEXT_ANY ||
+	    (rule == CONTEXT_ALLOWED && beneath_any(path, &config->ceilings.allowed_context)))
+		return 0;
+	error_why(error, ERR_PERMISSION,
+		  rule == CONTEXT_NONE ? "spec.skills: %s is outside install_dir, which this "
+					 "trust_level does not allow"
+				       : "spec.skills: %s is outside install_dir and "
+					 "ceilings.allowed_context",
+		  path);
+	return error_hint(error, "skills below install_dir and " SCARAB_DATADIR
+				 "/skills are always allowed");
+}
+
+static int
+check_skills(const struct manifest *plan, const char *install_dir, const struct effective *e,
+	     const struct config *config, struct error *error)
+{
+	char path[PATH_LEN_MAX + 1];
+	size_t i;
+
+	if (plan->skill_index.count != plan->skills.count)
+		return error_why(error, ERR_INVALID, "the plan does not describe its skills");
+	for (i = 0; i < plan->skills.count; i++) {
+		if (strcmp(plan->skill_index.items[i].name, skill_name(plan->skills.items[i])) != 0)
+			return error_why(error, ERR_INVALID, "the plan calls the skill %s %s",
+					 plan->skills.items[i], plan->skill_index.items[i].name);
+		if (skill_path(plan->skills.items[i], install_dir, path) < 0)
+			return error_errno(error, ENAMETOOLONG, "spec.skills");
+		if (check_skill(path, install_dir, levels[e->trust].context, config, error) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 check_install_dir(const char *install_dir, const struct config *config, struct error *error)
 {
@@ -173,7 +215,8 @@ policy_check(const struct manifest *plan, const char *install_dir, const struct 
 	policy_effective(plan, config, &e);
 	if (check_level(&e, config, error) < 0 || check_modes(&e, error) < 0)
 		return -1;
-	if (check_context(plan, &e, config, error) < 0)
+	if (check_context(plan, &e, config, error) < 0 ||
+	    check_skills(plan, install_dir, &e, config, error) < 0)
 		return -1;
 	return check_install_dir(install_dir, config, error);
 }

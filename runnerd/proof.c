@@ -88,6 +88,17 @@ proof_context(const char *source, int proof, struct error *error)
 	return dir < 0 ? -1 : check_same_dir(parent, dir, proof, &st, error);
 }
 
+int
+proof_skill(const char *path, int proof, struct error *error)
+{
+	_cleanup_close_ int dir = open_dir(path, error);
+	struct stat st;
+
+	if (dir < 0 || check_same_dir(path, dir, proof, &st, error) < 0)
+		return error_what(error, "spec.skills");
+	return 0;
+}
+
 /* --- places --------------------------------------------------------------------------------- */
 
 static const char *const reserved_trees[] = {

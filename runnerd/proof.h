@@ -14,6 +14,8 @@
 int proof_install_dir(const char *path, int proof, struct stat *st, struct error *error);
 /* The same for a context source: the directory itself, or the directory a regular file is in. */
 int proof_context(const char *source, int proof, struct error *error);
+/* The same for the directory of a skill. */
+int proof_skill(const char *path, int proof, struct error *error);
 /* No directory that the sandbox lays over or that belongs to this instance. */
 int proof_place(const char *install_dir, const struct config *config, struct error *error);
 /* Where a context entry may appear inside. */

@@ -106,6 +106,18 @@ recipe_link(struct recipe *recipe, const char *path, const char *target)
 }
 
 void
+recipe_home_link(struct recipe *recipe, const char *path, const char *target)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_HOME_LINK);
+	set_path(recipe, msg.sandbox_home_link.path, path);
+	set_path(recipe, msg.sandbox_home_link.target, target);
+	msg.sandbox_home_link.uid = msg.sandbox_home_link.gid = recipe->base_uid + AGENT_UID;
+	emit(recipe, &msg);
+}
+
+void
 recipe_tmpfs(struct recipe *recipe, const struct recipe_tmpfs *tmpfs)
 {
 	struct msg msg;

@@ -21,6 +21,8 @@ void recipe_dir(struct recipe *recipe, const char *path, uint32_t mode, uint32_t
 void recipe_file(struct recipe *recipe, const char *path, uint32_t mode, const char *text,
 		 size_t length);
 void recipe_link(struct recipe *recipe, const char *path, const char *target);
+/* In the agent's home, as its own; what is there already stays. */
+void recipe_home_link(struct recipe *recipe, const char *path, const char *target);
 struct recipe_tmpfs {
 	const char *path;
 	uint32_t mode, owner, inodes;

@@ -1,14 +1,17 @@
 /*
- * OP_INSTALL: the one place of a running system where a manifest's text is read. What goes on is
- * a typed plan, the text for the record, and the descriptors that prove what the operator could
- * open; runnerd checks all of it again.
+ * OP_INSTALL: the one place of a running system where a manifest's text, and the front matter of
+ * its skills, is read. What goes on is a typed plan, the text for the record, and the descriptors
+ * that prove what the operator could open; runnerd checks all of it again.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/skill.h"
 #include "requests.h"
 
 enum { FD_MANIFEST, FD_INSTALL_DIR, FD_CONTEXT };
@@ -25,21 +28,34 @@ check_directory(int fd, const char *what, struct error *error)
 	return 0;
 }
 
+/* Context sources first, then skills. */
+static const char *
+proof_name(const struct manifest *manifest, size_t index)
+{
+	size_t contexts = manifest->context.count;
+
+	return index < contexts ? manifest->context.items[index].source
+				: manifest->skills.items[index - contexts];
+}
+
 static int
 check_proofs(const struct msg *msg, const struct manifest *manifest, struct error *error)
 {
+	size_t proofs = manifest->context.count + manifest->skills.count;
+
 	if (msg->op_install.install_dir[0] != '/')
 		return error_why(error, ERR_USAGE, "install_dir %s is not an absolute path",
 				 msg->op_install.install_dir);
 	if (check_directory(msg->fds[FD_INSTALL_DIR], "install_dir", error) < 0)
 		return -1;
-	if (msg->nfds - FD_CONTEXT != manifest->context.count)
+	if (msg->nfds - FD_CONTEXT != proofs + (manifest->skills.count > 0))
 		return error_why(error, ERR_USAGE,
-				 "%u descriptors came for the manifest's %zu context sources",
-				 msg->nfds - FD_CONTEXT, manifest->context.count);
-	for (size_t i = 0; i < manifest->context.count; i++) {
-		if (check_directory(msg->fds[FD_CONTEXT + i], manifest->context.items[i].source,
-				    error) < 0)
+				 "%u descriptors came for the manifest's %zu context sources and "
+				 "%zu skills",
+				 msg->nfds - FD_CONTEXT, manifest->context.count,
+				 manifest->skills.count);
+	for (size_t i = 0; i < proofs; i++) {
+		if (check_directory(msg->fds[FD_CONTEXT + i], proof_name(manifest, i), error) < 0)
 			return -1;
 	}
 	return 0;
@@ -86,6 +102,53 @@ read_manifest(const struct msg *msg, struct error *error)
 	if (text)
 		munmap((void *)(uintptr_t)text, length);
 	return manifest;
+}
+
+/* --- skills ----------------------------------------------------------------------------------- */
+
+/* What is wrong with one is for the operator, who read the same file. */
+static int
+load_skill(struct rows_reader *heads, const char *skill, struct manifest_skill *entry)
+{
+	_cleanup_free_ char *warning = NULL;
+	struct msg record;
+
+	if (rows_next(heads, &record) != 1 || record.type != MSG_SKILL_HEAD)
+		return -EBADMSG;
+	return skill_load((const char *)record.skill_head.text, record.skill_head.text_len, skill,
+			  skill_name(skill), entry, &warning);
+}
+
+static int
+load_skills(int fd, struct manifest *manifest, struct error *error)
+{
+	struct rows_reader *heads = rows_open(fd);
+	int rc = heads ? 0 : -errno;
+
+	manifest->skill_index.items = calloc(manifest->skills.count, sizeof(struct manifest_skill));
+	if (!manifest->skill_index.items)
+		rc = -ENOMEM;
+	while (!rc && manifest->skill_index.count < manifest->skills.count) {
+		size_t i = manifest->skill_index.count++;
+
+		rc = load_skill(heads, manifest->skills.items[i], &manifest->skill_index.items[i]);
+	}
+	if (heads)
+		rows_close(heads);
+	return rc < 0 ? error_errno(error, -rc, "reading the skills' front matter") : 0;
+}
+
+/* The last descriptor, which goes no further. */
+static int
+index_skills(struct msg *msg, struct manifest *manifest, struct error *error)
+{
+	_cleanup_close_ int heads = -1;
+
+	if (!manifest->skills.count)
+		return 0;
+	heads = msg_take_fd(msg, msg->nfds - 1);
+	msg->nfds--;
+	return load_skills(heads, manifest, error);
 }
 
 static int
@@ -140,7 +203,8 @@ static int
 make_plan(struct request *request, struct manifest *manifest, struct error *error)
 {
 	if (override_runtime(manifest, request->msg.op_install.runtime, error) < 0 ||
-	    check_proofs(&request->msg, manifest, error) < 0)
+	    check_proofs(&request->msg, manifest, error) < 0 ||
+	    index_skills(&request->msg, manifest, error) < 0)
 		return -1;
 	return encode_plan(manifest, error);
 }

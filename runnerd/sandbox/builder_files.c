@@ -144,3 +144,66 @@ seed_link(struct seed *seed, const struct msg *msg, struct error *error)
 		return 0;
 	return error_errno(error, errno, "symlinkat to %s", link->target);
 }
+
+/* --- in the agent's home ------------------------------------------------------------------------
+ */
+
+/* Something else is there, or there is no room: the home is the agent's, who starts without. */
+static bool
+is_in_the_way(int errnum)
+{
+	static const int reasons[] = {EEXIST, ELOOP, ENOTDIR, ENOSPC, EDQUOT};
+
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+		if (errnum == reasons[i])
+			return true;
+	return false;
+}
+
+/* The directory at path, of the agent when it is new: fd or -errno. */
+static int
+home_directory(const struct seed *seed, const char *path, const struct msg_sandbox_home_link *link)
+{
+	_cleanup_close_ int parent = -1, fd = -1;
+	const char *leaf;
+	int found = path_open(seed->root, path, O_DIRECTORY);
+
+	if (found != -ENOENT)
+		return found;
+	parent = path_parent(seed->root, path, &leaf);
+	if (parent < 0)
+		return parent;
+	if (mkdirat(parent, leaf, 0755) < 0)
+		return -errno;
+	fd = openat(parent, leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchown(fd, link->uid, link->gid) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+/* Links, files and directories of an earlier session lie here: each component is opened without
+ * following any, and what exists is left alone. */
+int
+seed_home_link(struct seed *seed, const struct msg *msg, struct error *error)
+{
+	const struct msg_sandbox_home_link *link = &msg->sandbox_home_link;
+	_cleanup_close_ int dir = -1;
+	char path[PATH_LEN_MAX + 1];
+	char *leaf;
+
+	if (check_owner(seed, link->uid, link->gid, error) < 0)
+		return -1;
+	memcpy(path, link->path, sizeof(path));
+	leaf = strrchr(path, '/');
+	if (!path_plain(path) || leaf == path)
+		return error_why(error, ERR_INVALID, "it lies in no directory");
+	*leaf++ = '\0';
+	dir = home_directory(seed, path, link);
+	if (dir < 0)
+		return is_in_the_way(-dir) ? 0 : error_errno(error, -dir, "opening its directory");
+	if (symlinkat(link->target, dir, leaf) < 0)
+		return is_in_the_way(errno) ? 0 : error_errno(error, errno, "symlinkat");
+	if (fchownat(dir, leaf, link->uid, link->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_errno(error, errno, "fchownat");
+	return 0;
+}

@@ -23,10 +23,14 @@ struct operation {
 	}
 
 static const struct operation operations[] = {
-    OPERATION(DIR, dir, "making the directory"),     OPERATION(FILE, file, "writing the file"),
-    OPERATION(LINK, link, "making the link"),        OPERATION(TMPFS, tmpfs, "mounting a tmpfs at"),
-    OPERATION(MOUNT, mount, "attaching a mount at"), OPERATION(PROC, proc, "mounting proc at"),
+    OPERATION(DIR, dir, "making the directory"),
+    OPERATION(FILE, file, "writing the file"),
+    OPERATION(LINK, link, "making the link"),
+    OPERATION(TMPFS, tmpfs, "mounting a tmpfs at"),
+    OPERATION(MOUNT, mount, "attaching a mount at"),
+    OPERATION(PROC, proc, "mounting proc at"),
     OPERATION(DEVPTS, devpts, "mounting devpts at"),
+    OPERATION(HOME_LINK, home_link, "making the link"),
 };
 
 static _Noreturn void

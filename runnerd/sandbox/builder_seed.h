@@ -27,6 +27,7 @@ _Noreturn void seed_main(struct seed *seed);
 int seed_dir(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_file(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_link(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_home_link(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_tmpfs(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_mount(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_proc(struct seed *seed, const struct msg *msg, struct error *error);

@@ -73,7 +73,6 @@ done <<'KEYS'
 image: "oci:/srv/x"|image
 network: {policy: allowlist, allowlist: ["a.example:443"]}|network
 credentials: [{name: key}]|credentials
-skills: [skills/x]|skills
 mcp_servers: [{name: fs, transport: Stdio, command: x}]|mcp_servers
 triggers: [{every: 15m}]|triggers
 blackout: [{cron: "* 22 * * *", timezone: UTC}]|blackout

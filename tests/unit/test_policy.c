@@ -51,6 +51,16 @@ write_file(const char *name, const char *text, mode_t mode)
 	ck_assert_int_eq(chmod(path, mode), 0);
 }
 
+/* As control does. */
+static void
+index_skills(struct manifest *plan)
+{
+	plan->skill_index.items = calloc(plan->skills.count + 1, sizeof(struct manifest_skill));
+	for (; plan->skill_index.count < plan->skills.count; plan->skill_index.count++)
+		plan->skill_index.items[plan->skill_index.count].name =
+		    strdup(skill_name(plan->skills.items[plan->skill_index.count]));
+}
+
 static struct manifest *
 plan_of(const char *spec)
 {
@@ -64,6 +74,7 @@ plan_of(const char *spec)
 		 spec);
 	plan = manifest_read(text, strlen(text), "test", NULL, &error);
 	ck_assert_msg(plan != NULL, "%s: %s", spec, error.why);
+	index_skills(plan);
 	return plan;
 }
 
@@ -100,6 +111,13 @@ static const struct {
     {"", "trust_level: untrusted, home: {mode: journal}", "not allowed at trust_level untrusted"},
     {"", "trust_level: untrusted", NULL},
     {"", "home: {mode: journal, on_failure: discard, max_size: 1Gi, history: 3}", NULL},
+    {"", "skills: [skills/a, /srv/b, /opt/worker/c]", NULL},
+    {"ceilings: {allowed_context: []}", "skills: [/usr/share/scarab-runtime/skills/git]", NULL},
+    {"", "skills: [/etc/skills]", "/etc/skills is outside install_dir and ceilings.allowed"},
+    {"", "skills: [/opt/workerx/c]", "outside install_dir"},
+    {"", "trust_level: untrusted, skills: [skills/a]", NULL},
+    {"", "trust_level: untrusted, skills: [/srv/b]", "which this trust_level does not allow"},
+    {"ceilings: {trust_level: privileged}", "trust_level: privileged, skills: [/etc/skills]", NULL},
     {"", "resources: {memory_limit: 1Gi}", "cannot enforce"},
     {"", "network: {policy: allowlist, allowlist: [\"a.example:443\"]}", "cannot enforce"},
 };
