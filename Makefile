@@ -120,7 +120,7 @@ secretd_LIBS := libcap libseccomp libsodium
 runnerd_LIBS := libcap libseccomp
 ash_LIBS := yaml-0.1
 spawner_LIBS := libcap
-keeper_LIBS := libcap
+keeper_LIBS := libcap libsodium
 init_LIBS := libcap
 homekeeper_LIBS := libcap
 hold_LIBS :=
@@ -253,7 +253,7 @@ asan:
 	SANITIZE=1 tests/run $(BUILD)-asan unit fuzz system
 demo: all $(TOOLS)
 	examples/demo $(BUILD)
-bench: all $(TOOLS)
+bench: all $(TOOLS) $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(filter tests/bench/%,$(DRIVERS)))
 	tests/bench/run $(BUILD)
 
 # --- install ----------------------------------------------------------------------------------------
