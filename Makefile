@@ -37,7 +37,7 @@ MAKEFLAGS += --no-builtin-rules
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
-CHECK_PACKAGES := clang-format clang-tidy cppcheck jq mandoc shellcheck sqlite3
+CHECK_PACKAGES := clang-format clang-tidy cppcheck jq mandoc python3 shellcheck sqlite3
 BENCH_PACKAGES := bubblewrap crun podman runc
 
 # found NAME: not empty where the program exists.
@@ -96,8 +96,9 @@ LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-section
 # sanitizers ash is dynamic, to have them too.
 # What stays shares its libraries instead; the spawner's clones must not run a sanitizer's code.
 DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd $(if $(SANITIZE),ash,spawner)
-STATIC := keeper init homekeeper hold $(if $(SANITIZE),spawner,ash)
-LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init homekeeper hold
+STATIC := keeper init homekeeper hold mcp-bridge $(if $(SANITIZE),spawner,ash)
+LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init homekeeper hold \
+	mcp-bridge
 
 agentd_SRC := $(wildcard agentd/*.c)
 agentd-control_SRC := $(wildcard agentd/control/*.c)
@@ -111,6 +112,7 @@ keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c)
 init_SRC := $(wildcard runnerd/sandbox/init*.c)
 homekeeper_SRC := $(wildcard runnerd/home/*.c) runnerd/fs.c runnerd/trash.c
 hold_SRC := $(wildcard runnerd/hold/*.c)
+mcp-bridge_SRC := libagent/c/mcp-bridge.c
 
 agentd_LIBS := libcap libseccomp
 agentd-control_LIBS := libcap libseccomp yaml-0.1
@@ -124,6 +126,7 @@ keeper_LIBS := libcap libsodium
 init_LIBS := libcap
 homekeeper_LIBS := libcap
 hold_LIBS :=
+mcp-bridge_LIBS :=
 TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3
 
 SOURCE_DIRS := agentd agentd/control agentd/config ash common runnerd runnerd/steps \
