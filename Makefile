@@ -37,7 +37,7 @@ MAKEFLAGS += --no-builtin-rules
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
-CHECK_PACKAGES := clang-format clang-tidy cppcheck jq mandoc python3 shellcheck sqlite3
+CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck jq mandoc python3 shellcheck sqlite3
 BENCH_PACKAGES := bubblewrap crun podman runc
 
 # found NAME: not empty where the program exists.
@@ -108,7 +108,7 @@ secretd_SRC := $(wildcard secretd/*.c)
 runnerd_SRC := $(wildcard runnerd/*.c runnerd/steps/*.c) runnerd/home/history.c runnerd/home/tree.c
 ash_SRC := $(wildcard ash/*.c)
 spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c)
-keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c)
+keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c) runnerd/overlay.c
 init_SRC := $(wildcard runnerd/sandbox/init*.c)
 homekeeper_SRC := $(wildcard runnerd/home/*.c) runnerd/fs.c runnerd/trash.c
 hold_SRC := $(wildcard runnerd/hold/*.c)

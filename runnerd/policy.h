@@ -19,6 +19,7 @@ struct effective {
 	enum overlap overlap;
 	uint32_t max, queue_limit;
 	uint64_t timeout_ms, grace_ms, open_files;
+	uint64_t disk; /* bytes */
 };
 
 void policy_effective(const struct manifest *plan, const struct config *config,

@@ -51,6 +51,7 @@ struct session {
 	struct session_log log;
 	int home_lock;   /* until it is handed on */
 	int segments[2]; /* until the keeper has them */
+	int layers;      /* runnerd/layers.h; -1: it writes over nothing */
 	int builder_end; /* the builder's end of its channel, until the keeper has it */
 
 	struct spawner_request *spawn; /* not answered yet */

@@ -86,8 +86,11 @@ clone_seed(const struct builder *own, struct msg *begin, struct nursling *child,
 	   struct error *error)
 {
 	int ends[2];
-	struct seed seed = {
-	    .fds = own, .root = -1, .sealed = {-1, -1, -1}, .begin = &begin->sandbox_begin};
+	struct seed seed = {.fds = own,
+			    .root = -1,
+			    .layers = -1,
+			    .sealed = {-1, -1, -1},
+			    .begin = &begin->sandbox_begin};
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return error_errno(error, errno, "socketpair for init");
