@@ -53,6 +53,7 @@ void
 sandbox_json(const struct manifest *manifest, const struct msg_agent_row *row, struct json *json)
 {
 	uint64_t grace = manifest->lifecycle.stop_grace_ms;
+	uint64_t idle = manifest->lifecycle.idle_timeout_ms;
 
 	json_object(json);
 	json_key(json, "image");
@@ -70,6 +71,11 @@ sandbox_json(const struct manifest *manifest, const struct msg_agent_row *row, s
 	json_uint(json, ID_RANGE);
 	json_known(json, "timeout_ms", manifest->lifecycle.timeout_ms);
 	json_known(json, "stop_grace_ms", grace == ABSENT ? STOP_GRACE_DEFAULT_MS : grace);
+	json_known(json, "idle_timeout_ms", idle == ABSENT ? 0 : idle);
+	json_known(json, "memory_limit", manifest->resources.memory_limit);
+	json_known(json, "max_pids", manifest->resources.max_pids);
+	json_known(json, "cpus_milli", manifest->resources.cpus_milli);
+	json_known(json, "cpu_shares", manifest->resources.cpu_shares);
 	json_known(json, "max_open_files", manifest->resources.max_open_files);
 	json_object_end(json);
 }
@@ -109,11 +115,38 @@ command_text(const struct ash *ash, const struct manifest *manifest,
 }
 
 static void
+number_text(const struct ash *ash, const char *name, uint64_t value)
+{
+	if (value == ABSENT)
+		output_line(ash, name, COLOR_NONE, "agentd's default");
+	else
+		output_line(ash, name, COLOR_NONE, "%llu", (unsigned long long)value);
+}
+
+static void
+resources_text(const struct ash *ash, const struct manifest *manifest)
+{
+	uint64_t memory = manifest->resources.memory_limit, cpus = manifest->resources.cpus_milli;
+	uint64_t shares = manifest->resources.cpu_shares;
+	char text[32];
+
+	output_line(ash, "Memory", COLOR_NONE, "%s",
+		    memory == ABSENT ? "agentd's default" : size_format(memory, text));
+	number_text(ash, "Processes", manifest->resources.max_pids);
+	if (cpus != ABSENT)
+		output_line(ash, "CPUs", COLOR_NONE, "%llu.%03llu", (unsigned long long)cpus / 1000,
+			    (unsigned long long)cpus % 1000);
+	if (shares != ABSENT)
+		number_text(ash, "CPU shares", shares);
+	number_text(ash, "Open files", manifest->resources.max_open_files);
+}
+
+static void
 limits_text(const struct ash *ash, const struct manifest *manifest)
 {
-	uint64_t timeout = manifest->lifecycle.timeout_ms;
-	uint64_t grace = manifest->lifecycle.stop_grace_ms,
-		 files = manifest->resources.max_open_files;
+	uint64_t timeout = manifest->lifecycle.timeout_ms,
+		 idle = manifest->lifecycle.idle_timeout_ms;
+	uint64_t grace = manifest->lifecycle.stop_grace_ms;
 	char text[32];
 
 	output_line(ash, "Timeout", COLOR_NONE, "%s",
@@ -121,10 +154,9 @@ limits_text(const struct ash *ash, const struct manifest *manifest)
 						      : duration_format(timeout, text));
 	output_line(ash, "Stop grace", COLOR_NONE, "%s",
 		    duration_format(grace == ABSENT ? STOP_GRACE_DEFAULT_MS : grace, text));
-	if (files == ABSENT)
-		output_line(ash, "Open files", COLOR_NONE, "agentd's default");
-	else
-		output_line(ash, "Open files", COLOR_NONE, "%llu", (unsigned long long)files);
+	if (idle != ABSENT && idle != 0)
+		output_line(ash, "Idle timeout", COLOR_NONE, "%s", duration_format(idle, text));
+	resources_text(ash, manifest);
 }
 
 void
@@ -134,9 +166,8 @@ sandbox_text(const struct ash *ash, const struct manifest *manifest,
 	command_text(ash, manifest, row);
 	if (manifest->task)
 		output_line(ash, "Task", COLOR_NONE, "%s", manifest->task);
-	output_line(ash, "Image", COLOR_NONE, "%s, %s", manifest->image ? manifest->image : "host",
-		    manifest_image_dir(manifest) ? "below a layer of each session's own"
-						 : "read-only");
+	output_line(ash, "Image", COLOR_NONE, "%s, read-only",
+		    manifest->image ? manifest->image : "host");
 	output_line(ash, "Home", COLOR_NONE, "%s", home_of(manifest));
 	output_line(ash, "Network", COLOR_NONE, "%s", network_of(manifest));
 	context_text(ash, manifest);

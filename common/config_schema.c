@@ -52,7 +52,7 @@ static const struct record limits_record = {RECORD(limits_fields)};
 static const struct field defaults_fields[] = {
     NUMBER(SECONDS, 1, "timeout_secs", defaults.timeout_ms, MS(1), DAYS(366), HOURS(1)),
     NUMBER(SIZE, 2, "memory_limit", defaults.memory_limit, MIB(1), TIB(1024), GIB(1)),
-    NUMBER(NUMBER, 3, "max_pids", defaults.max_pids, 1, 4194304, 256),
+    NUMBER(NUMBER, 3, "max_pids", defaults.max_pids, 2, 4194304, 256),
     NUMBER(NUMBER, 4, "max_open_files", defaults.max_open_files, 16, 1048576, 1024),
     NUMBER(SIZE, 5, "disk", defaults.disk, MIB(1), TIB(1024), GIB(1)),
 };

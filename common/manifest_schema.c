@@ -225,7 +225,7 @@ static const struct field resources_fields[] = {
     OPEN(SIZE, 1, "memory_limit", resources.memory_limit, MIB(1), TIB(1024)),
     OPEN(NUMBER, 2, "cpu_shares", resources.cpu_shares, 2, 262144),
     OPEN(MILLI, 3, "cpus", resources.cpus_milli, 10, 8192 * 1000),
-    OPEN(NUMBER, 4, "max_pids", resources.max_pids, 1, 4194304),
+    OPEN(NUMBER, 4, "max_pids", resources.max_pids, 2, 4194304),
     OPEN(NUMBER, 5, "max_open_files", resources.max_open_files, 16, 1048576),
     OPEN(SIZE, 6, "disk", resources.disk, MIB(1), TIB(1024)),
 };

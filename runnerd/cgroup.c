@@ -2,281 +2,396 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/eventfd.h>
 
+#include "cgroup_limits.h"
 #include "common/cleanup.h"
-#include "common/io.h"
 #include "common/limits.h"
 
-enum { PROC_FILE_MAX = 1 << 20, CONTROL_MAX = 4096 };
+enum { CONTROL_MAX = 4096, LEAF_MAX = PATH_LEN_MAX + 32 };
 
-struct cgroups {
-	int root; /* of the v2 mount */
-	int base;
-	char *base_path;
-	bool own_base; /* not the sessions' holder's: removed with this instance */
+static const struct {
+	const char *name;
+	enum cgroup_part part;
+} leaves[] = {
+    {.name = "runtime", .part = PART_RUNTIME},
+    {.name = "agent", .part = PART_AGENT},
 };
 
-/* --- finding the hierarchy ------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------------------------------
+ */
 
-static char *
-read_text(int dir_fd, const char *path)
+/* A group for the session as a whole is made where something is set on it: on v2, and where v1
+ * has the CPU's shares. Elsewhere its leaves alone are made. */
+static bool
+is_nested(const struct hierarchy *hierarchy)
 {
-	_cleanup_close_ int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
-	char *text = NULL;
-	size_t length;
-
-	if (fd < 0 || read_file(fd, PROC_FILE_MAX, &text, &length) < 0)
-		return NULL;
-	return text;
+	return hierarchy->unified || (hierarchy->controllers & (1U << CONTROLLER_CPU));
 }
 
-/* mountinfo writes blank, tab, newline and backslash as three octal digits. */
-static void
-unescape(char *text)
+/* Below the root of the hierarchy, as openat() takes it. */
+static const char *
+leaf_path(const struct hierarchy *hierarchy, const char *session, const char *leaf,
+	  char path[LEAF_MAX])
 {
-	char *to = text;
-
-	for (; *text; text++, to++) {
-		*to = *text;
-		if (text[0] == '\\' && text[1] && text[2] && text[3]) {
-			*to = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + text[3] - '0');
-			text += 3;
-		}
-	}
-	*to = '\0';
-}
-
-/* "ID PARENT MAJ:MIN ROOT POINT OPTIONS… - TYPE SOURCE SUPER": the point of a whole cgroup2. */
-static char *
-mount_point(char *line)
-{
-	char *type = strstr(line, " - cgroup2 "), *field = NULL, *rest = line;
-	int i;
-
-	if (!type)
-		return NULL;
-	*type = '\0';
-	for (i = 0; i < 4; i++)
-		field = strsep(&rest, " ");
-	if (!field || strcmp(field, "/"))
-		return NULL;
-	field = strsep(&rest, " ");
-	if (field)
-		unescape(field);
-	return field;
-}
-
-static int
-open_root(struct error *error)
-{
-	_cleanup_free_ char *text = read_text(AT_FDCWD, "/proc/self/mountinfo");
-	char *rest = text, *line, *point;
-	int fd;
-
-	while ((line = strsep(&rest, "\n"))) {
-		point = mount_point(line);
-		if (!point)
-			continue;
-		fd = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0)
-			return fd;
-	}
-	error_why(error, ERR_FAILED, "no cgroup v2 hierarchy is mounted");
-	return error_hint(error, "mount -t cgroup2 none /sys/fs/cgroup/unified (or boot with "
-				 "systemd.unified_cgroup_hierarchy=1)");
-}
-
-static char *
-own_path(void)
-{
-	_cleanup_free_ char *text = read_text(AT_FDCWD, "/proc/self/cgroup");
-	char *rest = text, *line;
-
-	while ((line = strsep(&rest, "\n")))
-		if (!strncmp(line, "0::/", strlen("0::/")))
-			return strdup(line + strlen("0::"));
-	return NULL;
-}
-
-/* What the holder of the sessions' unit wrote: a path and a newline. */
-static char *
-held_path(const char *run_dir)
-{
-	_cleanup_close_ int dir = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char *text = dir < 0 ? NULL : read_text(dir, "cgroup");
-
-	if (text)
-		text[strcspn(text, "\n")] = '\0';
-	if (text && text[0] == '/')
-		return text;
-	free(text);
-	return NULL;
-}
-
-static unsigned
-run_dir_hash(const char *run_dir)
-{
-	uint32_t hash = 0x811c9dc5;
-
-	for (; *run_dir; run_dir++)
-		hash = (hash ^ (uint8_t)*run_dir) * 0x01000193;
-	return hash;
-}
-
-static char *
-base_path(const struct config *config, bool *own)
-{
-	_cleanup_free_ char *below = NULL;
-	char *path;
-
-	*own = true;
-	if (strcmp(config->cgroup, "auto")) {
-		if (asprintf(&path, "%s%s", config->cgroup[0] == '/' ? "" : "/", config->cgroup) <
-		    0)
-			return NULL;
-		return path;
-	}
-	path = held_path(config->run_dir);
-	*own = !path;
-	if (path)
-		return path;
-	below = own_path();
-	if (!below || asprintf(&path, "%s/scarab-%08x", strcmp(below, "/") ? below : "",
-			       run_dir_hash(config->run_dir)) < 0)
-		return NULL;
+	snprintf(path, LEAF_MAX, "%s%c%s", session + 1, is_nested(hierarchy) ? '/' : '-', leaf);
 	return path;
 }
 
-static int
-dir_below(int dir_fd, const char *name, bool make)
+static bool
+concerns(const struct hierarchy *hierarchy, enum cgroup_part part,
+	 const struct cgroup_limits *limits)
 {
-	int fd;
-
-	if (make && mkdirat(dir_fd, name, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	for (unsigned i = 0; i < CONTROLLERS; i++)
+		if ((hierarchy->controllers & (1U << i)) && limits_concern(i, part, limits))
+			return true;
+	return false;
 }
 
-struct cgroups *
-cgroups_open(const struct config *config, struct error *error)
+static bool
+is_needed(const struct hierarchy *hierarchy, const struct cgroup_limits *limits)
 {
-	struct cgroups *cgroups = calloc(1, sizeof(*cgroups));
+	return hierarchy->unified || concerns(hierarchy, PART_AGENT, limits) ||
+	       concerns(hierarchy, PART_SESSION, limits);
+}
 
-	if (!cgroups) {
-		error_errno(error, ENOMEM, "cgroups");
-		return NULL;
+int
+cgroup_name(const struct cgroups *cgroups, const char *name, const struct cgroup_limits *limits,
+	    struct session_cgroup *cgroup)
+{
+	for (unsigned i = 0; cgroups && i < cgroups->count; i++) {
+		if (!is_needed(&cgroups->all[i], limits))
+			continue;
+		free(steal_ptr(&cgroup->paths[i]));
+		if (asprintf(&cgroup->paths[i], "%s/%s", cgroups->all[i].base_path, name) < 0) {
+			cgroup->paths[i] = NULL;
+			return -ENOMEM;
+		}
 	}
-	cgroups->base = -1;
-	cgroups->root = open_root(error);
-	if (cgroups->root < 0) {
-		cgroups_close(cgroups);
-		return NULL;
-	}
-	cgroups->base_path = base_path(config, &cgroups->own_base);
-	if (cgroups->base_path)
-		cgroups->base = dir_below(cgroups->root, cgroups->base_path + 1, true);
-	if (cgroups->base >= 0)
-		return cgroups;
-	error_errno(error, cgroups->base_path ? -cgroups->base : ENOMEM,
-		    "cannot make the cgroup %s for sessions",
-		    cgroups->base_path ? cgroups->base_path : "");
-	cgroups->base = -1;
-	cgroups_close(cgroups);
-	return NULL;
+	return 0;
 }
 
-void
-cgroups_close(struct cgroups *cgroups)
+static const char *
+path_in(const struct cgroups *cgroups, const struct session_cgroup *cgroup,
+	enum controller controller)
 {
-	if (!cgroups)
-		return;
-	/* Fails, as it should, while sessions live in it. */
-	if (cgroups->base >= 0 && cgroups->own_base)
-		unlinkat(cgroups->root, cgroups->base_path + 1, AT_REMOVEDIR);
-	close_fd(&cgroups->base);
-	close_fd(&cgroups->root);
-	free(cgroups->base_path);
-	free(cgroups);
+	const struct hierarchy *in = cgroups->limits[controller].in;
+
+	return in && !in->unified ? cgroup->paths[in - cgroups->all] : NULL;
 }
 
-const char *
-cgroups_base(const struct cgroups *cgroups)
+/* The fields of the record, by controller. */
+static char *
+field_of(struct msg_journal_groups *groups, enum controller controller)
 {
-	return cgroups->base_path;
+	char *const fields[CONTROLLERS] = {
+	    [CONTROLLER_MEMORY] = groups->memory,
+	    [CONTROLLER_PIDS] = groups->pids,
+	    [CONTROLLER_CPU] = groups->cpu,
+	};
+
+	return fields[controller];
 }
 
 bool
-cgroups_can_kill(const struct cgroups *cgroups)
+cgroup_to_journal(const struct cgroups *cgroups, const struct session_cgroup *cgroup,
+		  struct msg_journal_groups *groups)
 {
-	struct stat st;
+	bool any = false;
 
-	return fstatat(cgroups->base, "cgroup.kill", &st, 0) == 0;
+	*groups = (struct msg_journal_groups){0};
+	for (unsigned i = 0; i < CONTROLLERS; i++) {
+		const char *path = path_in(cgroups, cgroup, i);
+
+		if (!path)
+			continue;
+		snprintf(field_of(groups, i), PATH_LEN_MAX + 1, "%s", path);
+		any = true;
+	}
+	return any;
 }
 
-/* --- one session's ---------------------------------------------------------------------------- */
-
-char *
-cgroup_path(const struct cgroups *cgroups, const char *name)
+int
+cgroup_from_journal(const struct cgroups *cgroups, const char *v2,
+		    const struct msg_journal_groups *groups, struct session_cgroup *cgroup)
 {
-	char *path;
+	struct msg_journal_groups *fields = (struct msg_journal_groups *)groups;
 
-	if (!cgroups)
-		return NULL;
-	return asprintf(&path, "%s/%s", cgroups->base_path, name) < 0 ? NULL : path;
+	if (v2[0] == '/' && !(cgroup->paths[0] = strdup(v2)))
+		return -ENOMEM;
+	for (unsigned i = 0; cgroups && i < CONTROLLERS; i++) {
+		const struct hierarchy *in = cgroups->limits[i].in;
+		char **path = in && !in->unified ? &cgroup->paths[in - cgroups->all] : NULL;
+
+		if (path && !*path && field_of(fields, i)[0] == '/' &&
+		    !(*path = strdup(field_of(fields, i))))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* --- making them --------------------------------------------------------------------------------
+ */
+
+/* The session's group gives its leaves what they will be limited by. */
+static int
+pass_on(const struct hierarchy *v2, int dir, const struct cgroup_limits *limits,
+	struct error *error)
+{
+	char text[CONTROLLERS * 16] = "";
+	size_t length = 0;
+	int rc = 0;
+
+	for (unsigned i = 0; i < CONTROLLERS; i++)
+		if ((v2->controllers & (1U << i)) && limits_concern(i, PART_AGENT, limits))
+			length += (size_t)snprintf(text + length, sizeof(text) - length, "%s+%s",
+						   length ? " " : "", controller_name(i));
+	if (length)
+		rc = group_write(dir, "cgroup.subtree_control", text);
+	return rc < 0 ? error_errno(error, -rc, "writing %s to cgroup.subtree_control", text) : 0;
+}
+
+/* Descriptor, or -1 with error. */
+static int
+make_group(const struct hierarchy *hierarchy, const char *path, enum cgroup_part part,
+	   const struct cgroup_limits *limits, struct error *error)
+{
+	_cleanup_close_ int dir = group_open(hierarchy->root, path, true);
+
+	if (dir < 0)
+		return error_errno(error, -dir, "making the cgroup %.200s", path);
+	if (limits_write(hierarchy, part, dir, limits, error) < 0)
+		return -1;
+	return steal_fd(&dir);
 }
 
 static int
-open_group(struct cgroups *cgroups, struct session_cgroup *cgroup, bool make)
+make_v2(const struct hierarchy *v2, const struct cgroup_limits *limits,
+	struct session_cgroup *cgroup, struct error *error)
 {
-	cgroup->dir = dir_below(cgroups->root, cgroup->path + 1, make);
-	if (cgroup->dir < 0)
-		return cgroup->dir;
-	cgroup->runtime = dir_below(cgroup->dir, "runtime", make);
-	cgroup->agent = dir_below(cgroup->dir, "agent", make);
+	int *const dirs[] = {&cgroup->runtime, &cgroup->agent};
+	char path[LEAF_MAX];
+
+	cgroup->dir = make_group(v2, cgroup->paths[0] + 1, PART_SESSION, limits, error);
+	if (cgroup->dir < 0 || pass_on(v2, cgroup->dir, limits, error) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(leaves); i++) {
+		*dirs[i] = make_group(v2, leaf_path(v2, cgroup->paths[0], leaves[i].name, path),
+				      leaves[i].part, limits, error);
+		if (*dirs[i] < 0)
+			return -1;
+	}
 	cgroup->events = openat(cgroup->dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
-	if (!make)
+	return cgroup->events < 0 ? error_errno(error, errno, "opening cgroup.events") : 0;
+}
+
+/* The keeper's CPU time is not worth a group of its own on v1. */
+static bool
+has_leaf(const struct hierarchy *hierarchy, enum cgroup_part part,
+	 const struct cgroup_limits *limits)
+{
+	return part == PART_AGENT || concerns(hierarchy, part, limits);
+}
+
+static int
+make_v1(const struct hierarchy *v1, const char *session, const struct cgroup_limits *limits,
+	struct error *error)
+{
+	char path[LEAF_MAX];
+	int dir;
+
+	if (is_nested(v1)) {
+		dir = make_group(v1, session + 1, PART_SESSION, limits, error);
+		if (dir < 0)
+			return -1;
+		close(dir);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(leaves); i++) {
+		if (!has_leaf(v1, leaves[i].part, limits))
+			continue;
+		dir = make_group(v1, leaf_path(v1, session, leaves[i].name, path), leaves[i].part,
+				 limits, error);
+		if (dir < 0)
+			return -1;
+		close(dir);
+	}
+	return 0;
+}
+
+int
+cgroup_create(struct cgroups *cgroups, const struct cgroup_limits *limits,
+	      struct session_cgroup *cgroup, struct error *error)
+{
+	if (!cgroup->paths[0])
+		return error_errno(error, ENOMEM, "naming the session's cgroup");
+	if (make_v2(&cgroups->all[0], limits, cgroup, error) < 0)
+		return -1;
+	for (unsigned i = 1; i < cgroups->count; i++)
+		if (cgroup->paths[i] &&
+		    make_v1(&cgroups->all[i], cgroup->paths[i], limits, error) < 0)
+			return -1;
+	return 0;
+}
+
+int
+cgroup_find(struct cgroups *cgroups, struct session_cgroup *cgroup)
+{
+	if (!cgroups || !cgroup->paths[0])
 		return 0;
-	if (cgroup->runtime < 0)
-		return cgroup->runtime;
-	if (cgroup->agent < 0)
-		return cgroup->agent;
-	return cgroup->events < 0 ? -errno : 0;
+	cgroup->dir = group_open(cgroups->all[0].root, cgroup->paths[0] + 1, false);
+	if (cgroup->dir < 0)
+		return cgroup->dir == -ENOENT ? 0 : cgroup->dir;
+	cgroup->runtime = group_open(cgroup->dir, "runtime", false);
+	cgroup->agent = group_open(cgroup->dir, "agent", false);
+	cgroup->events = openat(cgroup->dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	return 0;
+}
+
+/* --- entering them ------------------------------------------------------------------------------
+ */
+
+void
+cgroup_entry_close(struct cgroup_entry *entry)
+{
+	while (entry->count)
+		close(entry->fds[--entry->count]);
+}
+
+static int
+add_entry(struct cgroup_entry *entry, int fd)
+{
+	if (fd < 0)
+		return -errno;
+	entry->fds[entry->count++] = fd;
+	return 0;
+}
+
+/* has_all: the session has that leaf in every hierarchy. */
+static int
+enter(const struct cgroups *cgroups, const struct session_cgroup *cgroup, const char *leaf, int v2,
+      bool has_all, struct cgroup_entry *entry)
+{
+	char path[LEAF_MAX], file[LEAF_MAX + 8];
+	int rc, fd;
+
+	entry->count = 0;
+	rc = add_entry(entry, fcntl(v2, F_DUPFD_CLOEXEC, 3));
+	for (unsigned i = 1; rc == 0 && i < cgroups->count; i++) {
+		if (!cgroup->paths[i])
+			continue;
+		leaf_path(&cgroups->all[i], cgroup->paths[i], leaf, path);
+		snprintf(file, sizeof(file), "%s/tasks", path);
+		fd = openat(cgroups->all[i].root, file, O_WRONLY | O_CLOEXEC);
+		if (fd >= 0 || has_all || errno != ENOENT)
+			rc = add_entry(entry, fd);
+	}
+	if (rc < 0)
+		cgroup_entry_close(entry);
+	return rc;
 }
 
 int
-cgroup_create(struct cgroups *cgroups, char *path, struct session_cgroup *cgroup)
+cgroup_enter_runtime(const struct cgroups *cgroups, const struct session_cgroup *cgroup,
+		     struct cgroup_entry *entry)
 {
-	*cgroup = (struct session_cgroup)SESSION_CGROUP_INIT;
-	cgroup->path = path;
-	return path ? open_group(cgroups, cgroup, true) : -ENOMEM;
+	return enter(cgroups, cgroup, "runtime", cgroup->runtime, false, entry);
 }
 
 int
-cgroup_find(struct cgroups *cgroups, char *path, struct session_cgroup *cgroup)
+cgroup_enter_agent(const struct cgroups *cgroups, const struct session_cgroup *cgroup,
+		   struct cgroup_entry *entry)
 {
+	return enter(cgroups, cgroup, "agent", cgroup->agent, true, entry);
+}
+
+/* --- what happened in them ----------------------------------------------------------------------
+ */
+
+/* The agent's leaf where its memory is limited. Descriptor, or -errno; -ENOENT: it is not. */
+static int
+open_memory_leaf(const struct cgroups *cgroups, const struct session_cgroup *cgroup)
+{
+	const struct hierarchy *in = cgroups ? cgroups->limits[CONTROLLER_MEMORY].in : NULL;
+	char path[LEAF_MAX];
+
+	if (!in || !cgroup->paths[in - cgroups->all])
+		return -ENOENT;
+	leaf_path(in, cgroup->paths[in - cgroups->all], "agent", path);
+	return group_open(in->root, path, false);
+}
+
+static int
+watch_v1(int leaf, int fds[2])
+{
+	char line[32];
+
+	fds[0] = openat(leaf, "memory.oom_control", O_RDONLY | O_CLOEXEC);
+	fds[1] = fds[0] < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fds[1] < 0)
+		return -errno;
+	snprintf(line, sizeof(line), "%d %d", fds[1], fds[0]);
+	return group_write(leaf, "cgroup.event_control", line);
+}
+
+int
+cgroup_watch_oom(const struct cgroups *cgroups, const struct session_cgroup *cgroup, int fds[2])
+{
+	_cleanup_close_ int leaf = open_memory_leaf(cgroups, cgroup);
 	int rc;
 
-	*cgroup = (struct session_cgroup)SESSION_CGROUP_INIT;
-	cgroup->path = path;
-	if (!path)
-		return -ENOMEM;
-	rc = cgroups ? open_group(cgroups, cgroup, false) : -ENOENT;
-	return rc == -ENOENT ? 0 : rc;
+	fds[0] = fds[1] = -1;
+	if (leaf < 0)
+		return leaf == -ENOENT ? 0 : leaf;
+	if (!cgroups->limits[CONTROLLER_MEMORY].in->unified) {
+		rc = watch_v1(leaf, fds);
+	} else {
+		fds[0] = openat(leaf, "memory.events", O_RDONLY | O_CLOEXEC);
+		rc = fds[0] < 0 ? -errno : 0;
+	}
+	if (rc < 0) {
+		close_fd(&fds[0]);
+		close_fd(&fds[1]);
+	}
+	return rc;
+}
+
+/* The number after the word at the beginning of a line, or of the file (word ""). */
+static int64_t
+number_in(int dir, const char *file, const char *word)
+{
+	char text[CONTROL_MAX], *at = text, *end;
+	int64_t value;
+
+	if (dir < 0 || group_read(dir, file, text, sizeof(text)) < 0)
+		return -1;
+	while (at && strncmp(at, word, strlen(word)) != 0) {
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
+	if (!at)
+		return -1;
+	at += strlen(word);
+	value = strtoll(at, &end, 10);
+	return end == at ? -1 : value;
+}
+
+struct cgroup_use
+cgroup_used(const struct cgroups *cgroups, const struct session_cgroup *cgroup)
+{
+	_cleanup_close_ int leaf = open_memory_leaf(cgroups, cgroup);
+	int64_t cpu_us = number_in(cgroup->agent, "cpu.stat", "usage_usec ");
+	struct cgroup_use use = {.cpu_ms = cpu_us < 0 ? -1 : cpu_us / 1000};
+
+	use.peak_memory_bytes = number_in(leaf, "memory.peak", "");
+	if (use.peak_memory_bytes < 0)
+		use.peak_memory_bytes = number_in(leaf, "memory.max_usage_in_bytes", "");
+	return use;
 }
 
 int
 cgroup_kill(int dir)
 {
-	_cleanup_close_ int fd = -1;
-
-	if (dir < 0)
-		return 0;
-	fd = openat(dir, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return write(fd, "1", 1) < 0 ? -errno : 0;
+	return dir < 0 ? 0 : group_write(dir, "cgroup.kill", "1");
 }
 
 bool
@@ -294,28 +409,34 @@ cgroup_populated(const struct session_cgroup *cgroup)
 	return strstr(text, "populated 1") != NULL;
 }
 
+/* --- their end ----------------------------------------------------------------------------------
+ */
+
 /* By path: a group of which nothing could be opened goes too. */
 static int
-remove_group(struct cgroups *cgroups, const struct session_cgroup *cgroup)
+remove_groups(const struct hierarchy *hierarchy, const char *session)
 {
-	static const char *const parts[] = {"/agent", "/runtime", ""};
-	char path[PATH_LEN_MAX + 1];
-	size_t i;
+	char path[LEAF_MAX];
 
-	for (i = 0; i < ARRAY_LEN(parts); i++) {
-		snprintf(path, sizeof(path), "%.4000s%s", cgroup->path + 1, parts[i]);
-		if (unlinkat(cgroups->root, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
+	for (size_t i = ARRAY_LEN(leaves); i-- > 0;) {
+		leaf_path(hierarchy, session, leaves[i].name, path);
+		if (unlinkat(hierarchy->root, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
 			return -errno;
 	}
+	if (unlinkat(hierarchy->root, session + 1, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return -errno;
 	return 0;
 }
 
 int
-cgroup_remove(struct cgroups *cgroups, struct session_cgroup *cgroup)
+cgroup_remove(const struct cgroups *cgroups, struct session_cgroup *cgroup)
 {
-	int rc = cgroup->path && cgroups ? remove_group(cgroups, cgroup) : 0;
+	int rc = 0;
 
-	if (!rc)
+	for (unsigned i = cgroups ? cgroups->count : 0; rc == 0 && i-- > 0;)
+		if (cgroup->paths[i])
+			rc = remove_groups(&cgroups->all[i], cgroup->paths[i]);
+	if (rc == 0)
 		cgroup_close(cgroup);
 	return rc;
 }
@@ -327,6 +448,6 @@ cgroup_close(struct session_cgroup *cgroup)
 	close_fd(&cgroup->agent);
 	close_fd(&cgroup->runtime);
 	close_fd(&cgroup->dir);
-	free(cgroup->path);
-	*cgroup = (struct session_cgroup)SESSION_CGROUP_INIT;
+	for (unsigned i = 0; i < HIERARCHIES_MAX; i++)
+		free(steal_ptr(&cgroup->paths[i]));
 }

@@ -12,7 +12,8 @@
 enum { JOURNAL_BYTES = 12 << 10 };
 
 int
-journal_create(int session_dir, const struct msg_journal_session *first)
+journal_create(int session_dir, const struct msg_journal_session *first,
+	       const struct msg_journal_groups *groups)
 {
 	_cleanup_close_ int fd = -1;
 	struct msg record;
@@ -26,7 +27,12 @@ journal_create(int session_dir, const struct msg_journal_session *first)
 	record.journal_session = *first;
 	rc = reserve(fd, JOURNAL_BYTES);
 	if (!rc)
+		rc = record_append(fd, &record, !groups);
+	if (!rc && groups) {
+		msg_init(&record, MSG_JOURNAL_GROUPS);
+		record.journal_groups = *groups;
 		rc = record_append(fd, &record, true);
+	}
 	if (!rc)
 		rc = sync_dir(session_dir);
 	return rc < 0 ? rc : steal_fd(&fd);
@@ -106,6 +112,10 @@ read_record(struct journal *journal, const struct msg *record)
 	case MSG_JOURNAL_SESSION:
 		journal->session = record->journal_session;
 		journal->has_session = true;
+		break;
+	case MSG_JOURNAL_GROUPS:
+		journal->groups = record->journal_groups;
+		journal->has_groups = true;
 		break;
 	case MSG_JOURNAL_STEP:
 		read_step(journal, &record->journal_step);

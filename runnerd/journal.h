@@ -16,9 +16,10 @@ enum journal_mark {
 	MARK_GATE = 4, /* GO is about to be sent: from here on the agent may have run */
 };
 
-/* Makes the journal in the session's directory with this first record, durable. Descriptor or
- * -errno; an older journal is replaced. */
-int journal_create(int session_dir, const struct msg_journal_session *first);
+/* Makes the journal in the session's directory with this first record and, where there are groups
+ * on v1, their record, durable. Descriptor or -errno; an older journal is replaced. */
+int journal_create(int session_dir, const struct msg_journal_session *first,
+		   const struct msg_journal_groups *groups);
 /* Opens an existing one for appending. Descriptor or -errno. */
 int journal_open(int session_dir);
 int journal_step(int journal, enum session_step step, enum journal_mark mark);
@@ -30,7 +31,8 @@ int journal_ended(int journal, const struct msg_journal_ended *ended, bool durab
 /* All that a journal says. */
 struct journal {
 	struct msg_journal_session session;
-	bool has_session, has_keeper, has_ended;
+	struct msg_journal_groups groups;
+	bool has_session, has_groups, has_keeper, has_ended;
 	bool gate; /* it may have been opened */
 	bool begun[STEP_COUNT];
 	enum session_step step; /* the last one that began */

@@ -74,6 +74,33 @@ probe_cgroup_kill(struct probe *probe)
 }
 
 static bool
+probe_limit(struct probe *probe, enum controller controller)
+{
+	if (!probe->cgroups)
+		return probe_cgroup(probe);
+	found(probe, "%s", probe->cgroups->limits[controller].found);
+	return probe->cgroups->limits[controller].in != NULL;
+}
+
+static bool
+probe_memory(struct probe *probe)
+{
+	return probe_limit(probe, CONTROLLER_MEMORY);
+}
+
+static bool
+probe_pids(struct probe *probe)
+{
+	return probe_limit(probe, CONTROLLER_PIDS);
+}
+
+static bool
+probe_cpu(struct probe *probe)
+{
+	return probe_limit(probe, CONTROLLER_CPU);
+}
+
+static bool
 probe_clone3(struct probe *probe)
 {
 	return call_exists(probe, "clone3", syscall(SYS_clone3, NULL, 0));
@@ -185,9 +212,9 @@ probe_overlay(struct probe *probe)
 	return fd >= 0;
 }
 
-/* For what came with a release of Linux 5 and shows only when something is mounted. */
+/* subset=pid came with Linux 5.8; the release is the one thing that tells without mounting. */
 static bool
-since_linux_5(struct probe *probe, int least)
+probe_proc_subset(struct probe *probe)
 {
 	struct utsname name;
 	int major = 0, minor = 0;
@@ -196,19 +223,7 @@ since_linux_5(struct probe *probe, int least)
 	if (sscanf(name.release, "%d.%d", &major, &minor) != 2)
 		major = 0;
 	found(probe, "Linux %.200s", name.release);
-	return major > 5 || (major == 5 && minor >= least);
-}
-
-static bool
-probe_proc_subset(struct probe *probe)
-{
-	return since_linux_5(probe, 8);
-}
-
-static bool
-probe_idmapped_layers(struct probe *probe)
-{
-	return since_linux_5(probe, 19);
+	return major > 5 || (major == 5 && minor >= 8);
 }
 
 static bool
@@ -244,6 +259,24 @@ static const struct mechanism mechanisms[] = {
      .required = true,
      .probe = probe_cgroup_kill,
      .remedy = "run Linux 5.14 or later"},
+    {.name = "memory",
+     .required = true, /* every session has a limit: the manifest's, or that of agentd.yaml */
+     .probe = probe_memory,
+     .remedy =
+	 "give the sessions' cgroup the controller: start scarab-sessions.service, or name in "
+	 "`cgroup` a group that has it; boot with cgroup_enable=memory swapaccount=1"},
+    {.name = "pids",
+     .required = true,
+     .probe = probe_pids,
+     .remedy =
+	 "give the sessions' cgroup the controller: start scarab-sessions.service, or name in "
+	 "`cgroup` a group that has it"},
+    {.name = "cpu",
+     .required = false, /* who asks for cpus or cpu_shares needs it */
+     .probe = probe_cpu,
+     .remedy =
+	 "give the sessions' cgroup the controller: start scarab-sessions.service, or name in "
+	 "`cgroup` a group that has it; or remove resources.cpus and cpu_shares"},
     {.name = "clone3",
      .required = true,
      .probe = probe_clone3,
@@ -288,10 +321,6 @@ static const struct mechanism mechanisms[] = {
      .required = false, /* homes of mode journal alone need it, and say so */
      .probe = probe_overlay,
      .remedy = "modprobe overlay, or give agents home: {mode: none}"},
-    {.name = "idmapped-layers",
-     .required = false, /* files of an image dir: appear as nobody's without it */
-     .probe = probe_idmapped_layers,
-     .remedy = "run Linux 5.19 or later"},
     {.name = "landlock",
      .required = false,
      .probe = probe_landlock,
@@ -353,17 +382,6 @@ mechanism_found(const struct mechanisms *all, const char *name)
 	return "unknown";
 }
 
-bool
-mechanism_present(const struct mechanisms *all, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(mechanisms); i++)
-		if (!strcmp(mechanisms[i].name, name))
-			return all->found[i].present;
-	return false;
-}
-
 static bool
 listed(const struct strings *names, const char *name)
 {
@@ -397,15 +415,41 @@ mechanisms_warn(const struct strings *degraded)
 				 degraded->items[i]);
 }
 
+static bool
+is_wanted(const struct mechanism *mechanism, const char *const wanted[])
+{
+	if (mechanism->required)
+		return true;
+	while (*wanted)
+		if (!strcmp(*wanted++, mechanism->name))
+			return true;
+	return false;
+}
+
+static void
+accept(const char *name, char accepted[MECHANISMS_TEXT_MAX + 1])
+{
+	size_t length = strlen(accepted);
+
+	snprintf(accepted + length, MECHANISMS_TEXT_MAX + 1 - length, "%s%s", length ? ", " : "",
+		 name);
+}
+
 int
-mechanisms_check(const struct mechanisms *all, const struct strings *degraded, struct error *error)
+mechanisms_check(const struct mechanisms *all, const struct strings *degraded,
+		 const char *const wanted[], char accepted[MECHANISMS_TEXT_MAX + 1],
+		 struct error *error)
 {
 	size_t i;
 
+	accepted[0] = '\0';
 	for (i = 0; i < ARRAY_LEN(mechanisms); i++) {
-		if (all->found[i].present || !mechanisms[i].required ||
-		    listed(degraded, mechanisms[i].name))
+		if (all->found[i].present || !is_wanted(&mechanisms[i], wanted))
 			continue;
+		if (listed(degraded, mechanisms[i].name)) {
+			accept(mechanisms[i].name, accepted);
+			continue;
+		}
 		error_why(error, ERR_FAILED, "the host lacks %s (%s)", mechanisms[i].name,
 			  all->found[i].text);
 		return error_hint(error, "%s", mechanisms[i].remedy);

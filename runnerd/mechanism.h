@@ -9,6 +9,8 @@
 #include "cgroup.h"
 #include "common/proto.h"
 
+enum { MECHANISMS_TEXT_MAX = 255 };
+
 struct mechanisms;
 
 /* Probes everything once. cgroups NULL: why tells. NULL when memory ran out. */
@@ -19,12 +21,13 @@ void mechanisms_warn(const struct strings *degraded);
 size_t mechanisms_count(const struct mechanisms *mechanisms);
 /* Row index as a MECHANISM_ROW. */
 void mechanism_row(const struct mechanisms *mechanisms, size_t index, struct msg *record);
-/* Is the one of this name there? */
-bool mechanism_present(const struct mechanisms *mechanisms, const char *name);
 /* What was found of the one of this name. */
 const char *mechanism_found(const struct mechanisms *mechanisms, const char *name);
-/* 0, or -1 with error: the first required one that is missing and not accepted. */
+/* 0, or -1 with error: the first that is missing and not accepted, of those that are required and
+ * of wanted (names, NULL at the end). accepted gets the names of those that are missing and
+ * accepted, "a, b", as many as fit; "" when all is there. */
 int mechanisms_check(const struct mechanisms *mechanisms, const struct strings *degraded,
+		     const char *const wanted[], char accepted[MECHANISMS_TEXT_MAX + 1],
 		     struct error *error);
 
 #endif

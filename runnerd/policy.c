@@ -77,9 +77,14 @@ policy_effective(const struct manifest *plan, const struct config *config,
 	if (!effective->timeout_ms)
 		effective->timeout_ms = config->defaults.timeout_ms;
 	effective->grace_ms = present(plan->lifecycle.stop_grace_ms, STOP_GRACE_DEFAULT_MS);
+	effective->idle_ms = present(plan->lifecycle.idle_timeout_ms, 0);
+	effective->memory_bytes =
+	    present(plan->resources.memory_limit, config->defaults.memory_limit);
+	effective->pids = present(plan->resources.max_pids, config->defaults.max_pids);
+	effective->cpus_milli = plan->resources.cpus_milli;
+	effective->cpu_shares = plan->resources.cpu_shares;
 	effective->open_files =
 	    present(plan->resources.max_open_files, config->defaults.max_open_files);
-	effective->disk = present(plan->resources.disk, config->defaults.disk);
 }
 
 static bool
@@ -192,17 +197,18 @@ check_skills(const struct manifest *plan, const char *install_dir, const struct 
 	return 0;
 }
 
+/* Also what agentd.yaml itself gives where the manifest is silent. */
 static int
-check_image(const struct manifest *plan, const struct config *config, struct error *error)
+check_memory(const struct effective *e, const struct config *config, struct error *error)
 {
-	const char *image = manifest_image_dir(plan);
-
-	if (!image || beneath_any(image, &config->ceilings.allowed_images))
+	if (e->memory_bytes <= config->ceilings.memory_limit)
 		return 0;
-	error_why(error, ERR_PERMISSION, "spec.image dir:%s is outside ceilings.allowed_images",
-		  image);
-	return error_hint(error, "root can add its directory to ceilings.allowed_images in "
-				 "agentd.yaml");
+	error_why(error, ERR_PERMISSION,
+		  "spec.resources.memory_limit %llu is above ceilings.memory_limit %llu",
+		  (unsigned long long)e->memory_bytes,
+		  (unsigned long long)config->ceilings.memory_limit);
+	return error_hint(error,
+			  "lower it, or let root raise ceilings.memory_limit in agentd.yaml");
 }
 
 static int
@@ -229,7 +235,7 @@ policy_check(const struct manifest *plan, const char *install_dir, const struct 
 	policy_effective(plan, config, &e);
 	if (check_level(&e, config, error) < 0 || check_modes(&e, error) < 0)
 		return -1;
-	if (check_context(plan, &e, config, error) < 0 || check_image(plan, config, error) < 0 ||
+	if (check_memory(&e, config, error) < 0 || check_context(plan, &e, config, error) < 0 ||
 	    check_skills(plan, install_dir, &e, config, error) < 0)
 		return -1;
 	return check_install_dir(install_dir, config, error);

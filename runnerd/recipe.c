@@ -50,7 +50,8 @@ copy_of(int fd)
 }
 
 void
-recipe_begin(struct recipe *recipe, const char *name, const char *hostname, int cgroup)
+recipe_begin(struct recipe *recipe, const char *name, const char *hostname,
+	     const struct cgroup_entry *entry)
 {
 	struct msg msg;
 
@@ -60,7 +61,8 @@ recipe_begin(struct recipe *recipe, const char *name, const char *hostname, int 
 	msg.sandbox_begin.base_uid = recipe->base_uid;
 	msg.sandbox_begin.root_bytes = ROOT_BYTES;
 	msg.sandbox_begin.root_inodes = ROOT_INODES;
-	add_fd(recipe, &msg, cgroup);
+	for (unsigned i = 0; i < entry->count; i++)
+		add_fd(recipe, &msg, copy_of(entry->fds[i]));
 	emit(recipe, &msg);
 }
 
@@ -141,28 +143,6 @@ recipe_mount(struct recipe *recipe, const char *path, int mount, bool directory)
 	set_path(recipe, msg.sandbox_mount.path, path);
 	msg.sandbox_mount.directory = directory;
 	add_fd(recipe, &msg, mount);
-	emit(recipe, &msg);
-}
-
-void
-recipe_layers(struct recipe *recipe, int mount)
-{
-	struct msg msg;
-
-	msg_init(&msg, MSG_SANDBOX_LAYERS);
-	add_fd(recipe, &msg, mount);
-	emit(recipe, &msg);
-}
-
-void
-recipe_overlay(struct recipe *recipe, const char *path, const char *layer, int lower)
-{
-	struct msg msg;
-
-	msg_init(&msg, MSG_SANDBOX_OVERLAY);
-	set_path(recipe, msg.sandbox_overlay.path, path);
-	snprintf(msg.sandbox_overlay.layer, sizeof(msg.sandbox_overlay.layer), "%s", layer);
-	add_fd(recipe, &msg, lower);
 	emit(recipe, &msg);
 }
 

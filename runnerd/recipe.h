@@ -6,6 +6,7 @@
 #ifndef SCARAB_RUNNERD_RECIPE_H
 #define SCARAB_RUNNERD_RECIPE_H
 
+#include "cgroup.h"
 #include "common/channel.h"
 
 struct recipe {
@@ -14,8 +15,9 @@ struct recipe {
 	int failure; /* 0 or -errno */
 };
 
-/* cgroup is taken over. */
-void recipe_begin(struct recipe *recipe, const char *name, const char *hostname, int cgroup);
+/* The entry is borrowed. */
+void recipe_begin(struct recipe *recipe, const char *name, const char *hostname,
+		  const struct cgroup_entry *entry);
 void recipe_dir(struct recipe *recipe, const char *path, uint32_t mode, uint32_t owner);
 /* Owned by the sandbox's root. */
 void recipe_file(struct recipe *recipe, const char *path, uint32_t mode, const char *text,
@@ -32,11 +34,6 @@ struct recipe_tmpfs {
 void recipe_tmpfs(struct recipe *recipe, const struct recipe_tmpfs *tmpfs);
 /* The detached mount is taken over. */
 void recipe_mount(struct recipe *recipe, const char *path, int mount, bool directory);
-/* The file system with the layers of overlays, detached, taken over; before any overlay. */
-void recipe_layers(struct recipe *recipe, int mount);
-/* An overlay of that layer upon lower, a detached mount that is taken over. Path "/": an image,
- * which must come first. */
-void recipe_overlay(struct recipe *recipe, const char *path, const char *layer, int lower);
 void recipe_proc(struct recipe *recipe, const char *path);
 void recipe_devpts(struct recipe *recipe, const char *path);
 /* The EXEC_SPEC memfd is taken over; the programs are borrowed. */

@@ -65,7 +65,10 @@ open_frame(struct session *s, const struct journal *journal)
 		return s->journal;
 	s->exit_record = openat(s->records, "exit", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	s->live = openat(s->r->at.live, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	rc = cgroup_find(s->r->cgroups, strdup(journal->session.cgroup), &s->cgroup);
+	rc = cgroup_from_journal(s->r->cgroups, journal->session.cgroup, &journal->groups,
+				 &s->cgroup);
+	if (!rc)
+		rc = cgroup_find(s->r->cgroups, &s->cgroup);
 	if (rc < 0)
 		log_session(LOG_LEVEL_WARNING, &s->id, "cannot open its cgroup %s: %s",
 			    journal->session.cgroup, strerrordesc_np(-rc));
@@ -181,20 +184,36 @@ keep_spooled(struct runnerd *r, int dir, const char *name)
 	return 0;
 }
 
+/* The groups that a session of this name has now, whatever it was limited in. */
+static int
+name_groups(struct runnerd *r, const char *name, struct journal *journal)
+{
+	static const struct cgroup_limits every = {0};
+	struct session_cgroup cgroup = SESSION_CGROUP_INIT;
+	int rc = cgroup_name(r->cgroups, name, &every, &cgroup);
+
+	if (!rc && cgroup.paths[0]) {
+		snprintf(journal->session.cgroup, sizeof(journal->session.cgroup), "%s",
+			 cgroup.paths[0]);
+		cgroup_to_journal(r->cgroups, &cgroup, &journal->groups);
+	}
+	cgroup_close(&cgroup);
+	return rc;
+}
+
 /* Nobody can say how far it came, so it may have run: what there is of it ends, as lost. */
 static int
 assume_the_worst(struct runnerd *r, const char *name, struct journal *journal)
 {
 	struct msg_journal_session *session = &journal->session;
-	_cleanup_free_ char *cgroup = NULL;
 
 	journal->gate = true;
+	if (!journal->has_groups && name_groups(r, name, journal) < 0)
+		return -ENOMEM;
 	if (journal->has_session)
 		return 0;
-	cgroup = cgroup_path(r->cgroups, name);
-	if ((!cgroup && r->cgroups) || !uuid_parse(name, &session->session))
-		return -ENOMEM;
-	snprintf(session->cgroup, sizeof(session->cgroup), "%s", cgroup ? cgroup : "");
+	if (!uuid_parse(name, &session->session))
+		return -EINVAL;
 	snprintf(session->boot_id, sizeof(session->boot_id), "%s", r->boot_id);
 	journal->has_session = true;
 	return 0;

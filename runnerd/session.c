@@ -7,7 +7,6 @@
 #include "common/log.h"
 #include "fs.h"
 #include "home_jobs.h"
-#include "mechanism.h"
 #include "spawner.h"
 #include "steps/steps.h"
 
@@ -91,8 +90,8 @@ session_new(struct runnerd *r, const struct uuid *id, const char *agent_name)
 	s->id = *id;
 	uuid_format(id, s->name);
 	snprintf(s->agent_name, sizeof(s->agent_name), "%s", agent_name);
-	s->records = s->live = s->journal = s->exit_record = s->home_lock = s->layers = -1;
-	s->segments[0] = s->segments[1] = s->builder_end = s->keeper_pidfd = s->redaction = -1;
+	s->records = s->live = s->journal = s->exit_record = s->home_lock = -1;
+	s->segments[0] = s->segments[1] = s->builder_end = s->keeper_pidfd = -1;
 	s->cgroup = (struct session_cgroup)SESSION_CGROUP_INIT;
 	s->log.dir = -1;
 	s->end = (struct msg_journal_ended){.session = *id,
@@ -110,9 +109,9 @@ session_new(struct runnerd *r, const struct uuid *id, const char *agent_name)
 static void
 close_descriptors(struct session *s)
 {
-	int *const all[] = {&s->records,      &s->live,        &s->journal,     &s->exit_record,
-			    &s->home_lock,    &s->segments[0], &s->segments[1], &s->builder_end,
-			    &s->keeper_pidfd, &s->redaction,   &s->layers};
+	int *const all[] = {&s->records,     &s->live,        &s->journal,
+			    &s->exit_record, &s->home_lock,   &s->segments[0],
+			    &s->segments[1], &s->builder_end, &s->keeper_pidfd};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(all); i++)
@@ -244,6 +243,28 @@ check_limits(const struct session *s, struct error *error)
 	return 0;
 }
 
+/* What of its limits the host must be able to enforce beside what every session has. */
+static int
+check_mechanisms(struct session *s, struct error *error)
+{
+	const struct effective *e = &s->effective;
+	bool bounds_cpu = e->cpus_milli != ABSENT || e->cpu_shares != ABSENT;
+	const char *const wanted[] = {bounds_cpu ? "cpu" : NULL, NULL};
+	const struct runnerd *r = s->r;
+
+	if (mechanisms_check(r->mechanisms, &r->config->degraded, wanted, s->degraded, error) < 0)
+		return -1;
+	if (s->degraded[0])
+		log_session(LOG_LEVEL_WARNING, &s->id,
+			    "%s: goes without %s, as agentd.yaml accepts", s->agent_name,
+			    s->degraded);
+	s->limits = (struct cgroup_limits){.memory_bytes = e->memory_bytes,
+					   .pids = e->pids,
+					   .cpus_milli = e->cpus_milli,
+					   .cpu_shares = e->cpu_shares};
+	return 0;
+}
+
 static int
 admit(struct session *s, struct error *error)
 {
@@ -260,7 +281,7 @@ admit(struct session *s, struct error *error)
 	policy_effective(agent->plan, r->config, &s->effective);
 	if (check_limits(s, error) < 0)
 		return -1;
-	if (mechanisms_check(r->mechanisms, &r->config->degraded, error) < 0)
+	if (check_mechanisms(s, error) < 0)
 		return -1;
 	if (policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0)
 		return -1;

@@ -54,6 +54,22 @@ take_exit(struct session *s, const struct msg_exit_record *exit)
 	memcpy(end->reason, exit->reason, sizeof(end->reason));
 }
 
+/* The cgroup counts what init never waited for; after the host's end it is gone, and what the
+ * keeper wrote down holds. */
+static void
+take_use(struct session *s)
+{
+	struct cgroup_use use;
+
+	if (!s->gate)
+		return;
+	use = cgroup_used(s->r->cgroups, &s->cgroup);
+	if (use.cpu_ms >= 0)
+		s->end.cpu_ms = use.cpu_ms;
+	if (use.peak_memory_bytes >= 0)
+		s->end.peak_memory_bytes = use.peak_memory_bytes;
+}
+
 /* GO was written down but did not reach the keeper: it saw runnerd's end first. */
 static bool
 never_started(const struct msg_exit_record *exit)
@@ -82,6 +98,7 @@ settle_outcome(struct session *s)
 			snprintf(s->end.reason, sizeof(s->end.reason), "the keeper left no record");
 		s->end.outcome = OUTCOME_LOST;
 	}
+	take_use(s);
 	if (!s->end.running_at_ms)
 		s->end.running_at_ms = s->running_at_ms;
 	if (!s->end.ended_at_ms)

@@ -34,6 +34,7 @@ open_log(struct session *s)
 static int
 open_builder(struct session *s)
 {
+	struct cgroup_entry entry;
 	int ends[2], rc;
 
 	rc = channel_pair(ends);
@@ -44,8 +45,11 @@ open_builder(struct session *s)
 	if (rc < 0)
 		return rc;
 	s->recipe = (struct recipe){.builder = s->builder, .base_uid = s->base_uid};
-	recipe_begin(&s->recipe, "agent", s->agent_name,
-		     fcntl(s->cgroup.agent, F_DUPFD_CLOEXEC, 3));
+	rc = cgroup_enter_agent(s->r->cgroups, &s->cgroup, &entry);
+	if (rc < 0)
+		return rc;
+	recipe_begin(&s->recipe, "agent", s->agent_name, &entry);
+	cgroup_entry_close(&entry);
 	return s->recipe.failure;
 }
 
@@ -53,19 +57,20 @@ open_builder(struct session *s)
 static int
 open_keeper(struct session *s)
 {
-	int ends[2], cgroup, rc;
+	struct cgroup_entry entry;
+	int ends[2], rc;
 
 	rc = channel_pair(ends);
 	if (rc < 0)
 		return rc;
 	rc = keeper_channel_open(s, ends[0]);
-	cgroup = fcntl(s->cgroup.runtime, F_DUPFD_CLOEXEC, 3);
-	if (rc < 0 || cgroup < 0) {
-		rc = rc < 0 ? rc : -errno;
+	if (rc == 0)
+		rc = cgroup_enter_runtime(s->r->cgroups, &s->cgroup, &entry);
+	if (rc < 0) {
 		close(ends[1]);
 		return rc;
 	}
-	s->spawn = spawner_ask(s->r->spawner, &s->id, ends[1], cgroup, keeper_spawned, s);
+	s->spawn = spawner_ask(s->r->spawner, &s->id, ends[1], &entry, keeper_spawned, s);
 	return s->spawn ? 0 : -ENOMEM;
 }
 
@@ -76,17 +81,10 @@ open_live(struct session *s)
 	return s->live < 0 ? s->live : 0;
 }
 
-static int
-open_cgroup(struct session *s)
-{
-	return cgroup_create(s->r->cgroups, cgroup_path(s->r->cgroups, s->name), &s->cgroup);
-}
-
 static const struct {
 	const char *what;
 	int (*open)(struct session *s);
 } frame[] = {
-    {.what = "making the session's cgroup", .open = open_cgroup},
     {.what = "asking for a keeper", .open = open_keeper},
     {.what = "making the session's directory", .open = open_live},
     {.what = "opening the exit record", .open = open_exit_record},
@@ -100,6 +98,8 @@ frame_open(struct session *s, struct error *error)
 	size_t i;
 	int rc;
 
+	if (cgroup_create(s->r->cgroups, &s->limits, &s->cgroup, error) < 0)
+		return error_what(error, "making the session's cgroup");
 	for (i = 0; i < ARRAY_LEN(frame); i++) {
 		rc = frame[i].open(s);
 		if (rc < 0)

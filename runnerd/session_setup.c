@@ -46,17 +46,19 @@ journal_begin(struct session *s, struct error *error)
 					    .base_uid = s->base_uid,
 					    .timeout_ms = s->timeout_ms,
 					    .prepared_at_ms = realtime_ms()};
-	_cleanup_free_ char *cgroup = cgroup_path(s->r->cgroups, s->name);
+	struct msg_journal_groups groups;
+	bool has_groups;
 
-	if (!cgroup || strlen(cgroup) > PATH_LEN_MAX)
+	if (cgroup_name(s->r->cgroups, s->name, &s->limits, &s->cgroup) < 0 || !s->cgroup.paths[0])
 		return error_errno(error, ENOMEM, "naming the session's cgroup");
+	has_groups = cgroup_to_journal(s->r->cgroups, &s->cgroup, &groups);
 	snprintf(first.agent, sizeof(first.agent), "%s", s->agent_name);
-	snprintf(first.cgroup, sizeof(first.cgroup), "%s", cgroup);
+	snprintf(first.cgroup, sizeof(first.cgroup), "%s", s->cgroup.paths[0]);
 	snprintf(first.boot_id, sizeof(first.boot_id), "%s", s->r->boot_id);
 	s->records = dir_make(s->r->at.records, s->name, 0700, 0, 0);
 	if (s->records < 0)
 		return error_errno(error, -s->records, "making the session's record");
-	s->journal = journal_create(s->records, &first);
+	s->journal = journal_create(s->records, &first, has_groups ? &groups : NULL);
 	if (s->journal < 0)
 		return error_errno(error, -s->journal, "writing the session's journal");
 	if (fsync(s->r->at.records) < 0)

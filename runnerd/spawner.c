@@ -22,7 +22,8 @@ struct spawner_request {
 	struct spawner_request *next;
 	struct uuid session;
 	uint32_t id;
-	int boot, cgroup; /* until they are sent */
+	int boot; /* until it is sent, as what follows */
+	struct cgroup_entry entry;
 	bool sent;
 	spawned_fn *fn; /* NULL: forgotten */
 	void *arg;
@@ -51,7 +52,7 @@ request_free(struct spawner *spawner, struct spawner_request *request)
 	if (*at)
 		*at = request->next;
 	close_fd(&request->boot);
-	close_fd(&request->cgroup);
+	cgroup_entry_close(&request->entry);
 	free(request);
 }
 
@@ -78,29 +79,32 @@ request_send(struct spawner *spawner, struct spawner_request *request)
 	msg.id = request->id;
 	msg.spawn.session = request->session;
 	msg_add_fd(&msg, steal_fd(&request->boot));
-	msg_add_fd(&msg, steal_fd(&request->cgroup));
+	for (unsigned i = 0; i < request->entry.count; i++)
+		msg_add_fd(&msg, request->entry.fds[i]);
+	request->entry.count = 0;
 	request->sent = true;
 	channel_send(spawner->channel, &msg);
 }
 
 struct spawner_request *
-spawner_ask(struct spawner *spawner, const struct uuid *session, int boot, int cgroup,
-	    spawned_fn *fn, void *arg)
+spawner_ask(struct spawner *spawner, const struct uuid *session, int boot,
+	    struct cgroup_entry *entry, spawned_fn *fn, void *arg)
 {
 	struct spawner_request *request = calloc(1, sizeof(*request));
 
 	if (!request) {
 		close(boot);
-		close(cgroup);
+		cgroup_entry_close(entry);
 		return NULL;
 	}
 	*request = (struct spawner_request){.next = spawner->first,
 					    .session = *session,
 					    .id = ++spawner->last_id,
 					    .boot = boot,
-					    .cgroup = cgroup,
+					    .entry = *entry,
 					    .fn = fn,
 					    .arg = arg};
+	entry->count = 0;
 	if (!spawner->last_id)
 		request->id = ++spawner->last_id;
 	spawner->first = request;

@@ -34,9 +34,20 @@ make_loop(struct keeper *keeper, struct error *error)
 	keeper->deadline = loop_add_timer(keeper->loop, deadline_passed, keeper);
 	keeper->patience = loop_add_timer(keeper->loop, patience_ended, keeper);
 	if (!keeper->deadline || !keeper->patience || output_open(keeper) < 0 ||
-	    sandbox_watch(keeper) < 0)
+	    sandbox_watch(keeper) < 0 || idle_open(keeper) < 0 || oom_open(keeper) < 0)
 		return error_errno(error, errno, "the keeper's loop");
 	return link_open(keeper, error);
+}
+
+/* Each session's log says what it went without. */
+static void
+say_degraded(struct keeper *keeper)
+{
+	char text[sizeof(keeper->boot.degraded) + 64];
+
+	snprintf(text, sizeof(text), "this host lacks %s; agentd.yaml accepts that",
+		 keeper->boot.degraded);
+	output_say(keeper, text);
 }
 
 /* The story of its privileges. */
@@ -51,6 +62,8 @@ keep(struct keeper *keeper, struct error *error)
 	if (make_loop(keeper, error) < 0)
 		return -1;
 	link_owe(keeper, DUE_UP);
+	if (keeper->boot.degraded[0])
+		say_degraded(keeper);
 	return loop_run(keeper->loop);
 }
 

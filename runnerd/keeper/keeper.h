@@ -10,7 +10,6 @@
 
 #include "common/loop.h"
 #include "common/proto.h"
-#include "common/redact.h"
 #include "keeper_lines.h"
 #include "keeper_segments.h"
 
@@ -24,6 +23,7 @@ enum {
 struct boot_fds {
 	int builder, segment, next_segment, record, socket, lock, input, root, program,
 	    builder_program;
+	int oom_count, oom_event; /* -1: there is none */
 };
 
 enum keeper_state {
@@ -45,6 +45,7 @@ enum keeper_event {
 	EVENT_EXEC_FAILED,
 	EVENT_AGENT_ENDED,
 	EVENT_STOP,      /* runnerd's wish or the deadline: the verdict is set */
+	EVENT_OOM,       /* the kernel killed one of it for memory: the verdict is set */
 	EVENT_LINK_LOST, /* runnerd is gone */
 	EVENT_PATIENCE,  /* init did not end though it was told to */
 	EVENT_INIT_EXIT,
@@ -55,7 +56,6 @@ struct stream {
 	const char *name;
 	int fd; /* -1 once it ended */
 	struct loop_source *source, *timer;
-	struct redact *redact; /* NULL: this session has no secrets */
 	struct lines lines;
 	struct keeper *keeper;
 };
@@ -109,16 +109,18 @@ struct keeper {
 	uint64_t input_offset;
 
 	struct stream streams[2];
-	struct redact_set *secrets; /* fingerprints; NULL: none */
-	bool mute;                  /* what may be shown cannot be told: output is dropped */
 	struct segments segments;
 	struct loop_source *report_timer;
 	uint64_t reported_ns;
 	uint32_t reported_segment;
 
 	struct loop_source *deadline, *patience;
-	uint64_t running_ns; /* CLOCK_BOOTTIME when the agent started */
-	bool opened;         /* the gate was */
+	struct loop_source *idle; /* NULL: it may be idle for ever */
+	uint64_t active_ns;       /* CLOCK_BOOTTIME of its last sign of life */
+	struct loop_source *oom_source, *oom_again;
+	uint64_t oom_look_ms; /* until the next look */
+	uint64_t running_ns;  /* CLOCK_BOOTTIME when the agent started */
+	bool opened;          /* the gate was */
 	bool exit_known;
 	struct msg_exit_record record;
 };
@@ -148,10 +150,6 @@ int output_open(struct keeper *keeper);
 void output_drain(struct keeper *keeper);
 void output_say(struct keeper *keeper, const char *text);
 void output_told_dropped(struct keeper *keeper);
-/* Takes the descriptor of KEEPER_REDACT over. False: the session must not start. */
-bool output_redact(struct keeper *keeper, int fd);
-/* What others say of the agent: without secrets, or empty. */
-void output_clean(const struct keeper *keeper, char *text, size_t size);
 void input_start(struct keeper *keeper);
 
 /* keeper_states.c */
@@ -159,6 +157,21 @@ void keeper_on(struct keeper *keeper, enum keeper_event event);
 /* Sets the verdict unless one is there, then EVENT_STOP. */
 void keeper_end_as(struct keeper *keeper, enum session_outcome outcome, uint64_t grace_ms,
 		   const char *reason);
+
+/* keeper_idle.c: idle is who neither writes output nor takes input. idle_sign() says that it did.
+ */
+int idle_open(struct keeper *keeper);
+void idle_start(struct keeper *keeper);
+void idle_sign(struct keeper *keeper);
+
+/* keeper_oom.c: ends the session as a whole once the kernel killed one of it for its memory. */
+int oom_open(struct keeper *keeper);
+/* Did it, so far? */
+bool oom_happened(const struct keeper *keeper);
+
+#define OOM_REASON "out of memory: the kernel ended it at its memory_limit"
+/* The kernel killed one of the session for its memory: all of it ends at once. */
+void keeper_out_of_memory(struct keeper *keeper);
 
 /* keeper_record.c: reaps init, drains the output, writes the record, tells runnerd. */
 void record_exit(struct keeper *keeper);

@@ -43,7 +43,8 @@ check_fds(const struct boot_fds *fds, struct error *error)
 			return error_errno(error, -rc, "KEEPER_BOOT: the descriptor of %s",
 					   wanted[i].name);
 	}
-	return 0;
+	rc = fds->oom_count < 0 ? 0 : fd_check(fds->oom_count, S_IFREG, -1);
+	return rc < 0 ? error_errno(error, -rc, "KEEPER_BOOT: the count of those killed") : 0;
 }
 
 int
@@ -51,10 +52,10 @@ keeper_receive(struct keeper *keeper, struct error *error)
 {
 	static struct msg msg;
 	int *const slots[] = {
-	    &keeper->fds.builder,         &keeper->fds.segment, &keeper->fds.next_segment,
-	    &keeper->fds.record,          &keeper->fds.socket,  &keeper->fds.lock,
-	    &keeper->fds.input,           &keeper->fds.root,    &keeper->fds.program,
-	    &keeper->fds.builder_program,
+	    &keeper->fds.builder,         &keeper->fds.segment,   &keeper->fds.next_segment,
+	    &keeper->fds.record,          &keeper->fds.socket,    &keeper->fds.lock,
+	    &keeper->fds.input,           &keeper->fds.root,      &keeper->fds.program,
+	    &keeper->fds.builder_program, &keeper->fds.oom_count, &keeper->fds.oom_event,
 	};
 	int rc =
 	    msg_greet(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, ROLE_KEEPER, ROLE_RUNNERD, BOOT_WAIT_MS);

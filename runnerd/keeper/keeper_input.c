@@ -27,10 +27,12 @@ input_ready(struct loop_source *source, uint32_t events, void *arg)
 	(void)events;
 	if (count > 0)
 		count = write(keeper->input, piece, (size_t)count);
-	if (count > 0)
+	if (count > 0) {
 		keeper->input_offset += (uint64_t)count;
-	else if (count == 0 || errno != EAGAIN)
+		idle_sign(keeper);
+	} else if (count == 0 || errno != EAGAIN) {
 		input_end(keeper);
+	}
 }
 
 void

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -67,6 +68,9 @@ judge(struct keeper *keeper)
 		snprintf(record->reason, sizeof(record->reason), "%s", keeper->verdict.reason);
 	} else if (!record->started && record->reason[0]) {
 		name_outcome(record, OUTCOME_SETUP_FAILED);
+	} else if (keeper->opened && oom_happened(keeper)) {
+		name_outcome(record, OUTCOME_OOM_KILLED);
+		snprintf(record->reason, sizeof(record->reason), "%s", OOM_REASON);
 	} else if (keeper->exit_known) {
 		judge_exit(record);
 	} else if (keeper->opened) {
@@ -76,12 +80,23 @@ judge(struct keeper *keeper)
 	}
 }
 
+/* Whatever its own process still had to say: all of it was killed. */
+static void
+end_by_kill(struct keeper *keeper)
+{
+	keeper->exit_known = true;
+	keeper->record.exit_code = -1;
+	keeper->record.signal = SIGKILL;
+}
+
 static void
 complete(struct keeper *keeper)
 {
 	struct msg_exit_record *record = &keeper->record;
 
 	record->session = keeper->boot.session;
+	if (record->outcome == OUTCOME_OOM_KILLED)
+		end_by_kill(keeper);
 	record->ended_at_ms = realtime_ms();
 	if (!keeper->exit_known)
 		record->exit_code = record->signal = -1;

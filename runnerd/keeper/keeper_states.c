@@ -31,7 +31,7 @@ open_gate(struct keeper *keeper)
 static enum keeper_state
 run(struct keeper *keeper)
 {
-	(void)keeper;
+	idle_start(keeper);
 	return KEEPER_RUNNING;
 }
 
@@ -59,7 +59,8 @@ await_end(struct keeper *keeper)
 	return KEEPER_ENDING;
 }
 
-/* The gate never opened: init leaves at EOF. A lost link leaves no verdict, so OUTCOME_NONE. */
+/* init leaves at EOF, and all that is inside with it. A link that is lost before the gate opened
+ * leaves no verdict, so OUTCOME_NONE. */
 static enum keeper_state
 abandon(struct keeper *keeper)
 {
@@ -113,12 +114,14 @@ static transition_fn *const transitions[KEEPER_STATES][EVENTS] = {
 	    [EVENT_EXEC_FAILED] = await_end,
 	    [EVENT_AGENT_ENDED] = await_end,
 	    [EVENT_STOP] = ask_to_stop,
+	    [EVENT_OOM] = abandon,
 	    [EVENT_INIT_EXIT] = finish,
 	},
     [KEEPER_RUNNING] =
 	{
 	    [EVENT_AGENT_ENDED] = await_end,
 	    [EVENT_STOP] = ask_to_stop,
+	    [EVENT_OOM] = abandon,
 	    [EVENT_INIT_EXIT] = finish,
 	},
     [KEEPER_STOPPING] =
@@ -127,6 +130,7 @@ static transition_fn *const transitions[KEEPER_STATES][EVENTS] = {
 	    [EVENT_EXEC_FAILED] = await_end,
 	    [EVENT_AGENT_ENDED] = await_end,
 	    [EVENT_PATIENCE] = stop_waiting,
+	    [EVENT_OOM] = abandon,
 	    [EVENT_INIT_EXIT] = finish,
 	},
     [KEEPER_ENDING] =
@@ -145,17 +149,34 @@ keeper_on(struct keeper *keeper, enum keeper_event event)
 		keeper->state = transition(keeper);
 }
 
-void
-keeper_end_as(struct keeper *keeper, enum session_outcome outcome, uint64_t grace_ms,
-	      const char *reason)
+static void
+pass_verdict(struct keeper *keeper, enum session_outcome outcome, uint64_t grace_ms,
+	     const char *reason)
 {
 	struct verdict *verdict = &keeper->verdict;
 
-	if (verdict->set || keeper->state >= KEEPER_ENDING)
-		return;
 	verdict->set = true;
 	verdict->outcome = (uint8_t)outcome;
 	verdict->grace_ms = grace_ms;
 	snprintf(verdict->reason, sizeof(verdict->reason), "%s", reason);
+}
+
+void
+keeper_end_as(struct keeper *keeper, enum session_outcome outcome, uint64_t grace_ms,
+	      const char *reason)
+{
+	if (keeper->verdict.set || keeper->state >= KEEPER_ENDING)
+		return;
+	pass_verdict(keeper, outcome, grace_ms, reason);
 	keeper_on(keeper, EVENT_STOP);
+}
+
+void
+keeper_out_of_memory(struct keeper *keeper)
+{
+	if (keeper->state >= KEEPER_ENDING)
+		return;
+	if (!keeper->verdict.set)
+		pass_verdict(keeper, OUTCOME_OOM_KILLED, 0, OOM_REASON);
+	keeper_on(keeper, EVENT_OOM);
 }

@@ -88,8 +88,8 @@ clone_seed(const struct builder *own, struct msg *begin, struct nursling *child,
 	int ends[2];
 	struct seed seed = {.fds = own,
 			    .root = -1,
-			    .layers = -1,
 			    .sealed = {-1, -1, -1},
+			    .first = begin,
 			    .begin = &begin->sandbox_begin};
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -100,7 +100,6 @@ clone_seed(const struct builder *own, struct msg *begin, struct nursling *child,
 		close(ends[0]);
 		close(own->nursery);
 		close(own->program);
-		msg_close_fds(begin);
 		seed_main(&seed);
 	}
 	close(ends[1]);

@@ -12,7 +12,7 @@
 struct operation {
 	enum msg_type type;
 	const char *doing;
-	size_t path; /* where the message holds it; 0: it has none */
+	size_t path; /* where the message holds it */
 	int (*apply)(struct seed *seed, const struct msg *msg, struct error *error);
 };
 
@@ -31,8 +31,6 @@ static const struct operation operations[] = {
     OPERATION(PROC, proc, "mounting proc at"),
     OPERATION(DEVPTS, devpts, "mounting devpts at"),
     OPERATION(HOME_LINK, home_link, "making the link"),
-    OPERATION(OVERLAY, overlay, "mounting the overlay at"),
-    {.type = MSG_SANDBOX_LAYERS, .doing = "attaching the layers", .apply = seed_layers},
 };
 
 static _Noreturn void
@@ -58,8 +56,6 @@ apply(struct seed *seed, const struct msg *msg, struct error *error)
 				 msg_rule(msg->type)->name);
 	if (operation->apply(seed, msg, error) == 0)
 		return 0;
-	if (!operation->path)
-		return error_what(error, "%s", operation->doing);
 	return error_what(error, "%s %s", operation->doing, (const char *)msg + operation->path);
 }
 
@@ -88,6 +84,20 @@ follow_recipe(struct seed *seed, struct error *error)
 	return 0;
 }
 
+/* Before anything is made or any namespace shows a cgroup as the root: by itself, with one thread
+ * ("0" to `tasks`), which takes no lock of all processes. */
+static int
+enter_cgroups(const struct seed *seed, struct error *error)
+{
+	struct msg *first = seed->first;
+
+	for (unsigned i = 1; i < first->nfds; i++)
+		if (write(first->fds[i], "0", 1) != 1)
+			return error_errno(error, errno, "entering the session's cgroups of v1");
+	msg_close_fds(first);
+	return 0;
+}
+
 /* The cgroup's view and the network that the spawner made ahead. */
 static int
 enter_namespaces(const struct seed *seed, struct error *error)
@@ -109,11 +119,11 @@ seed_main(struct seed *seed)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* until the ids change; then EOF tells */
 	umask(0);
-	if (enter_namespaces(seed, &error) < 0 || seed_make_root(seed, &error) < 0 ||
-	    follow_recipe(seed, &error) < 0 || seed_enter_root(seed, &error) < 0)
+	if (enter_cgroups(seed, &error) < 0 || enter_namespaces(seed, &error) < 0 ||
+	    seed_make_root(seed, &error) < 0 || follow_recipe(seed, &error) < 0 ||
+	    seed_enter_root(seed, &error) < 0)
 		give_up(seed, &error);
 	close(seed->root);
-	close_fd(&seed->layers);
 	close(seed->fds->channel);
 	if (seed_drop(seed, &error) == 0)
 		seed_become_init(seed, &error);

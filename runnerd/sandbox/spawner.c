@@ -64,7 +64,9 @@ struct nets {
 static pid_t
 start_keeper(const struct msg *request, struct nets *nets, int *pidfd, struct error *error)
 {
-	struct keeper_start with = {.channel = request->fds[0], .cgroup = request->fds[1]};
+	struct keeper_start with = {.channel = request->fds[0],
+				    .cgroups = &request->fds[1],
+				    .cgroup_count = request->nfds - 1};
 	pid_t pid;
 
 	if (nets->next < 0)

@@ -19,8 +19,7 @@ enum {
 	SPAWNER_FD_INIT = 6,       /* init's binary; replaced by a sealed copy */
 };
 
-/* Leaves the host's mounts for a tmpfs with /proc and, empty, /new, /layers and /lower, upon which
- * sandboxes are built. 0, or -1 with error. */
+/* Leaves the host's mounts for a tmpfs with /proc and an empty /new. 0, or -1 with error. */
 int spawner_leave_mounts(struct error *error);
 
 /* A sealed copy of the binary (borrowed) that may be run but not read by a sandbox's ids
@@ -37,11 +36,12 @@ int spawner_new_net(int own, struct error *error);
 /* What a keeper starts with, borrowed; init's copy comes besides. */
 struct keeper_start {
 	int channel;
-	int net; /* of the session */
-	int cgroup;
+	int net;            /* of the session */
+	const int *cgroups; /* the v2 group, then the `tasks` of each v1 group */
+	unsigned cgroup_count;
 };
 
-/* Runs the keeper in the cgroup. Sets *pidfd, owned by the caller. The pid, or -1 with error. */
+/* Runs the keeper in its cgroups. Sets *pidfd, owned by the caller. The pid, or -1 with error. */
 pid_t spawner_clone(const struct keeper_start *with, int *pidfd, struct error *error);
 
 #endif

@@ -38,6 +38,9 @@ become_keeper(struct start *start)
 	int binary;
 
 	close(SPAWNER_FD_GENERATION);
+	for (unsigned i = 1; i < start->with->cgroup_count; i++)
+		if (write(start->with->cgroups[i], "0", 1) != 1)
+			give_up(start, "entering the session's cgroups of v1");
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
@@ -112,7 +115,7 @@ spawner_clone(const struct keeper_start *with, int *pidfd, struct error *error)
 	    .exit_signal = SIGCHLD,
 	    .stack = (uintptr_t)stack,
 	    .stack_size = sizeof(stack),
-	    .cgroup = (unsigned)with->cgroup,
+	    .cgroup = (unsigned)with->cgroups[0],
 	};
 	long pid = clone_keeper(&args, &start);
 

@@ -77,6 +77,20 @@ add_descriptors(struct session *s, struct msg *msg, struct error *error)
 	return rc;
 }
 
+/* Where memory is limited. */
+static int
+add_oom(const struct session *s, struct msg *msg, struct error *error)
+{
+	int fds[2], rc = cgroup_watch_oom(s->r->cgroups, &s->cgroup, fds);
+
+	if (rc < 0)
+		return error_errno(error, -rc, "watching the cgroup's memory");
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (fds[i] >= 0)
+			msg_add_fd(msg, fds[i]);
+	return 0;
+}
+
 static int
 boot_keeper(struct session *s, struct error *error)
 {
@@ -89,8 +103,10 @@ boot_keeper(struct session *s, struct error *error)
 	msg.keeper_boot.base_uid = s->base_uid;
 	msg.keeper_boot.timeout_ms = s->timeout_ms;
 	msg.keeper_boot.grace_ms = s->effective.grace_ms;
+	msg.keeper_boot.idle_ms = s->effective.idle_ms;
 	msg.keeper_boot.segment_bytes = LOG_SEGMENT_BYTES;
-	if (add_descriptors(s, &msg, error) < 0) {
+	snprintf(msg.keeper_boot.degraded, sizeof(msg.keeper_boot.degraded), "%s", s->degraded);
+	if (add_descriptors(s, &msg, error) < 0 || add_oom(s, &msg, error) < 0) {
 		msg_close_fds(&msg);
 		return -1;
 	}

@@ -78,10 +78,8 @@ triggers: [{every: 15m}]|triggers
 blackout: [{cron: "* 22 * * *", timezone: UTC}]|blackout
 retry: {max: 3}|retry
 lifecycle: {restart_policy: always}|restart_policy
-lifecycle: {idle_timeout_secs: 5}|idle_timeout_secs
 budget: {max_runs_per_day: 5}|max_runs_per_day
-resources: {memory_limit: 1Gi}|memory_limit
-resources: {max_pids: 10}|max_pids
+resources: {disk: 1Gi}|disk
 secret_policy: [{label: x, secret_pattern: "*"}]|secret_policy
 KEYS
 manifest 'packages: [a.whl]'

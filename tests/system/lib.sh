@@ -102,6 +102,17 @@ cgroup_mount() {
 	awk '/ - cgroup2 / { print $5; exit }' /proc/self/mountinfo
 }
 
+# v1_bases: the instance's groups in the v1 hierarchies of memory, pids and cpu, where there are some,
+# as lines CONTROLLER DIRECTORY.
+v1_bases() {
+	local controller mount own
+	for controller in memory pids cpu; do
+		mount=$(awk -v c=$controller '/ - cgroup / && $NF ~ "(^|,)" c "(,|$)" { print $5; exit }' /proc/self/mountinfo)
+		own=$(awk -F: -v c=$controller '$2 ~ "(^|,)" c "(,|$)" { print $3 }' /proc/self/cgroup)
+		[ -z "$mount" ] || echo "$controller $mount${own%/}/${dir##*/}"
+	done
+}
+
 # Ids of its own: 64 ranges of agents above one of the daemons, above every range that
 # distributions and an installed instance use.
 choose_ids() {
@@ -232,6 +243,7 @@ snapshot() {
 	find "$dir/run" ! -name 'agentd.pids' -printf 'run %P %y %m\n'
 	find "$dir/state/sessions" -printf 'session %P\n' 2>/dev/null
 	find "$cgroup" -type d -printf 'cgroup %P\n' 2>/dev/null
+	v1_bases | while read -r _ base; do find "$base" -type d -printf "cgroup $base %P\n" 2>/dev/null; done
 	grep -cF "$dir" /proc/self/mountinfo | sed 's/^/mounts /'
 	cksum <"$dir/state/ids" 2>/dev/null | sed 's/^/ids /'
 	processes | while read -r pid role; do
@@ -335,7 +347,7 @@ instance_end() {
 		eventually 5 ended "$pid" "$started" || kill -KILL "$pid" 2>/dev/null
 	done < <(printf '%s\n' "${alive[@]}")
 	# A group is empty a moment after its last process was killed.
-	[ ! -d "$cgroup" ] || eventually 5 remove_cgroup || note "$cgroup stays"
+	eventually 5 remove_cgroup || note "$cgroup stays"
 	# A killed agentd leaves its claim on ids for its next start, which will not come.
 	rm -f "/run/scarab-runtime-ids/$session_ids-64"
 	rmdir /run/scarab-runtime-ids 2>/dev/null || :
@@ -347,8 +359,12 @@ ended() {
 	    ! grep -qs '^State:.[^ZX]' "/proc/$1/status"
 }
 remove_cgroup() {
-	find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
-	[ ! -d "$cgroup" ]
+	local base left=0
+	for base in "$cgroup" $(v1_bases | cut -d' ' -f2); do
+		[ ! -d "$base" ] || find "$base" -depth -type d -exec rmdir {} + 2>/dev/null
+		[ ! -d "$base" ] || left=1
+	done
+	return $left
 }
 
 finish() {

@@ -37,15 +37,17 @@ remove_dir(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
+static const struct msg_journal_groups v1_groups = {.memory = "/m/y"};
+
 static int
-new_journal(void)
+new_journal(const struct msg_journal_groups *groups)
 {
 	struct msg_journal_session first = {.session = uuid_new(), .base_uid = 70000};
 	int fd;
 
 	strcpy(first.agent, "worker");
 	strcpy(first.cgroup, "/x/y");
-	fd = journal_create(dir, &first);
+	fd = journal_create(dir, &first, groups);
 	ck_assert_int_ge(fd, 0);
 	return fd;
 }
@@ -57,7 +59,7 @@ START_TEST(a_journal_is_read_as_written)
 	int fd;
 
 	make_dir();
-	fd = new_journal();
+	fd = new_journal(&v1_groups);
 	ck_assert_int_eq(journal_step(fd, STEP_IMAGE, MARK_BEGIN), 0);
 	ck_assert_int_eq(journal_step(fd, STEP_IMAGE, MARK_END), 0);
 	ck_assert_int_eq(journal_step(fd, STEP_AGENT, MARK_BEGIN), 0);
@@ -66,6 +68,9 @@ START_TEST(a_journal_is_read_as_written)
 	ck_assert(journal.has_session && journal.has_keeper && !journal.gate);
 	ck_assert(!journal.has_ended);
 	ck_assert_str_eq(journal.session.agent, "worker");
+	ck_assert_str_eq(journal.session.cgroup, "/x/y");
+	ck_assert_str_eq(journal.groups.memory, "/m/y");
+	ck_assert_str_eq(journal.groups.cpu, "");
 	ck_assert_uint_eq(journal.keeper.start_ticks, 99);
 	ck_assert_int_eq(journal.step, STEP_AGENT);
 	ck_assert(journal.begun[STEP_IMAGE] && journal.begun[STEP_AGENT]);
@@ -88,13 +93,17 @@ START_TEST(a_torn_journal_is_what_is_whole)
 {
 	struct journal journal;
 	struct stat st;
-	off_t length, first;
+	off_t length, first, both;
 	int fd, rc;
 
 	make_dir();
-	fd = new_journal();
+	fd = new_journal(NULL);
 	ck_assert_int_eq(fstat(fd, &st), 0);
 	first = st.st_size;
+	close(fd);
+	fd = new_journal(&v1_groups);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	both = st.st_size;
 	ck_assert_int_eq(journal_step(fd, STEP_AGENT, MARK_GATE), 0);
 	ck_assert_int_eq(fstat(fd, &st), 0);
 	for (length = st.st_size; length >= 0; length--) {
@@ -102,6 +111,7 @@ START_TEST(a_torn_journal_is_what_is_whole)
 		rc = journal_read(dir, &journal);
 		ck_assert_int_eq(rc, 0);
 		ck_assert_int_eq(journal.has_session, length >= first);
+		ck_assert_int_eq(journal.groups.memory[0] == '/', length >= both);
 		ck_assert_int_eq(journal.gate, length == st.st_size);
 	}
 	close(fd);
@@ -118,7 +128,7 @@ START_TEST(half_a_record_is_taken_back)
 	int fd;
 
 	make_dir();
-	fd = new_journal();
+	fd = new_journal(&v1_groups);
 	ck_assert_int_eq(fstat(fd, &st), 0);
 	signal(SIGXFSZ, SIG_IGN);
 	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
