@@ -6,7 +6,7 @@
 # timeout: 300
 # shellcheck disable=SC2016,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
-corpus=(ptrace signals mount namespaces kernel handles sockets terminal foreign hostfiles setuid limits devices system)
+corpus=(ptrace signals mount namespaces kernel handles sockets terminal foreign hostfiles setuid limits devices system forks descriptors)
 
 need_root "the escape corpus"
 instance_start
