@@ -37,7 +37,7 @@ MAKEFLAGS += --no-builtin-rules
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
-CHECK_PACKAGES := clang-format clang-tidy cppcheck jq mandoc shellcheck sqlite3
+CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck jq mandoc python3 shellcheck sqlite3
 BENCH_PACKAGES := bubblewrap crun podman runc
 
 # found NAME: not empty where the program exists.
@@ -96,8 +96,9 @@ LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-section
 # sanitizers ash is dynamic, to have them too.
 # What stays shares its libraries instead; the spawner's clones must not run a sanitizer's code.
 DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd $(if $(SANITIZE),ash,spawner)
-STATIC := keeper init homekeeper hold $(if $(SANITIZE),spawner,ash)
-LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init homekeeper hold
+STATIC := keeper init homekeeper hold mcp-bridge $(if $(SANITIZE),spawner,ash)
+LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init homekeeper hold \
+	mcp-bridge
 
 agentd_SRC := $(wildcard agentd/*.c)
 agentd-control_SRC := $(wildcard agentd/control/*.c)
@@ -107,10 +108,11 @@ secretd_SRC := $(wildcard secretd/*.c)
 runnerd_SRC := $(wildcard runnerd/*.c runnerd/steps/*.c) runnerd/home/history.c runnerd/home/tree.c
 ash_SRC := $(wildcard ash/*.c)
 spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c)
-keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c)
+keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c) runnerd/overlay.c
 init_SRC := $(wildcard runnerd/sandbox/init*.c)
 homekeeper_SRC := $(wildcard runnerd/home/*.c) runnerd/fs.c runnerd/trash.c
 hold_SRC := $(wildcard runnerd/hold/*.c)
+mcp-bridge_SRC := libagent/c/mcp-bridge.c
 
 agentd_LIBS := libcap libseccomp
 agentd-control_LIBS := libcap libseccomp yaml-0.1
@@ -120,10 +122,11 @@ secretd_LIBS := libcap libseccomp libsodium
 runnerd_LIBS := libcap libseccomp
 ash_LIBS := yaml-0.1
 spawner_LIBS := libcap
-keeper_LIBS := libcap
+keeper_LIBS := libcap libsodium
 init_LIBS := libcap
 homekeeper_LIBS := libcap
 hold_LIBS :=
+mcp-bridge_LIBS :=
 TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3
 
 SOURCE_DIRS := agentd agentd/control agentd/config ash common runnerd runnerd/steps \
@@ -253,7 +256,7 @@ asan:
 	SANITIZE=1 tests/run $(BUILD)-asan unit fuzz system
 demo: all $(TOOLS)
 	examples/demo $(BUILD)
-bench: all $(TOOLS)
+bench: all $(TOOLS) $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(filter tests/bench/%,$(DRIVERS)))
 	tests/bench/run $(BUILD)
 
 # --- install ----------------------------------------------------------------------------------------

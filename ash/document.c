@@ -134,6 +134,21 @@ in_context(const struct manifest *manifest, const char *path)
 	return false;
 }
 
+/* A link in it that is absolute leads elsewhere here than inside: it is not judged. */
+static bool
+in_image(const struct manifest *manifest, const char *path)
+{
+	const char *dir = manifest_image_dir(manifest);
+	_cleanup_free_ char *source = NULL;
+	struct stat st;
+
+	if (!dir)
+		return is_beneath_any(path, from_host, ARRAY_LEN(from_host)) &&
+		       access(path, F_OK) == 0;
+	return asprintf(&source, "%s%s", dir, path) < 0 || lstat(source, &st) == 0 ||
+	       errno == ELOOP || errno == EACCES;
+}
+
 static bool
 exists_inside(const struct manifest *manifest, const char *install_dir, const char *path)
 {
@@ -144,9 +159,9 @@ exists_inside(const struct manifest *manifest, const char *install_dir, const ch
 	    strcmp(path, "/home") == 0 || is_beneath_any(path, inside, ARRAY_LEN(inside)) ||
 	    in_context(manifest, path))
 		return true;
-	return (is_beneath(path, own) || is_beneath(path, install_dir) ||
-		is_beneath_any(path, from_host, ARRAY_LEN(from_host))) &&
-	       access(path, F_OK) == 0;
+	if (is_beneath(path, own) || is_beneath(path, install_dir))
+		return access(path, F_OK) == 0;
+	return in_image(manifest, path);
 }
 
 /* "/x" and "--option=/x". */

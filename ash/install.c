@@ -100,6 +100,21 @@ prove_context(size_t index, const char *path, struct msg *request, struct error 
 }
 
 static int
+prove_image(const char *path, struct msg *request, struct error *error)
+{
+	int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (!path)
+		return 0;
+	if (fd < 0) {
+		error_errno(error, errno, "opening the image");
+		return error_what(error, "spec.image: %s", path);
+	}
+	msg_add_fd(request, fd);
+	return 0;
+}
+
+static int
 check_runtime(const char *name, char *request, size_t size, struct error *error)
 {
 	enum runtime runtime = runtime_parse(name);
@@ -143,6 +158,8 @@ fill_request(const struct args *args, const struct document *document, struct ms
 	for (size_t i = 0; i < manifest->context.count; i++)
 		if (prove_context(i, manifest->context.items[i].source, request, error) < 0)
 			return -1;
+	if (prove_image(manifest_image_dir(manifest), request, error) < 0)
+		return -1;
 	return skills_prove(manifest, install->install_dir, request, warn, warnings, error);
 }
 

@@ -166,8 +166,9 @@ sandbox_text(const struct ash *ash, const struct manifest *manifest,
 	command_text(ash, manifest, row);
 	if (manifest->task)
 		output_line(ash, "Task", COLOR_NONE, "%s", manifest->task);
-	output_line(ash, "Image", COLOR_NONE, "%s, read-only",
-		    manifest->image ? manifest->image : "host");
+	output_line(ash, "Image", COLOR_NONE, "%s, %s", manifest->image ? manifest->image : "host",
+		    manifest_image_dir(manifest) ? "below a layer of each session's own"
+						 : "read-only");
 	output_line(ash, "Home", COLOR_NONE, "%s", home_of(manifest));
 	output_line(ash, "Network", COLOR_NONE, "%s", network_of(manifest));
 	context_text(ash, manifest);

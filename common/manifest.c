@@ -125,6 +125,16 @@ skill_path(const char *skill, const char *install_dir, char *path)
 	return length > PATH_LEN_MAX ? -ENAMETOOLONG : 0;
 }
 
+const char *
+manifest_image_dir(const struct manifest *manifest)
+{
+	static const char scheme[] = "dir:";
+
+	if (!manifest->image || strncmp(manifest->image, scheme, strlen(scheme)))
+		return NULL;
+	return manifest->image + strlen(scheme);
+}
+
 enum seccomp_profile
 profile_of(enum trust_level trust)
 {

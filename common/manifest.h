@@ -214,6 +214,8 @@ const char *runtime_name(enum runtime runtime);
 enum runtime runtime_parse(const char *name); /* "native" is rust */
 const char *trust_level_name(enum trust_level level);
 const char *home_mode_name(enum home_mode mode);
+/* The directory of an image `dir:`; NULL: the image is another. Borrowed. */
+const char *manifest_image_dir(const struct manifest *manifest);
 /* What a level of trust may call, and its name: smallest, default. */
 enum seccomp_profile profile_of(enum trust_level trust);
 const char *profile_name(enum seccomp_profile profile);

@@ -9,7 +9,7 @@ enum rule {
 	ABSENT_ONLY, /* whatever is written asks for something */
 	ZERO_ONLY,   /* 0 asks for nothing */
 	WORDS_ONLY,  /* an enum: the values whose bits are in words */
-	TEXT_ONLY,   /* this text */
+	NOT_BEGUN,   /* a text that does not begin so */
 };
 
 struct enforced {
@@ -26,7 +26,7 @@ static const struct enforced table[] = {
     {"spec.runtime", .rule = WORDS_ONLY, .words = WORD(RUNTIME_RUST)},
     {"spec.entrypoint", .rule = ABSENT_ONLY},
     {"spec.packages", .rule = ABSENT_ONLY},
-    {"spec.image", .rule = TEXT_ONLY, .text = "host"},
+    {"spec.image", .rule = NOT_BEGUN, .text = "oci:"},
     {"spec.network.policy", .rule = WORDS_ONLY, .words = WORD(NETWORK_NONE)},
     {"spec.network.allowlist", .rule = ABSENT_ONLY},
     {"spec.credentials", .rule = ABSENT_ONLY},
@@ -54,8 +54,8 @@ enforced(const struct enforced *row, const struct field *field, const void *obje
 		return *(const uint64_t *)slot == 0;
 	case WORDS_ONLY:
 		return (row->words & WORD(*(const unsigned *)slot)) != 0;
-	case TEXT_ONLY:
-		return strcmp(*(char *const *)slot, row->text) == 0;
+	case NOT_BEGUN:
+		return strncmp(*(char *const *)slot, row->text, strlen(row->text)) != 0;
 	default:
 		return false;
 	}

@@ -131,7 +131,7 @@ home_layer_mount(const struct home *home, const struct uuid *session, struct err
 	if (upper < 0 || work < 0)
 		return error_errno(error, upper < 0 ? -upper : -work,
 				   "making the layers of the home");
-	rc = overlay_mount(home->tree, upper, work);
+	rc = overlay_mount("home", home->tree, upper, work);
 	if (rc >= 0)
 		return rc;
 	error_errno(error, -rc, "mounting the overlay of the home");

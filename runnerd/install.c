@@ -133,10 +133,9 @@ check_targets(const struct manifest *plan, struct error *error)
 }
 
 static int
-check_skills(const struct msg *msg, const struct agent *agent, struct error *error)
+check_skills(const int *proofs, const struct agent *agent, struct error *error)
 {
 	const struct manifest *plan = agent->plan;
-	const int *proofs = &msg->fds[FD_CONTEXT + plan->context.count];
 	char path[PATH_LEN_MAX + 1];
 	size_t i;
 
@@ -153,14 +152,15 @@ static int
 check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, struct error *error)
 {
 	const struct manifest *plan = agent->plan;
+	const char *image = manifest_image_dir(plan);
 	char command[PATH_LEN_MAX + 1];
+	size_t i, proofs = plan->context.count + (image ? 1 : 0);
 	struct stat st;
-	size_t i;
 
-	if (msg->nfds != FD_CONTEXT + plan->context.count + plan->skills.count)
+	if (msg->nfds != FD_CONTEXT + proofs + plan->skills.count)
 		return error_why(error, ERR_INVALID,
-				 "%u descriptors came for %zu context entries and %zu skills",
-				 msg->nfds - FD_CONTEXT, plan->context.count, plan->skills.count);
+				 "%u descriptors came for %zu sources of context, image and skills",
+				 msg->nfds - FD_CONTEXT, proofs + plan->skills.count);
 	if (proof_install_dir(agent->head.install_dir, msg->fds[FD_INSTALL_DIR], &st, error) < 0 ||
 	    proof_place(agent->head.install_dir, r->config, error) < 0)
 		return -1;
@@ -170,7 +170,9 @@ check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, stru
 		if (proof_context(plan->context.items[i].source, msg->fds[FD_CONTEXT + i], error) <
 		    0)
 			return -1;
-	if (check_skills(msg, agent, error) < 0)
+	if (image && proof_image(image, msg->fds[FD_CONTEXT + proofs - 1], r->config, error) < 0)
+		return -1;
+	if (check_skills(&msg->fds[FD_CONTEXT + proofs], agent, error) < 0)
 		return -1;
 	return proof_command(plan, agent->head.install_dir, command, error);
 }

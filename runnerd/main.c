@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "agent_files.h"
 #include "cgroup.h"
 #include "common/cleanup.h"
 #include "common/confine.h"
@@ -189,6 +190,9 @@ make_parts(struct runnerd *r, struct error *error)
 	r->home_jobs = home_jobs_new(r, error);
 	if (!r->home_jobs)
 		return -1;
+	r->bridge = agent_bridge_open(r->config->libexec_dir, error);
+	if (r->bridge < 0)
+		return -1;
 	r->spawner = spawner_new(r->loop, r->config->libexec_dir, error);
 	return r->spawner ? 0 : -1;
 }
@@ -301,7 +305,8 @@ main(void)
 	struct runnerd r = {.keeper_program = -1,
 			    .builder_program = -1,
 			    .init_program = -1,
-			    .agent_programs = {-1, -1}};
+			    .agent_programs = {-1, -1},
+			    .bridge = -1};
 	struct error error = ERROR_INIT;
 	int rc;
 

@@ -212,9 +212,9 @@ probe_overlay(struct probe *probe)
 	return fd >= 0;
 }
 
-/* subset=pid came with Linux 5.8; the release is the one thing that tells without mounting. */
+/* For what came with a release of Linux 5 and shows only when something is mounted. */
 static bool
-probe_proc_subset(struct probe *probe)
+since_linux_5(struct probe *probe, int least)
 {
 	struct utsname name;
 	int major = 0, minor = 0;
@@ -223,7 +223,19 @@ probe_proc_subset(struct probe *probe)
 	if (sscanf(name.release, "%d.%d", &major, &minor) != 2)
 		major = 0;
 	found(probe, "Linux %.200s", name.release);
-	return major > 5 || (major == 5 && minor >= 8);
+	return major > 5 || (major == 5 && minor >= least);
+}
+
+static bool
+probe_proc_subset(struct probe *probe)
+{
+	return since_linux_5(probe, 8);
+}
+
+static bool
+probe_idmapped_layers(struct probe *probe)
+{
+	return since_linux_5(probe, 19);
 }
 
 static bool
@@ -321,6 +333,10 @@ static const struct mechanism mechanisms[] = {
      .required = false, /* homes of mode journal alone need it, and say so */
      .probe = probe_overlay,
      .remedy = "modprobe overlay, or give agents home: {mode: none}"},
+    {.name = "idmapped-layers",
+     .required = false, /* files of an image dir: appear as nobody's without it */
+     .probe = probe_idmapped_layers,
+     .remedy = "run Linux 5.19 or later"},
     {.name = "landlock",
      .required = false,
      .probe = probe_landlock,
@@ -380,6 +396,17 @@ mechanism_found(const struct mechanisms *all, const char *name)
 		if (!strcmp(mechanisms[i].name, name))
 			return all->found[i].text;
 	return "unknown";
+}
+
+bool
+mechanism_present(const struct mechanisms *all, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(mechanisms); i++)
+		if (!strcmp(mechanisms[i].name, name))
+			return all->found[i].present;
+	return false;
 }
 
 static bool

@@ -21,6 +21,8 @@ void mechanisms_warn(const struct strings *degraded);
 size_t mechanisms_count(const struct mechanisms *mechanisms);
 /* Row index as a MECHANISM_ROW. */
 void mechanism_row(const struct mechanisms *mechanisms, size_t index, struct msg *record);
+/* Is the one of this name there? */
+bool mechanism_present(const struct mechanisms *mechanisms, const char *name);
 /* What was found of the one of this name. */
 const char *mechanism_found(const struct mechanisms *mechanisms, const char *name);
 /* 0, or -1 with error: the first that is missing and not accepted, of those that are required and

@@ -10,6 +10,7 @@
 
 enum mount_use {
 	MOUNT_VIEW,   /* read-only, no setuid, no devices */
+	MOUNT_LOWER,  /* the same, of one file system: what is mounted below is no part of it */
 	MOUNT_HOME,   /* written: no setuid, no devices */
 	MOUNT_DEVICE, /* one device node: read-only, no setuid, no programs */
 };

@@ -18,7 +18,7 @@ set_layer(int context, const char *key, int dir)
 }
 
 /* Whatever this kernel's defaults are: an upper layer holds whole files under their own names,
- * which is what a merge by renames can bear. */
+ * which is what a commit can bear. */
 static int
 set_options(int context)
 {
@@ -33,12 +33,12 @@ set_options(int context)
 }
 
 int
-overlay_mount(int lower, int upper, int work)
+overlay_mount(const char *name, int lower, int upper, int work)
 {
 	_cleanup_close_ int context = fsopen("overlay", FSOPEN_CLOEXEC);
 	int fd;
 
-	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "source", "home", 0) < 0 ||
+	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "source", name, 0) < 0 ||
 	    set_layer(context, "lowerdir", lower) < 0 ||
 	    set_layer(context, "upperdir", upper) < 0 || set_layer(context, "workdir", work) < 0 ||
 	    set_options(context) < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)

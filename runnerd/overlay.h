@@ -1,11 +1,15 @@
 /*
- * The overlay of a home in mode journal: the home below, a session's upper layer above it, both of
- * one file system. What an agent does differently upon it is in agent-manifest(5).
+ * The overlays of a sandbox: of a home in mode journal and of an image. What lies below is only
+ * read, what a session writes is in the upper layer. What an agent does differently upon one is in
+ * agent-manifest(5). Called by runnerd, for layers that have a place in its mounts, and by a
+ * sandbox's first process for those that have one in its own: before Linux 6.15 a layer must lie in
+ * the caller's mount namespace.
  */
 #ifndef SCARAB_RUNNERD_OVERLAY_H
 #define SCARAB_RUNNERD_OVERLAY_H
 
-/* A detached mount (no setuid, no devices) over these directories, borrowed. fd or -errno. */
-int overlay_mount(int lower, int upper, int work);
+/* A detached mount (no setuid, no devices) over these directories, borrowed. name is its source in
+ * mountinfo. fd or -errno. */
+int overlay_mount(const char *name, int lower, int upper, int work);
 
 #endif

@@ -85,6 +85,7 @@ policy_effective(const struct manifest *plan, const struct config *config,
 	effective->cpu_shares = plan->resources.cpu_shares;
 	effective->open_files =
 	    present(plan->resources.max_open_files, config->defaults.max_open_files);
+	effective->disk = present(plan->resources.disk, config->defaults.disk);
 }
 
 static bool
@@ -212,6 +213,19 @@ check_memory(const struct effective *e, const struct config *config, struct erro
 }
 
 static int
+check_image(const struct manifest *plan, const struct config *config, struct error *error)
+{
+	const char *image = manifest_image_dir(plan);
+
+	if (!image || beneath_any(image, &config->ceilings.allowed_images))
+		return 0;
+	error_why(error, ERR_PERMISSION, "spec.image dir:%s is outside ceilings.allowed_images",
+		  image);
+	return error_hint(error, "root can add its directory to ceilings.allowed_images in "
+				 "agentd.yaml");
+}
+
+static int
 check_install_dir(const char *install_dir, const struct config *config, struct error *error)
 {
 	if (config->ceilings.any_install ||
@@ -236,6 +250,7 @@ policy_check(const struct manifest *plan, const char *install_dir, const struct 
 	if (check_level(&e, config, error) < 0 || check_modes(&e, error) < 0)
 		return -1;
 	if (check_memory(&e, config, error) < 0 || check_context(plan, &e, config, error) < 0 ||
+	    check_image(plan, config, error) < 0 ||
 	    check_skills(plan, install_dir, &e, config, error) < 0)
 		return -1;
 	return check_install_dir(install_dir, config, error);

@@ -99,6 +99,52 @@ proof_skill(const char *path, int proof, struct error *error)
 	return 0;
 }
 
+int
+proof_open_image(const char *path, struct error *error)
+{
+	int fd = open_dir(path, error);
+
+	return fd < 0 ? error_what(error, "spec.image") : fd;
+}
+
+static bool
+overlaps(const char *a, const char *b)
+{
+	return path_within(a, b) || path_within(b, a);
+}
+
+static bool
+holds_own_files(const char *path, const struct config *config)
+{
+	const char *own[] = {config->run_dir, config->log_dir, config->state_dir};
+	char images[PATH_LEN_MAX + 1];
+	size_t i;
+
+	snprintf(images, sizeof(images), "%.4000s/images", config->state_dir);
+	if (path_within(path, images) && strcmp(path, images))
+		return false;
+	for (i = 0; i < ARRAY_LEN(own); i++)
+		if (overlaps(path, own[i]))
+			return true;
+	return false;
+}
+
+int
+proof_image(const char *path, int proof, const struct config *config, struct error *error)
+{
+	_cleanup_close_ int dir = proof_open_image(path, error);
+	struct stat st;
+
+	if (dir < 0)
+		return -1;
+	if (check_same_dir(path, dir, proof, &st, error) < 0)
+		return error_what(error, "spec.image");
+	if (holds_own_files(path, config))
+		return error_why(error, ERR_INVALID, "spec.image dir:%s holds files of the runtime",
+				 path);
+	return 0;
+}
+
 /* --- places --------------------------------------------------------------------------------- */
 
 static const char *const reserved_trees[] = {
@@ -118,12 +164,6 @@ refuse_place(const char *path, const char *why, struct error *error)
 {
 	error_why(error, ERR_INVALID, "install_dir %s is reserved: %s", path, why);
 	return error_hint(error, "put the agent into a directory of its own, such as /opt/NAME");
-}
-
-static bool
-overlaps(const char *a, const char *b)
-{
-	return path_within(a, b) || path_within(b, a);
 }
 
 int
@@ -249,8 +289,24 @@ visible_inside(const char *command, const char *install_dir)
 	return path_within(command, install_dir);
 }
 
+/* As the agent would find it: links lead where they lead inside. */
 static int
-absolute_command(const char *command, const char *install_dir, char *path, struct error *error)
+image_command(const char *command, const char *image, char *path, struct error *error)
+{
+	_cleanup_close_ int dir = open_dir(image, error), fd = -1;
+
+	if (dir < 0)
+		return -1;
+	fd = open_resolved(dir, command, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	if (fd < 0)
+		return error_errno(error, -fd, "cannot open %s in the image %s", command, image);
+	snprintf(path, PATH_LEN_MAX + 1, "%s", command);
+	return check_program(command, fd, error);
+}
+
+static int
+absolute_command(const char *command, const char *image, const char *install_dir, char *path,
+		 struct error *error)
 {
 	_cleanup_close_ int fd = -1;
 
@@ -260,6 +316,8 @@ absolute_command(const char *command, const char *install_dir, char *path, struc
 	if (path_within(command, install_dir) && strcmp(command, install_dir))
 		return relative_command(command + strlen(install_dir) + 1, install_dir, path,
 					error);
+	if (image)
+		return image_command(command, image, path, error);
 	if (!visible_inside(command, install_dir)) {
 		error_why(error, ERR_INVALID, "%s will not be there inside the sandbox", command);
 		return error_hint(error, "name a program below /usr or install_dir");
@@ -278,7 +336,7 @@ proof_command(const struct manifest *plan, const char *install_dir, char *path, 
 	int rc;
 
 	if (command[0] == '/')
-		rc = absolute_command(command, install_dir, path, error);
+		rc = absolute_command(command, manifest_image_dir(plan), install_dir, path, error);
 	else
 		rc = relative_command(command, install_dir, path, error);
 	if (rc < 0)

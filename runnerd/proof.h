@@ -16,12 +16,17 @@ int proof_install_dir(const char *path, int proof, struct stat *st, struct error
 int proof_context(const char *source, int proof, struct error *error);
 /* The same for the directory of a skill. */
 int proof_skill(const char *path, int proof, struct error *error);
+/* The same for the directory of an image, which may hold none of this instance's files. */
+int proof_image(const char *path, int proof, const struct config *config, struct error *error);
+/* The directory of an image as it is now, found without links: O_PATH descriptor, or -1 with
+ * error. */
+int proof_open_image(const char *path, struct error *error);
 /* No directory that the sandbox lays over or that belongs to this instance. */
 int proof_place(const char *install_dir, const struct config *config, struct error *error);
 /* Where a context entry may appear inside. */
 int proof_target(const char *target, struct error *error);
-/* The program that the plan names exists and its agent may run it. path gets its absolute name
- * inside (PATH_LEN_MAX + 1 bytes). */
+/* The program that the plan names exists (in its image, unless it lies in install_dir) and its
+ * agent may run it. path gets its absolute name inside (PATH_LEN_MAX + 1 bytes). */
 int proof_command(const struct manifest *plan, const char *install_dir, char *path,
 		  struct error *error);
 

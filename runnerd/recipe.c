@@ -147,6 +147,28 @@ recipe_mount(struct recipe *recipe, const char *path, int mount, bool directory)
 }
 
 void
+recipe_layers(struct recipe *recipe, int mount)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_LAYERS);
+	add_fd(recipe, &msg, mount);
+	emit(recipe, &msg);
+}
+
+void
+recipe_overlay(struct recipe *recipe, const char *path, const char *layer, int lower)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_OVERLAY);
+	set_path(recipe, msg.sandbox_overlay.path, path);
+	snprintf(msg.sandbox_overlay.layer, sizeof(msg.sandbox_overlay.layer), "%s", layer);
+	add_fd(recipe, &msg, lower);
+	emit(recipe, &msg);
+}
+
+void
 recipe_proc(struct recipe *recipe, const char *path)
 {
 	struct msg msg;

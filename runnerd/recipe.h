@@ -34,6 +34,11 @@ struct recipe_tmpfs {
 void recipe_tmpfs(struct recipe *recipe, const struct recipe_tmpfs *tmpfs);
 /* The detached mount is taken over. */
 void recipe_mount(struct recipe *recipe, const char *path, int mount, bool directory);
+/* The file system with the layers of overlays, detached, taken over; before any overlay. */
+void recipe_layers(struct recipe *recipe, int mount);
+/* An overlay of that layer upon lower, a detached mount that is taken over. Path "/": an image,
+ * which must come first. */
+void recipe_overlay(struct recipe *recipe, const char *path, const char *layer, int lower);
 void recipe_proc(struct recipe *recipe, const char *path);
 void recipe_devpts(struct recipe *recipe, const char *path);
 /* The EXEC_SPEC memfd is taken over; the programs are borrowed. */

@@ -42,6 +42,7 @@ struct runnerd {
 	struct session_table *sessions;
 	int keeper_program, builder_program, init_program; /* sealed memfds, confine_program() */
 	int agent_programs[PROFILE_COUNT];                 /* sealed memfds, profile_program() */
+	int bridge; /* O_PATH: mcp-bridge of libexec_dir, for every sandbox */
 	char boot_id[BOOT_ID_LEN + 1];
 };
 

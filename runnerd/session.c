@@ -90,8 +90,8 @@ session_new(struct runnerd *r, const struct uuid *id, const char *agent_name)
 	s->id = *id;
 	uuid_format(id, s->name);
 	snprintf(s->agent_name, sizeof(s->agent_name), "%s", agent_name);
-	s->records = s->live = s->journal = s->exit_record = s->home_lock = -1;
-	s->segments[0] = s->segments[1] = s->builder_end = s->keeper_pidfd = -1;
+	s->records = s->live = s->journal = s->exit_record = s->home_lock = s->layers = -1;
+	s->segments[0] = s->segments[1] = s->builder_end = s->keeper_pidfd = s->redaction = -1;
 	s->cgroup = (struct session_cgroup)SESSION_CGROUP_INIT;
 	s->log.dir = -1;
 	s->end = (struct msg_journal_ended){.session = *id,
@@ -109,9 +109,9 @@ session_new(struct runnerd *r, const struct uuid *id, const char *agent_name)
 static void
 close_descriptors(struct session *s)
 {
-	int *const all[] = {&s->records,     &s->live,        &s->journal,
-			    &s->exit_record, &s->home_lock,   &s->segments[0],
-			    &s->segments[1], &s->builder_end, &s->keeper_pidfd};
+	int *const all[] = {&s->records,      &s->live,        &s->journal,     &s->exit_record,
+			    &s->home_lock,    &s->segments[0], &s->segments[1], &s->builder_end,
+			    &s->keeper_pidfd, &s->redaction,   &s->layers};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(all); i++)

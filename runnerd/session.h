@@ -54,10 +54,12 @@ struct session {
 	struct session_log log;
 	int home_lock;   /* until it is handed on */
 	int segments[2]; /* until the keeper has them */
+	int layers;      /* runnerd/layers.h; -1: it writes over nothing */
 	int builder_end; /* the builder's end of its channel, until the keeper has it */
 
 	struct spawner_request *spawn; /* not answered yet */
 	struct channel *keeper, *builder;
+	int redaction; /* fingerprints for the keeper, until it is up; -1: none */
 	struct recipe recipe;
 	int keeper_pidfd;
 	struct loop_source *keeper_watch, *cgroup_watch, *timer;
@@ -132,6 +134,9 @@ int builder_channel_open(struct session *s, int fd);
 int keeper_adopt(struct session *s, struct error *error);
 int keeper_watch(struct session *s, int pidfd);
 void keeper_tell_go(struct session *s);
+/* fd: the fingerprints of the secrets that the session sees (common/redact_set.h), taken over.
+ * Before GO for a session that has any; afterwards they replace those that the keeper has. */
+void keeper_tell_redaction(struct session *s, int fd);
 void keeper_tell_stop(struct session *s, enum session_outcome outcome, const char *reason);
 
 /* session_end.c. The first outcome holds. */

@@ -106,12 +106,29 @@ keeper_spawned(pid_t pid, int pidfd, const struct error *error, void *arg)
 /* --- messages of the keeper
  * ----------------------------------------------------------------------- */
 
+void
+keeper_tell_redaction(struct session *s, int fd)
+{
+	struct msg msg;
+
+	close_fd(&s->redaction);
+	if (!s->keeper || channel_phase(s->keeper) != IN_OPEN) {
+		s->redaction = fd;
+		return;
+	}
+	msg_init(&msg, MSG_KEEPER_REDACT);
+	msg_add_fd(&msg, fd);
+	channel_send(s->keeper, &msg);
+}
+
 static void
 on_up(struct session *s, struct msg *msg)
 {
 	(void)msg;
 	channel_set_phase(s->keeper, IN_OPEN);
 	s->keeper_up = true;
+	if (s->redaction >= 0)
+		keeper_tell_redaction(s, steal_fd(&s->redaction));
 	session_progress(s);
 }
 

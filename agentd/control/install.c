@@ -28,20 +28,26 @@ check_directory(int fd, const char *what, struct error *error)
 	return 0;
 }
 
-/* Context sources first, then skills. */
+/* Context sources first, then the image, then skills. */
 static const char *
 proof_name(const struct manifest *manifest, size_t index)
 {
 	size_t contexts = manifest->context.count;
+	const char *image = manifest_image_dir(manifest);
 
-	return index < contexts ? manifest->context.items[index].source
-				: manifest->skills.items[index - contexts];
+	if (index < contexts)
+		return manifest->context.items[index].source;
+	index -= contexts;
+	if (image && index-- == 0)
+		return image;
+	return manifest->skills.items[index];
 }
 
 static int
 check_proofs(const struct msg *msg, const struct manifest *manifest, struct error *error)
 {
-	size_t proofs = manifest->context.count + manifest->skills.count;
+	const char *image = manifest_image_dir(manifest);
+	size_t proofs = manifest->context.count + manifest->skills.count + (image ? 1 : 0);
 
 	if (msg->op_install.install_dir[0] != '/')
 		return error_why(error, ERR_USAGE, "install_dir %s is not an absolute path",
@@ -50,10 +56,9 @@ check_proofs(const struct msg *msg, const struct manifest *manifest, struct erro
 		return -1;
 	if (msg->nfds - FD_CONTEXT != proofs + (manifest->skills.count > 0))
 		return error_why(error, ERR_USAGE,
-				 "%u descriptors came for the manifest's %zu context sources and "
-				 "%zu skills",
-				 msg->nfds - FD_CONTEXT, manifest->context.count,
-				 manifest->skills.count);
+				 "%u descriptors came for the manifest's %zu sources of context, "
+				 "image and skills",
+				 msg->nfds - FD_CONTEXT, proofs);
 	for (size_t i = 0; i < proofs; i++) {
 		if (check_directory(msg->fds[FD_CONTEXT + i], proof_name(manifest, i), error) < 0)
 			return -1;

@@ -10,6 +10,7 @@
 
 #include "common/loop.h"
 #include "common/proto.h"
+#include "common/redact.h"
 #include "keeper_lines.h"
 #include "keeper_segments.h"
 
@@ -56,6 +57,7 @@ struct stream {
 	const char *name;
 	int fd; /* -1 once it ended */
 	struct loop_source *source, *timer;
+	struct redact *redact; /* NULL: this session has no secrets */
 	struct lines lines;
 	struct keeper *keeper;
 };
@@ -109,6 +111,8 @@ struct keeper {
 	uint64_t input_offset;
 
 	struct stream streams[2];
+	struct redact_set *secrets; /* fingerprints; NULL: none */
+	bool mute;                  /* what may be shown cannot be told: output is dropped */
 	struct segments segments;
 	struct loop_source *report_timer;
 	uint64_t reported_ns;
@@ -150,6 +154,10 @@ int output_open(struct keeper *keeper);
 void output_drain(struct keeper *keeper);
 void output_say(struct keeper *keeper, const char *text);
 void output_told_dropped(struct keeper *keeper);
+/* Takes the descriptor of KEEPER_REDACT over. False: the session must not start. */
+bool output_redact(struct keeper *keeper, int fd);
+/* What others say of the agent: without secrets, or empty. */
+void output_clean(const struct keeper *keeper, char *text, size_t size);
 void input_start(struct keeper *keeper);
 
 /* keeper_states.c */

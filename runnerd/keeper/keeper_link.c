@@ -227,6 +227,12 @@ told_stop(struct keeper *keeper, struct msg *msg)
 	return true;
 }
 
+static bool
+told_redact(struct keeper *keeper, struct msg *msg)
+{
+	return output_redact(keeper, msg_take_fd(msg, 0));
+}
+
 static const struct {
 	enum msg_type type;
 	bool (*told)(struct keeper *keeper, struct msg *msg);
@@ -236,6 +242,7 @@ static const struct {
     {MSG_GO, told_go},
     {MSG_KEEPER_SEGMENT, told_segment},
     {MSG_KEEPER_STOP, told_stop},
+    {MSG_KEEPER_REDACT, told_redact},
 };
 
 static bool

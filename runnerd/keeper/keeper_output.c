@@ -113,13 +113,31 @@ output_told_dropped(struct keeper *keeper)
 /* --- the agent's two streams -------------------------------------------------------------------
  */
 
-/* A line that is not complete is told after LOG_LINE_MS. */
+/* What may be shown becomes lines. */
+static void
+add_shown(const uint8_t *bytes, size_t length, void *arg)
+{
+	struct stream *stream = arg;
+
+	while (length > 0) {
+		size_t part = length < LINES_READ_BYTES ? length : LINES_READ_BYTES;
+
+		memcpy(lines_room(&stream->lines), bytes, part);
+		lines_added(&stream->lines, part, emit, stream);
+		bytes += part;
+		length -= part;
+	}
+}
+
+/* A line that is not complete is told after LOG_LINE_MS, but for what begins like a secret. */
 static void
 line_waits(struct loop_source *source, void *arg)
 {
 	struct stream *stream = arg;
 
 	(void)source;
+	if (stream->redact)
+		redact_flush(stream->redact);
 	lines_flush(&stream->lines, false, emit, stream);
 	if (stream->lines.length)
 		loop_arm_in(stream->timer, LOG_LINE_MS);
@@ -129,11 +147,65 @@ line_waits(struct loop_source *source, void *arg)
 static void
 stream_end(struct stream *stream)
 {
+	if (stream->redact)
+		redact_end(stream->redact);
 	lines_flush(&stream->lines, true, emit, stream);
 	loop_remove(stream->source);
 	loop_remove(stream->timer);
 	stream->source = stream->timer = NULL;
+	redact_free(stream->redact);
+	stream->redact = NULL;
 	close_fd(&stream->fd);
+}
+
+/* Nothing is shown that might be a secret. */
+static void
+mute(struct keeper *keeper, int rc)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text),
+		 "output is dropped from here on: secrets in it cannot be told: %s",
+		 strerrordesc_np(-rc));
+	output_say(keeper, text);
+	keeper->mute = true;
+}
+
+/* What ends with a line is told at once: it waits for nothing but a secret. */
+static void
+redact_read(struct stream *stream, const uint8_t *bytes, size_t length)
+{
+	struct keeper *keeper = stream->keeper;
+	int rc = redact_feed(stream->redact, bytes, length);
+
+	if (rc == 0 && bytes[length - 1] == '\n')
+		rc = redact_flush(stream->redact);
+	if (rc < 0)
+		mute(keeper, rc);
+}
+
+static ssize_t
+read_piece(struct stream *stream)
+{
+	static uint8_t piece[LINES_READ_BYTES];
+	uint8_t *to = stream->redact ? piece : lines_room(&stream->lines);
+	ssize_t count = read(stream->fd, to, LINES_READ_BYTES);
+
+	if (count <= 0)
+		return count;
+	if (stream->keeper->mute)
+		segments_drop(&stream->keeper->segments, (uint64_t)count);
+	else if (stream->redact)
+		redact_read(stream, piece, (size_t)count);
+	else
+		lines_added(&stream->lines, (size_t)count, emit, stream);
+	return count;
+}
+
+static bool
+stream_waits(const struct stream *stream)
+{
+	return stream->lines.length || (stream->redact && redact_waits(stream->redact));
 }
 
 /* One read, so that a flood keeps nothing else waiting. False at the end and when there is
@@ -142,7 +214,8 @@ static bool
 stream_read(struct stream *stream)
 {
 	size_t before = stream->lines.length;
-	ssize_t count = read(stream->fd, lines_room(&stream->lines), LINES_READ_BYTES);
+	bool waited = stream_waits(stream);
+	ssize_t count = read_piece(stream);
 
 	if (count < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
@@ -151,11 +224,10 @@ stream_read(struct stream *stream)
 		return false;
 	}
 	idle_sign(stream->keeper);
-	lines_added(&stream->lines, (size_t)count, emit, stream);
-	if (stream->lines.length && (before == 0 || stream->lines.length < before))
-		loop_arm_in(stream->timer, LOG_LINE_MS);
-	else if (!stream->lines.length)
+	if (!stream_waits(stream))
 		loop_arm(stream->timer, 0);
+	else if (!waited || stream->lines.length < before)
+		loop_arm_in(stream->timer, LOG_LINE_MS);
 	return true;
 }
 
@@ -204,4 +276,45 @@ output_drain(struct keeper *keeper)
 			stream_end(stream);
 	}
 	segments_flush(&keeper->segments);
+}
+
+/* --- secrets -----------------------------------------------------------------------------------
+ */
+
+static int
+stream_redact(struct stream *stream, const struct redact_set *secrets)
+{
+	if (stream->fd < 0)
+		return 0;
+	if (stream->redact)
+		return redact_change(stream->redact, secrets);
+	stream->redact = redact_new(secrets, add_shown, stream);
+	return stream->redact ? 0 : -ENOMEM;
+}
+
+bool
+output_redact(struct keeper *keeper, int fd)
+{
+	struct redact_set *secrets, *before = keeper->secrets;
+	int rc = redact_set_open(fd, &secrets), failed;
+
+	close(fd);
+	if (rc == 0) {
+		keeper->secrets = secrets;
+		for (size_t i = 0; i < ARRAY_LEN(keeper->streams); i++) {
+			failed = stream_redact(&keeper->streams[i], secrets);
+			rc = failed < 0 ? failed : rc;
+		}
+		redact_set_free(before);
+	}
+	if (rc < 0)
+		mute(keeper, rc);
+	return rc == 0 || keeper->opened;
+}
+
+void
+output_clean(const struct keeper *keeper, char *text, size_t size)
+{
+	if (keeper->secrets)
+		redact_text(keeper->secrets, text, size);
 }

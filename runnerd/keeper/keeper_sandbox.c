@@ -14,6 +14,7 @@ build_failed(struct keeper *keeper, const char *what, const char *why)
 {
 	snprintf(keeper->record.reason, sizeof(keeper->record.reason), "%.500s%s%.500s", what,
 		 *what ? ": " : "", why);
+	output_clean(keeper, keeper->record.reason, sizeof(keeper->record.reason));
 	keeper_on(keeper, EVENT_BUILD_FAILED);
 }
 
@@ -112,6 +113,7 @@ agent_started(struct keeper *keeper, const struct msg_init_started *started)
 
 	if (started->errnum) {
 		snprintf(record->reason, sizeof(record->reason), "%s", started->why);
+		output_clean(keeper, record->reason, sizeof(record->reason));
 		keeper_on(keeper, EVENT_EXEC_FAILED);
 		return;
 	}

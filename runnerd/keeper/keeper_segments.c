@@ -13,8 +13,8 @@ segments_init(struct segments *segments, int fd, int next, uint64_t limit)
 	segments->limit = limit;
 }
 
-static void
-drop(struct segments *segments, uint64_t output)
+void
+segments_drop(struct segments *segments, uint64_t output)
 {
 	segments->dropped += output;
 	segments->untold += output;
@@ -31,7 +31,7 @@ write_out(struct segments *segments, const void *bytes, size_t length, uint64_t 
 		return;
 	}
 	segments->used = at;
-	drop(segments, output);
+	segments_drop(segments, output);
 }
 
 void
@@ -78,7 +78,7 @@ bool
 segments_refuse(struct segments *segments, uint64_t output)
 {
 	if (segments->full)
-		drop(segments, output);
+		segments_drop(segments, output);
 	return segments->full;
 }
 
@@ -86,7 +86,7 @@ void
 segments_add(struct segments *segments, const char *line, size_t length, uint64_t output)
 {
 	if (!make_room(segments, length)) {
-		drop(segments, output);
+		segments_drop(segments, output);
 		return;
 	}
 	if (segments->waiting + length > sizeof(segments->batch))

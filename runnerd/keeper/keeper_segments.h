@@ -27,6 +27,8 @@ struct segments {
 void segments_init(struct segments *segments, int fd, int next, uint64_t limit);
 /* True when a line of that much output finds no room anyhow; it is counted as dropped. */
 bool segments_refuse(struct segments *segments, uint64_t output);
+/* That much output is shown in no line. */
+void segments_drop(struct segments *segments, uint64_t output);
 /* One whole line; output: the bytes of output that it holds. */
 void segments_add(struct segments *segments, const char *line, size_t length, uint64_t output);
 /* Writes what waits. */

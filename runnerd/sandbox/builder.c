@@ -88,6 +88,7 @@ clone_seed(const struct builder *own, struct msg *begin, struct nursling *child,
 	int ends[2];
 	struct seed seed = {.fds = own,
 			    .root = -1,
+			    .layers = -1,
 			    .sealed = {-1, -1, -1},
 			    .first = begin,
 			    .begin = &begin->sandbox_begin};

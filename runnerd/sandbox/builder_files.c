@@ -58,7 +58,8 @@ seed_dir(struct seed *seed, const struct msg *msg, struct error *error)
 	const char *leaf;
 	bool made;
 
-	if (check_owner(seed, dir->uid, dir->gid, error) < 0)
+	if (check_owner(seed, dir->uid, dir->gid, error) < 0 ||
+	    seed_clear(seed, dir->path, S_IFDIR, error) < 0)
 		return -1;
 	parent = path_parent(seed->root, dir->path, &leaf);
 	if (parent < 0)
@@ -100,7 +101,8 @@ seed_file(struct seed *seed, const struct msg *msg, struct error *error)
 	const char *leaf;
 	int rc;
 
-	if (check_owner(seed, file->uid, file->gid, error) < 0)
+	if (check_owner(seed, file->uid, file->gid, error) < 0 ||
+	    seed_clear(seed, file->path, 0, error) < 0)
 		return -1;
 	parent = path_parent(seed->root, file->path, &leaf);
 	if (parent < 0)
@@ -135,6 +137,8 @@ seed_link(struct seed *seed, const struct msg *msg, struct error *error)
 	_cleanup_close_ int parent = -1;
 	const char *leaf;
 
+	if (seed_clear(seed, link->path, 0, error) < 0)
+		return -1;
 	parent = path_parent(seed->root, link->path, &leaf);
 	if (parent < 0)
 		return error_errno(error, -parent, "opening its parent");

@@ -86,11 +86,15 @@ fs_mount(struct new_fs *fs, unsigned attributes, struct error *error)
 	return fs->failure ? error_errno(error, fs->failure, "%s", fs->call) : fd;
 }
 
-static int
-attach(const struct seed *seed, int mount, const char *path, bool directory, struct error *error)
+int
+seed_attach(const struct seed *seed, int mount, const char *path, bool directory,
+	    struct error *error)
 {
-	_cleanup_close_ int point = path_mount_point(seed->root, path, directory);
+	_cleanup_close_ int point = -1;
 
+	if (seed_clear(seed, path, directory ? S_IFDIR : S_IFREG, error) < 0)
+		return -1;
+	point = path_mount_point(seed->root, path, directory);
 	if (point < 0)
 		return error_errno(error, -point, "opening the mount point");
 	if (move_mount(mount, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
@@ -104,7 +108,7 @@ attach_new(const struct seed *seed, int mount, const char *path, struct error *e
 {
 	_cleanup_close_ int taken = mount;
 
-	return taken < 0 ? -1 : attach(seed, taken, path, true, error);
+	return taken < 0 ? -1 : seed_attach(seed, taken, path, true, error);
 }
 
 static int
@@ -194,7 +198,7 @@ seed_mount(struct seed *seed, const struct msg *msg, struct error *error)
 	if (mount_setattr(msg->fds[0], "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
 			  sizeof(attributes)) < 0)
 		return error_errno(error, errno, "mount_setattr private");
-	return attach(seed, msg->fds[0], mount->path, mount->directory, error);
+	return seed_attach(seed, msg->fds[0], mount->path, mount->directory, error);
 }
 
 /* --- the root --------------------------------------------------------------------------------- */

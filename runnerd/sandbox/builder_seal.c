@@ -22,12 +22,14 @@ static const uint64_t init_caps = CAP(KILL) | CAP(SETUID) | CAP(SETGID) | CAP(SE
 
 enum { INIT_FDS_HIGH = 96 /* above every fixed descriptor and the builder's own */ };
 
+/* An image's overlay stays as it is: what is written to it ends with the session. */
 static int
-pivot(int root)
+pivot(int root, bool writable)
 {
 	struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
 
-	if (mount_setattr(root, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+	if (!writable &&
+	    mount_setattr(root, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
 		return -errno;
 	if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
 		return -errno;
@@ -44,7 +46,7 @@ seed_enter_root(struct seed *seed, struct error *error)
 
 	if (sethostname(name, strlen(name)) < 0)
 		return error_errno(error, errno, "sethostname %s", name);
-	rc = pivot(seed->root);
+	rc = pivot(seed->root, seed->image);
 	if (rc < 0)
 		return error_errno(error, -rc, "entering the new root (mount_setattr, pivot_root)");
 	return 0;

@@ -12,7 +12,7 @@
 struct operation {
 	enum msg_type type;
 	const char *doing;
-	size_t path; /* where the message holds it */
+	size_t path; /* where the message holds it; 0: it has none */
 	int (*apply)(struct seed *seed, const struct msg *msg, struct error *error);
 };
 
@@ -31,6 +31,8 @@ static const struct operation operations[] = {
     OPERATION(PROC, proc, "mounting proc at"),
     OPERATION(DEVPTS, devpts, "mounting devpts at"),
     OPERATION(HOME_LINK, home_link, "making the link"),
+    OPERATION(OVERLAY, overlay, "mounting the overlay at"),
+    {.type = MSG_SANDBOX_LAYERS, .doing = "attaching the layers", .apply = seed_layers},
 };
 
 static _Noreturn void
@@ -56,6 +58,8 @@ apply(struct seed *seed, const struct msg *msg, struct error *error)
 				 msg_rule(msg->type)->name);
 	if (operation->apply(seed, msg, error) == 0)
 		return 0;
+	if (!operation->path)
+		return error_what(error, "%s", operation->doing);
 	return error_what(error, "%s %s", operation->doing, (const char *)msg + operation->path);
 }
 
@@ -124,6 +128,7 @@ seed_main(struct seed *seed)
 	    seed_enter_root(seed, &error) < 0)
 		give_up(seed, &error);
 	close(seed->root);
+	close_fd(&seed->layers);
 	close(seed->fds->channel);
 	if (seed_drop(seed, &error) == 0)
 		seed_become_init(seed, &error);

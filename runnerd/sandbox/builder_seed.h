@@ -6,6 +6,8 @@
 #ifndef SCARAB_SANDBOX_BUILDER_SEED_H
 #define SCARAB_SANDBOX_BUILDER_SEED_H
 
+#include <sys/stat.h>
+
 #include "builder.h"
 
 /* The descriptors of SANDBOX_SEAL, in their order. */
@@ -13,8 +15,10 @@ enum { SEAL_SPEC, SEAL_AGENT_PROGRAM, SEAL_OWN_PROGRAM, SEAL_FDS };
 
 struct seed {
 	const struct builder *fds;
-	int gate;             /* CH_INIT, side B */
-	int root;             /* the new root, attached */
+	int gate;   /* CH_INIT, side B */
+	int root;   /* the new root, attached */
+	int layers; /* of SANDBOX_LAYERS, attached outside of the root; -1: none came */
+	bool image; /* the root is an overlay upon an image, which is this session's own */
 	int sealed[SEAL_FDS]; /* what SANDBOX_SEAL brought */
 	dev_t root_device;
 	struct msg *first; /* SANDBOX_BEGIN, its descriptors open until the cgroups are entered */
@@ -33,6 +37,15 @@ int seed_tmpfs(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_mount(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_proc(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_devpts(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_layers(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_overlay(struct seed *seed, const struct msg *msg, struct error *error);
+
+/* Attaches the mount (borrowed) at path. */
+int seed_attach(const struct seed *seed, int mount, const char *path, bool directory,
+		struct error *error);
+/* Upon an image: what it has at path and is not of this type (S_IFDIR, S_IFREG; 0: whatever it is)
+ * goes out of the way, out of the session's own layer. 0, or -1 with error. */
+int seed_clear(const struct seed *seed, const char *path, mode_t type, struct error *error);
 
 /* Mounts and attaches the root. 0, or -1 with error. */
 int seed_make_root(struct seed *seed, struct error *error);

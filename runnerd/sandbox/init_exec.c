@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "common/confine.h"
 #include "init.h"
+#include "init_interpreter.h"
 
 struct failure {
 	int errnum;
@@ -215,11 +216,14 @@ explain(const struct exec_spec *spec, const struct failure *failure, char *why, 
 {
 	const char *call = steps[failure->step % ARRAY_LEN(steps)].call;
 	const char *object = strcmp(call, "chdir") == 0 ? spec->head.cwd : spec->head.path;
-	bool script = failure->errnum == ENOENT && strcmp(call, "exec") == 0 &&
-		      access(spec->head.path, F_OK) == 0;
+	char interpreter[128];
 
-	snprintf(why, size, "%s of %.300s: %s%s", call, object, strerror(failure->errnum),
-		 script ? " (its interpreter)" : "");
+	if (failure->errnum == ENOENT && strcmp(call, "exec") == 0 &&
+	    init_interpreter(spec->head.path, interpreter, sizeof(interpreter)))
+		snprintf(why, size, "%s of %.300s: it needs %s, which the image does not have",
+			 call, object, interpreter);
+	else
+		snprintf(why, size, "%s of %.300s: %s", call, object, strerror(failure->errnum));
 }
 
 pid_t

@@ -19,7 +19,8 @@ enum {
 	SPAWNER_FD_INIT = 6,       /* init's binary; replaced by a sealed copy */
 };
 
-/* Leaves the host's mounts for a tmpfs with /proc and an empty /new. 0, or -1 with error. */
+/* Leaves the host's mounts for a tmpfs with /proc and, empty, /new, /layers and /lower, upon which
+ * sandboxes are built. 0, or -1 with error. */
 int spawner_leave_mounts(struct error *error);
 
 /* A sealed copy of the binary (borrowed) that may be run but not read by a sandbox's ids

@@ -68,7 +68,8 @@ spawner_leave_mounts(struct error *error)
 	root = new_mount("tmpfs", "size", "64k", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (root < 0)
 		return failed(error, "a tmpfs for the root");
-	if (mkdirat(root, "proc", 0555) < 0 || mkdirat(root, "new", 0755) < 0)
+	if (mkdirat(root, "proc", 0555) < 0 || mkdirat(root, "new", 0755) < 0 ||
+	    mkdirat(root, "layers", 0755) < 0 || mkdirat(root, "lower", 0755) < 0)
 		return failed(error, "mkdirat in the new root");
 	if (pivot_into(root) < 0)
 		return failed(error, "pivot_root");

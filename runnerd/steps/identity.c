@@ -4,6 +4,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "runnerd/agent_files.h"
 #include "runnerd/home_jobs.h"
 #include "runnerd/homes.h"
 #include "runnerd/mounts.h"
@@ -71,8 +72,15 @@ no_home(struct session *s, struct error *error)
 					  .owner = AGENT_UID,
 					  .bytes = HOME_TMPFS_BYTES,
 					  .inodes = HOME_TMPFS_INODES};
+	char path[PATH_LEN_MAX + 1];
+	size_t i;
 
 	recipe_tmpfs(&s->recipe, &home);
+	for (i = 0; i < agent_home_file_count; i++) {
+		snprintf(path, sizeof(path), "/home/agent/%s", agent_home_files[i].name);
+		recipe_file(&s->recipe, path, 0444, agent_home_files[i].text,
+			    strlen(agent_home_files[i].text));
+	}
 	s->home_lock = memfd_sealed("no-home", "", 0);
 	return s->home_lock < 0 ? error_errno(error, -s->home_lock, "memfd_create") : 0;
 }
@@ -102,6 +110,18 @@ journal_home(struct session *s, const struct home *home, struct error *error)
 	return 0;
 }
 
+/* Written below a session's layer: they are the home's from the beginning, not a session's change.
+ * An agent does its work without them. */
+static void
+greet_agent(const struct session *s, const struct home *home)
+{
+	int rc = agent_files_write(home->tree, s->base_uid + AGENT_UID);
+
+	if (rc < 0)
+		log_session(LOG_LEVEL_WARNING, &s->id, "writing AGENTS.md into a new home: %s",
+			    strerror(-rc));
+}
+
 static int
 lasting_home(struct session *s, struct error *error)
 {
@@ -110,6 +130,7 @@ lasting_home(struct session *s, struct error *error)
 
 	if (rc < 0)
 		return -1;
+	greet_agent(s, &home);
 	rc = s->effective.home == HOME_DIRECT ? direct_home(s, &home, error)
 					      : journal_home(s, &home, error);
 	s->home_lock = steal_fd(&home.lock);

@@ -35,6 +35,20 @@ int agent_build(struct session *s, struct error *error);
 int agent_undo(struct session *s);
 int agent_adopt(struct session *s, struct error *error);
 
+/* What an image is made of (image_host.c, image_dir.c). */
+int image_host(struct session *s, struct error *error);
+int image_dir(struct session *s, const char *path, struct error *error);
+/* A read-only view of an open file or directory at path. */
+int image_view(struct session *s, int source, const char *path, bool directory,
+	       struct error *error);
+/* A file or directory of the host's /etc, where it exists, and /etc/NAME of the agent's name. */
+int image_etc_view(struct session *s, const char *path, struct error *error);
+int image_etc_of_agent(struct session *s, struct error *error);
+
+/* The session's layers (runnerd/layers.h), made and put into the recipe at the first call
+ * (image.c). Descriptor, borrowed, or -1 with error. */
+int session_layers(struct session *s, struct error *error);
+
 /* The plan's environment and command as the sealed memfd of SANDBOX_SEAL (agent_exec.c).
  * Descriptor, or -1 with error. */
 int agent_exec_spec(struct session *s, struct error *error);

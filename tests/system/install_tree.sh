@@ -17,7 +17,7 @@ cp -a "$BUILD" "$dir/build"
 built=$dir/build
 tree=$dir/tree
 status "make install" 0 run_make install DESTDIR="$tree" prefix=/opt/scarab
-for file in bin/ash sbin/agentd libexec/scarab-runtime/{agentd-control,agentd-config,schedd,secretd,runnerd,spawner,keeper,init,hold}; do
+for file in bin/ash sbin/agentd libexec/scarab-runtime/{agentd-control,agentd-config,schedd,secretd,runnerd,spawner,keeper,init,homekeeper,hold,mcp-bridge}; do
 	[ -x "$tree/opt/scarab/$file" ] || fail "$file is not installed"
 done
 check "the configuration" test -s "$tree/etc/scarab-runtime/agentd.yaml"

@@ -1,5 +1,5 @@
 // with: tests/system/driver/host.c tests/system/driver/recipe.c tests/system/driver/session.c
-// with: runnerd/seccomp.c runnerd/seccomp_rules.c runnerd/seccomp_verdict.c
+// with: secretd/spellings.c runnerd/seccomp.c runnerd/seccomp_rules.c runnerd/seccomp_verdict.c
 /*
  * Plays runnerd to the spawner, a keeper and a builder: builds sandboxes, runs what a case names
  * in them and compares the exit record and the log. Root only.
@@ -13,6 +13,7 @@
 #include <linux/nsfs.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -334,6 +335,69 @@ static const struct trial trials[] = {
      .exit_code = -1,
      .signal = -1,
      .reason = "exec of /tmp: Permission denied"},
+    {.name = "a secret is hidden",
+     .argv = {"/bin/sh", "-c",
+	      "echo is correct-horse-battery; echo correct-horse-battery | base64 >&2;"
+	      "printf correct-; sleep 0.3; printf horse-battery"},
+     .secret = "correct-horse-battery",
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1,
+     .log = "\"text\":\"is [redacted:key]\"",
+     .hidden = "horse-b"},
+    {.name = "its base64 too",
+     .argv = {"/bin/sh", "-c", "printf %s xcorrect-horse-battery | base64"},
+     .secret = "correct-horse-battery",
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1,
+     .log = "\"text\":\"e[redacted:key]==\""},
+    {.name = "a line without a secret is told at once",
+     .argv = {"/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do echo out$i; echo err$i >&2; done"},
+     .secret = "correct-horse-battery",
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1,
+     .log = "\"text\":\"err9\""},
+    {.name = "a secret cut by the end is hidden",
+     .argv = {"/bin/sh", "-c", "printf 'is correct-horse'"},
+     .secret = "correct-horse-battery",
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1,
+     .log = "\"text\":\"is [redacted:key]\"",
+     .hidden = "correct"},
+    {.name = "a secret that comes later is hidden from then on",
+     .argv = {"/bin/sh", "-c", "sleep 0.3; echo old-horse-battery new-horse-battery"},
+     .secret = "old-horse-battery",
+     .rotated = "new-horse-battery",
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1,
+     .log = "\"text\":\"[redacted:key] [redacted:key]\""},
+    {.name = "a secret in an error is hidden",
+     .argv = {"/opt/correct-horse-battery"},
+     .secret = "correct-horse-battery",
+     .outcome = OUTCOME_SETUP_FAILED,
+     .exit_code = -1,
+     .signal = -1,
+     .reason = "exec of /opt/[redacted:key]: No such file or directory"},
+    {.name = "fingerprints that are none start nothing",
+     .argv = {"/bin/sh", "-c", "echo ran"},
+     .secret = "correct-horse-battery",
+     .bad_fingerprints = true,
+     .outcome = OUTCOME_NONE,
+     .exit_code = -1,
+     .signal = -1,
+     .hidden = "ran"},
+    {.name = "a flood with secrets",
+     .argv = {"/bin/sh", "-c", "yes correct-horse-battery | head -c 30000000"},
+     .secret = "correct-horse-battery",
+     .segment_bytes = 64 << 20,
+     .outcome = OUTCOME_SUCCESS,
+     .started = true,
+     .signal = -1,
+     .hidden = "horse-battery"},
     {.name = "orphans",
      .argv = {"/bin/sh", "-c", "for i in $(seq 50); do (sleep 30 & ) ; done; exit 0"},
      .outcome = OUTCOME_SUCCESS,
@@ -350,6 +414,7 @@ fits(const struct session *s, const char *log)
 	return e->outcome == t->outcome && e->started == t->started &&
 	       e->exit_code == t->exit_code && e->signal == t->signal &&
 	       (!t->log || (log && strstr(log, t->log))) &&
+	       (!t->hidden || !log || !strstr(log, t->hidden)) &&
 	       (!t->reason || strstr(e->reason, t->reason)) && (!t->inspect || s->inspected) &&
 	       (!t->bad_path || strstr(s->failure.what, t->bad_path));
 }
@@ -501,7 +566,7 @@ main(int argc, char **argv)
 {
 	int status;
 
-	if (argc < 2 || getuid() != 0) {
+	if (argc < 2 || getuid() != 0 || sodium_init() < 0) {
 		fprintf(stderr, "usage, as root: sandbox_driver BUILD [peek | time N]\n");
 		return 2;
 	}

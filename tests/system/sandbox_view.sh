@@ -54,7 +54,10 @@ is "no path of the host outside is in a mount's source" "$(view 'mount ' | awk '
 is "/dev" "$(view 'dir /dev ' | sort | tr '\n' ' ')" "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero "
 is "/" "$(view 'dir / ' | grep -vE '^(bin|sbin|lib|lib32|lib64|libx32)$' | sort | tr '\n' ' ')" \
     "dev etc home proc run skills tmp usr $(echo "$dir" | cut -d/ -f2 | grep -v '^tmp$')"
-like "/run/agentd has the mission and the tools" "$(view 'dir /run/agentd ' | sort | tr '\n' ' ')" "mission.json.*tools.json"
+is "/run/agentd has the bridge, its configuration, the mission and the tools" \
+    "$(view 'dir /run/agentd ' | sort | tr '\n' ' ')" "mcp-bridge mcp.json mission.json tools.json "
+is "the bridge is a mount of its own, read-only" \
+    "$(view 'mount ' | awk '$5 == "/run/agentd/mcp-bridge" { print substr($6, 1, 3), ($6 ~ /nosuid/ && $6 ~ /nodev/) }')" "ro, 1"
 is "/run/credentials is empty" "$(view 'dir /run/credentials ')" ""
 is "/proc/sys is not there" "$(view 'dir /proc/sys: ')" "No such file or directory"
 
@@ -71,6 +74,28 @@ for name in machine-id mtab; do
 	like "an agent called $name sees no /etc/mtab of the host" "$(cat "$dir/$name")" \
 	    '^cat: /etc/mtab: No such file'
 done
+
+# What tells the agent where it is.
+install reads 'cat /run/agentd/mcp.json; ls -A; cat CLAUDE.md; grep -c mcp-bridge AGENTS.md; stat -c "%u %a %F" AGENTS.md
+/run/agentd/mcp-bridge </dev/null; echo $?; /run/agentd/mcp-bridge --help; echo $?
+touch /run/agentd/mcp-bridge 2>&1; : >>AGENTS.md && echo mine >CLAUDE.md; rm AGENTS.md'
+ash agent run reads >"$dir/reads" 2>"$dir/reads.err"
+is "mcp.json starts the bridge" "$(head -n 1 "$dir/reads")" \
+    '{"mcpServers":{"agentd":{"command":"/run/agentd/mcp-bridge"}}}'
+is "a new home holds AGENTS.md and CLAUDE.md, the agent's own" "$(sed -n 2,6p "$dir/reads" | tr '\n' '|')" \
+    "AGENTS.md|CLAUDE.md|@AGENTS.md|1|1000 644 regular file|"
+like "the bridge runs there, and says what it misses" "$(cat "$dir/reads.err")" \
+    'mcp-bridge: cannot connect to /run/agentd/agentd.sock: No such file'
+is "with exit status 1, and 2 for arguments" "$(sed -n 7,8p "$dir/reads" | tr '\n' ' ')" "1 2 "
+like "it cannot be changed" "$(cat "$dir/reads")" "touch: .*(Permission denied|Read-only file system)"
+ash agent run reads >"$dir/reads" 2>/dev/null
+is "what the agent removed or changed stays so" "$(sed -n 2,3p "$dir/reads" | tr '\n' '|')" "CLAUDE.md|mine|"
+for mode in direct none; do
+	install "reads-$mode" 'ls -A; ln -s /etc/passwd AGENTS.new' "trust_level: trusted
+home: {mode: $mode}"
+	is "with home mode $mode too" "$(ash agent run "reads-$mode" | tr '\n' ' ')" "AGENTS.md CLAUDE.md "
+done
+is "with home mode none in every session" "$(ash agent run reads-none | tr '\n' ' ')" "AGENTS.md CLAUDE.md "
 
 install quiet 'exit 0'
 status "a session sees no process of another" 0 ash agent run quiet

@@ -110,6 +110,14 @@ static const struct {
     {"", "trust_level: trusted, home: {mode: direct}", NULL},
     {"", "trust_level: untrusted, home: {mode: journal}", "not allowed at trust_level untrusted"},
     {"", "trust_level: untrusted", NULL},
+    {"", "image: host", NULL},
+    {"", "image: \"dir:/srv/debian\"", NULL},
+    {"", "image: \"dir:/var/lib/scarab-runtime/images/debian\"", NULL},
+    {"", "image: \"dir:/srvdebian\"", "allowed_images"},
+    {"", "image: \"dir:/\"", "allowed_images"},
+    {"ceilings: {allowed_images: []}", "image: \"dir:/srv/debian\"", "allowed_images"},
+    {"ceilings: {allowed_images: [/opt]}", "image: \"dir:/opt/debian\"", NULL},
+    {"", "image: \"oci:/srv/debian\"", "cannot enforce"},
     {"", "home: {mode: journal, on_failure: discard, max_size: 1Gi, history: 3}", NULL},
     {"", "skills: [skills/a, /srv/b, /opt/worker/c]", NULL},
     {"ceilings: {allowed_context: []}", "skills: [/usr/share/scarab-runtime/skills/git]", NULL},
@@ -303,6 +311,71 @@ static const struct {
     {"/usr/../etc/passwd", "without . and .."},
 };
 
+START_TEST(an_image_is_proved_by_what_was_opened)
+{
+	char state[64], text[256];
+	struct config *config;
+	int image, other;
+
+	make_dir();
+	snprintf(state, sizeof(state), "%s/state", top);
+	snprintf(text, sizeof(text), "state_dir: %s", state);
+	config = config_of(text);
+	ck_assert_int_eq(mkdir(in_top("/image"), 0755), 0);
+	ck_assert_int_eq(mkdir(in_top("/other"), 0755), 0);
+	ck_assert_int_eq(symlink("image", in_top("/link")), 0);
+	ck_assert_int_eq(mkdir(in_top("/state"), 0755), 0);
+	ck_assert_int_eq(mkdir(in_top("/state/images"), 0755), 0);
+	ck_assert_int_eq(mkdir(in_top("/state/images/one"), 0755), 0);
+	image = open(in_top("/image"), O_RDONLY | O_DIRECTORY);
+	other = open(in_top("/other"), O_RDONLY | O_DIRECTORY);
+	ck_assert_int_eq(proof_image(in_top("/image"), image, config, NULL), 0);
+	ck_assert_int_lt(proof_image(in_top("/image"), other, config, NULL), 0);
+	ck_assert_int_lt(proof_image(in_top("/link"), image, config, NULL), 0);
+	ck_assert_int_lt(proof_image(in_top("/gone"), image, config, NULL), 0);
+	close(image);
+	image = open(in_top("/image"), O_PATH | O_DIRECTORY);
+	ck_assert_int_lt(proof_image(in_top("/image"), image, config, NULL), 0);
+	close(image);
+	/* Below STATE_DIR nothing but what lies in images. */
+	image = open(in_top("/state/images/one"), O_RDONLY | O_DIRECTORY);
+	ck_assert_int_eq(proof_image(in_top("/state/images/one"), image, config, NULL), 0);
+	close(image);
+	image = open(in_top("/state/images"), O_RDONLY | O_DIRECTORY);
+	ck_assert_int_lt(proof_image(in_top("/state/images"), image, config, NULL), 0);
+	close(image);
+	image = open(top, O_RDONLY | O_DIRECTORY);
+	ck_assert_int_lt(proof_image(top, image, config, NULL), 0);
+	close(image);
+	close(other);
+	config_free(config);
+	remove_dir();
+}
+END_TEST
+
+START_TEST(a_command_is_found_in_its_image)
+{
+	struct manifest *plan;
+	char spec[128], found[PATH_LEN_MAX + 1];
+
+	make_dir();
+	snprintf(spec, sizeof(spec), "image: \"dir:%s/image\", command: /bin/run", top);
+	plan = plan_of(spec);
+	ck_assert_int_eq(mkdir(in_top("/image"), 0755), 0);
+	ck_assert_int_eq(mkdir(in_top("/image/usr"), 0755), 0);
+	ck_assert_int_eq(symlink("/usr", in_top("/image/bin")), 0);
+	ck_assert_int_lt(proof_command(plan, "/opt/worker", found, NULL), 0);
+	write_file("/image/usr/run", "#!/bin/sh\n", 0755);
+	/* Its links lead where they lead inside. */
+	ck_assert_int_eq(proof_command(plan, "/opt/worker", found, NULL), 0);
+	ck_assert_str_eq(found, "/bin/run");
+	ck_assert_int_eq(chmod(in_top("/image/usr/run"), 0700), 0);
+	ck_assert_int_lt(proof_command(plan, "/opt/worker", found, NULL), 0);
+	manifest_free(plan);
+	remove_dir();
+}
+END_TEST
+
 START_TEST(a_command_is_a_program_its_agent_may_run)
 {
 	char install_dir[64], absolute[4096];
@@ -372,6 +445,8 @@ main(void)
 	    reserved_places_are_refused,
 	    an_install_dir_is_proved_by_its_descriptor,
 	    a_context_is_proved_by_its_directory,
+	    an_image_is_proved_by_what_was_opened,
+	    a_command_is_found_in_its_image,
 	    a_command_is_a_program_its_agent_may_run,
 	    the_mission_is_as_documented,
 	};

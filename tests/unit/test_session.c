@@ -1,15 +1,11 @@
-// with: runnerd/cgroup*.c runnerd/fs.c runnerd/homes.c runnerd/ids.c runnerd/install.c
-// with: runnerd/home_jobs.c runnerd/home_requests.c runnerd/overlay.c runnerd/trash.c
-// with: runnerd/home/history.c runnerd/home/tree.c runnerd/journal.c runnerd/logs.c
-// with: runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c runnerd/peers.c runnerd/policy.c
-// with: runnerd/proof.c runnerd/recipe.c runnerd/records.c runnerd/recover.c runnerd/session.c
-// with: runnerd/seccomp.c runnerd/seccomp_rules.c runnerd/seccomp_verdict.c
-// with: runnerd/session_end.c runnerd/session_frame.c runnerd/session_keeper.c
-// with: runnerd/session_setup.c runnerd/spawner.c runnerd/spool.c runnerd/store.c
-// with: runnerd/steps/agent.c runnerd/steps/agent_exec.c runnerd/steps/context.c
-// with: runnerd/steps/credentials.c runnerd/steps/identity.c runnerd/steps/image.c
-// with: runnerd/steps/network.c runnerd/steps/skills.c runnerd/steps/steps.c
-// with: runnerd/steps/tools.c
+// with: runnerd/agent_files.c runnerd/cgroup*.c runnerd/fs.c runnerd/home_jobs.c
+// with: runnerd/home_requests.c runnerd/homes.c runnerd/ids.c runnerd/install.c runnerd/journal.c
+// with: runnerd/logs.c runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c runnerd/overlay.c
+// with: runnerd/peers.c runnerd/policy.c runnerd/proof.c runnerd/recipe.c runnerd/records.c
+// with: runnerd/recover.c runnerd/seccomp.c runnerd/seccomp_rules.c runnerd/seccomp_verdict.c
+// with: runnerd/session.c runnerd/session_end.c runnerd/session_frame.c runnerd/session_keeper.c
+// with: runnerd/session_setup.c runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
+// with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c runnerd/steps/*.c
 /*
  * Whole sessions of a runnerd in this process, with the real spawner, keeper and init of the build
  * folder and a schedd that the test plays. Every call to the kernel that set-up makes can be made
@@ -28,6 +24,7 @@
 #include "common/confine.h"
 #include "common/keeper_calls.h"
 #include "common/log.h"
+#include "runnerd/agent_files.h"
 #include "runnerd/home_jobs.h"
 #include "runnerd/homes.h"
 #include "runnerd/ids.h"
@@ -297,6 +294,7 @@ begin(void)
 		r->agent_programs[p] = profile_program((enum seccomp_profile)p, &error);
 	r->home_jobs = home_jobs_new(r, &error);
 	ck_assert_msg(r->home_jobs != NULL, "%s: %s", error.what, error.why);
+	r->bridge = agent_bridge_open(r->config->libexec_dir, &error);
 	r->spawner = spawner_new(r->loop, r->config->libexec_dir, &error);
 	ck_assert_msg(r->spawner != NULL, "%s: %s", error.what, error.why);
 	stage_agent(r);
@@ -313,7 +311,8 @@ close_stage(struct stage *stage)
 	int *const fds[] = {&r->at.live,      &r->at.empty,          &r->at.state,
 			    &r->at.records,   &r->at.store,          &r->at.homes,
 			    &r->at.logs,      &r->keeper_program,    &r->builder_program,
-			    &r->init_program, &r->agent_programs[0], &r->agent_programs[1]};
+			    &r->init_program, &r->agent_programs[0], &r->agent_programs[1],
+			    &r->bridge};
 	size_t i;
 
 	peer_free(&stage->schedd);

@@ -52,11 +52,15 @@ struct trial {
 	int kill_init;
 	const char *bad_path; /* a recipe that must fail there */
 	size_t input_bytes;   /* that many instead of input */
+	const char *secret;   /* the keeper gets fingerprints of it before GO */
+	const char *rotated;  /* … and of this one as well once it runs */
+	bool bad_fingerprints;
 	bool (*inspect)(struct session *s);
 	uint8_t outcome;
 	bool started;
 	int exit_code, signal;
-	const char *log; /* must be in it */
+	const char *log;    /* must be in it */
+	const char *hidden; /* must not */
 	const char *reason;
 };
 

@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "common/proto.h"
 #include "driver.h"
+#include "secretd/spellings.h"
 
 static uint64_t
 now_us(void)
@@ -236,9 +237,34 @@ signal_to(int pidfd, int number)
 }
 
 static void
+add_secret(struct spellings *spellings, const char *secret)
+{
+	if (secret && spellings_add(spellings, "key", (const uint8_t *)secret, strlen(secret)) < 0)
+		die("spellings_add");
+}
+
+static void
+give_fingerprints(struct session *s, const char *secret, const char *rotated)
+{
+	struct spellings *spellings = spellings_new();
+	static struct msg msg;
+	int fd;
+
+	add_secret(spellings, secret);
+	add_secret(spellings, rotated);
+	fd = s->trial->bad_fingerprints ? memfd_sealed("bad", "bad", 3) : spellings_seal(spellings);
+	spellings_free(spellings);
+	msg_init(&msg, MSG_KEEPER_REDACT);
+	msg_add_fd(&msg, fd);
+	send_message(s->boot, CH_KEEPER, IN_OPEN, &msg, "KEEPER_REDACT");
+}
+
+static void
 while_running(struct session *s)
 {
 	mark(s, RUNNING);
+	if (s->trial->rotated)
+		give_fingerprints(s, s->trial->secret, s->trial->rotated);
 	if (s->trial->inspect)
 		s->inspected = s->trial->inspect(s);
 	if (s->trial->stop_as)
@@ -300,6 +326,8 @@ go(struct session *s)
 {
 	static struct msg msg;
 
+	if (s->trial->secret)
+		give_fingerprints(s, s->trial->secret, NULL);
 	msg_init(&msg, MSG_GO);
 	msg.go.session = s->id;
 	send_message(s->boot, CH_KEEPER, IN_OPEN, &msg, "GO");
