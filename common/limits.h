@@ -44,6 +44,14 @@ enum {
 	    48,            /* as the agent sees it: clients put prefixes of their own before it */
 	SHAPE_MAX = 255,   /* names and types of a call's arguments */
 	DIGEST_BYTES = 32, /* SHA-256 */
+	SECRET_NAME_MAX = 64, /* value_secret_name() */
+	SECRET_BYTES_MIN = 8, /* a shorter one would be redacted out of ordinary text */
+	SECRET_BYTES_MAX = 32 << 10,
+	SECRET_TAG_BYTES = 16,
+	SECRET_SALT_BYTES = 16,
+	SECRET_KEY_BYTES = 32,
+	PLAN_DIGEST_BYTES = 32, /* BLAKE2b-256 over install_dir, a NUL, and the plan */
+	SIGNED_BODY_MAX = 1 << 20,
 	RESTART_WAIT_MS = 10000, /* how long ash waits for daemons to come back */
 };
 

@@ -39,6 +39,10 @@ static const char *const kinds[CH_COUNT] = {
     [CH_RECORD] = "record",
     [CH_HOME] = "home",
     [CH_BROKER] = "broker",
+    [CH_SUPERVISE_SECRETD] = "supervise-secretd",
+    [CH_RUNNERD_SECRETD] = "runnerd-secretd",
+    [CH_SCHEDD_SECRETD] = "schedd-secretd",
+    [CH_SECRETS] = "secrets",
 };
 
 static const char *const states[STATE_COUNT] = {
@@ -49,6 +53,11 @@ static const char *const states[STATE_COUNT] = {
 static const char *const daemon_states[DAEMON_STATE_COUNT] = {
     [DAEMON_NONE] = "none",       [DAEMON_STARTING] = "starting", [DAEMON_READY] = "ready",
     [DAEMON_WAITING] = "waiting", [DAEMON_STOPPING] = "stopping",
+};
+
+static const char *const grant_states[GRANT_STATE_COUNT] = {
+    [GRANT_HOLDS] = "holds",     [GRANT_LAPSED] = "lapsed",   [GRANT_EXPIRED] = "expired",
+    [GRANT_USED_UP] = "used up", [GRANT_UNKNOWN] = "unknown",
 };
 
 static const char *const outcomes[OUTCOME_COUNT] = {
@@ -108,6 +117,12 @@ const char *
 daemon_state_name(enum daemon_state state)
 {
 	return name_of(daemon_states, ARRAY_LEN(daemon_states), state);
+}
+
+const char *
+grant_state_name(enum grant_state state)
+{
+	return name_of(grant_states, ARRAY_LEN(grant_states), state);
 }
 
 const char *

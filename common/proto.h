@@ -67,6 +67,10 @@ enum channel_kind {
 	CH_RECORD,            /* the writer of a file or memfd, its reader */
 	CH_HOME,              /* runnerd, a homekeeper */
 	CH_BROKER,            /* runnerd, a broker */
+	CH_SUPERVISE_SECRETD, /* agentd, secretd */
+	CH_RUNNERD_SECRETD,   /* runnerd, secretd */
+	CH_SCHEDD_SECRETD,    /* schedd, secretd */
+	CH_SECRETS,           /* ash, secretd */
 	CH_COUNT,
 };
 
@@ -120,6 +124,24 @@ enum daemon_state {
 	DAEMON_STATE_COUNT,
 };
 
+/* KEK_QUERY: the key that the data key of the store of secrets is wrapped under. */
+enum kek_purpose {
+	KEK_OPEN = 1, /* as it is */
+	KEK_CREATE,   /* the same; a key file that is missing is made */
+	KEK_NEXT,     /* its successor: a new file beside it, or the credential NAME.new */
+	KEK_COMMIT,   /* the successor takes its place, then as KEK_OPEN */
+};
+
+/* GRANT_ROW. */
+enum grant_state {
+	GRANT_HOLDS = 1,
+	GRANT_LAPSED,  /* the agent's definition has changed since */
+	GRANT_EXPIRED, /* its time is over */
+	GRANT_USED_UP,
+	GRANT_UNKNOWN, /* the agent's definition is not known here now */
+	GRANT_STATE_COUNT,
+};
+
 /* In the order of set-up; teardown walks them backwards. */
 enum session_step {
 	STEP_NONE,
@@ -139,6 +161,7 @@ enum session_step {
 const char *role_name(enum role role);
 const char *channel_kind_name(enum channel_kind kind);
 const char *daemon_state_name(enum daemon_state state);
+const char *grant_state_name(enum grant_state state);
 const char *session_state_name(enum session_state state);
 const char *session_outcome_name(enum session_outcome outcome);
 const char *session_step_name(enum session_step step);
