@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "generation.h"
 #include "helpers.h"
+#include "kek.h"
 #include "notify.h"
 
 enum {
@@ -24,7 +25,7 @@ enum {
 };
 
 const struct daemon_spec daemon_specs[DAEMONS] = {
-    [D_SECRETD] = {ROLE_SECRETD, CH_SUPERVISE, "secretd"},
+    [D_SECRETD] = {ROLE_SECRETD, CH_SUPERVISE_SECRETD, "secretd"},
     [D_RUNNERD] = {ROLE_RUNNERD, CH_SUPERVISE, "runnerd"},
     [D_SCHEDD] = {ROLE_SCHEDD, CH_SUPERVISE, "schedd"},
     [D_CONTROL] = {ROLE_CONTROL, CH_SUPERVISE_CONTROL, "agentd-control"},
@@ -35,9 +36,13 @@ static const struct introduction {
 	enum channel_kind kind;
 	enum daemon_number a, b;
 } introductions[] = {
-    {CH_CONTROL_SCHEDD, D_CONTROL, D_SCHEDD}, {CH_CONTROL_RUNNERD, D_CONTROL, D_RUNNERD},
-    {CH_SCHEDD_RUNNERD, D_SCHEDD, D_RUNNERD}, {CH_AUDIT, D_CONTROL, D_SECRETD},
-    {CH_AUDIT, D_SCHEDD, D_SECRETD},          {CH_AUDIT, D_RUNNERD, D_SECRETD},
+    {CH_CONTROL_SCHEDD, D_CONTROL, D_SCHEDD},
+    {CH_CONTROL_RUNNERD, D_CONTROL, D_RUNNERD},
+    {CH_SCHEDD_RUNNERD, D_SCHEDD, D_RUNNERD},
+    {CH_AUDIT, D_CONTROL, D_SECRETD},
+    {CH_AUDIT, D_SCHEDD, D_SECRETD},
+    {CH_AUDIT, D_RUNNERD, D_SECRETD},
+    {CH_RUNNERD_SECRETD, D_RUNNERD, D_SECRETD},
 };
 
 static void start(struct daemon *daemon);
@@ -189,22 +194,40 @@ daemon_confined(struct daemon *daemon)
  * ------------------------------------------------------------------------------------------- */
 
 static void
+add_copy(struct msg *msg, int fd)
+{
+	msg_add_fd(msg, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+/* A key that is not there, or none to be had without an operator: secretd asks again when it needs
+ * it, and tells the operator who waits for it. */
+static void
+add_kek(struct agentd *agentd, struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+	int kek = kek_open(agentd->config, KEK_OPEN, &error);
+
+	if (kek >= 0)
+		msg_add_fd(msg, kek);
+}
+
+static void
 send_start(struct channel *channel, void *arg)
 {
 	struct daemon *daemon = arg;
 	struct agentd *agentd = daemon->agentd;
-	int extra = -1;
 	struct msg msg;
 
 	msg_init(&msg, MSG_START);
 	msg.start.generation = agentd->config_generation;
-	msg_add_fd(&msg, fcntl(agentd->config_fd, F_DUPFD_CLOEXEC, 0));
-	if (daemon->spec->role == ROLE_CONTROL)
-		extra = agentd->listen_fd;
-	else if (daemon->spec->role == ROLE_SECRETD)
-		extra = agentd->audit_fd;
-	if (extra >= 0)
-		msg_add_fd(&msg, fcntl(extra, F_DUPFD_CLOEXEC, 0));
+	add_copy(&msg, agentd->config_fd);
+	if (daemon->spec->role == ROLE_CONTROL) {
+		add_copy(&msg, agentd->listen_fd);
+	} else if (daemon->spec->role == ROLE_SECRETD) {
+		add_copy(&msg, agentd->audit_fd);
+		add_copy(&msg, agentd->secrets_fd);
+		add_kek(agentd, &msg);
+	}
 	channel_send(channel, &msg);
 }
 

@@ -61,7 +61,7 @@ put(int fd, int dir, const char *name, gid_t group)
 }
 
 int
-listener_open(const struct config *config, struct error *error)
+listener_open(const char *path, uint64_t group, struct error *error)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	_cleanup_close_ int dir = -1;
@@ -70,15 +70,14 @@ listener_open(const struct config *config, struct error *error)
 
 	if (fd < 0)
 		return error_errno(error, errno, "making the operator socket");
-	dir = directories_parent(config->socket, &name, error);
+	dir = directories_parent(path, &name, error);
 	if (dir < 0)
 		return error_what(error, "socket");
-	rc = put(fd, dir, name, (gid_t)config->ids.group);
+	rc = put(fd, dir, name, (gid_t)group);
 	if (rc == -EEXIST)
-		return error_why(error, ERR_CONFLICT, "socket: %s is there and is no socket",
-				 config->socket);
+		return error_why(error, ERR_CONFLICT, "socket: %s is there and is no socket", path);
 	if (rc < 0)
-		return error_errno(error, -rc, "binding the operator socket %s", config->socket);
+		return error_errno(error, -rc, "binding the operator socket %s", path);
 	return steal_fd(&fd);
 }
 
@@ -109,13 +108,13 @@ listener_check(int fd, struct error *error)
 }
 
 void
-listener_remove(const struct config *config)
+listener_remove(const char *path)
 {
 	struct error error = ERROR_INIT;
 	const char *name;
 	_cleanup_close_ int dir = -1;
 
-	dir = directories_parent(config->socket, &name, &error);
+	dir = directories_parent(path, &name, &error);
 	if (dir >= 0 && check_old(dir, name) == 0)
 		unlinkat(dir, name, 0);
 }

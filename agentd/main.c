@@ -187,9 +187,21 @@ take_socket(struct agentd *agentd, struct error *error)
 		agentd->listen_fd = fd;
 		return listener_check(fd, error);
 	}
-	agentd->listen_fd = listener_open(agentd->config, error);
+	agentd->listen_fd = listener_open(agentd->config->socket, agentd->config->ids.group, error);
 	agentd->own_socket = agentd->listen_fd >= 0;
 	return agentd->listen_fd < 0 ? -1 : 0;
+}
+
+/* secretd's is always agentd's to make, beside the other. */
+static int
+make_secrets_socket(struct agentd *agentd, struct error *error)
+{
+	agentd->secrets_socket = config_secrets_socket(agentd->config);
+	if (!agentd->secrets_socket)
+		return error_errno(error, ENOMEM, "secretd's socket");
+	agentd->secrets_fd =
+	    listener_open(agentd->secrets_socket, agentd->config->ids.group, error);
+	return agentd->secrets_fd < 0 ? -1 : 0;
 }
 
 /* Everything that root prepares, in the order in which each step protects the next. */
@@ -210,7 +222,8 @@ prepare(struct agentd *agentd, struct error *error)
 	if (!agentd->claim || directories_make(config, error) < 0)
 		return -1;
 	agentd->audit_fd = directories_audit_log(config, error);
-	if (agentd->audit_fd < 0 || take_socket(agentd, error) < 0)
+	if (agentd->audit_fd < 0 || take_socket(agentd, error) < 0 ||
+	    make_secrets_socket(agentd, error) < 0)
 		return -1;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return error_errno(error, errno, "prctl PR_SET_CHILD_SUBREAPER");
@@ -237,7 +250,9 @@ tidy(struct agentd *agentd)
 {
 	daemons_free(agentd);
 	if (agentd->own_socket)
-		listener_remove(agentd->config);
+		listener_remove(agentd->config->socket);
+	if (agentd->secrets_fd >= 0)
+		listener_remove(agentd->secrets_socket);
 	if (agentd->lock_fd >= 0)
 		generation_forget(agentd->run_fd);
 	claim_release(agentd->claim);
@@ -263,8 +278,12 @@ run(struct agentd *agentd, struct error *error)
 int
 main(int argc, char **argv)
 {
-	struct agentd agentd = {
-	    .config_fd = -1, .run_fd = -1, .lock_fd = -1, .listen_fd = -1, .audit_fd = -1};
+	struct agentd agentd = {.config_fd = -1,
+				.run_fd = -1,
+				.lock_fd = -1,
+				.listen_fd = -1,
+				.audit_fd = -1,
+				.secrets_fd = -1};
 	struct options options = {0};
 	struct error error = ERROR_INIT;
 	int status = read_options(argc, argv, &options);

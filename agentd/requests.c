@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "kek.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
@@ -198,6 +199,32 @@ reload_request(struct daemon *daemon, struct channel *channel, struct msg *msg)
 	agentd_reload(daemon->agentd, msg->id);
 }
 
+/* --- the key of the store of secrets -----------------------------------------------------------
+ */
+
+static void
+kek_query(struct daemon *daemon, struct channel *channel, struct msg *msg)
+{
+	enum kek_purpose purpose = (enum kek_purpose)msg->kek_query.purpose;
+	struct error error = ERROR_INIT;
+	int fd = kek_open(daemon->agentd->config, purpose, &error);
+	struct msg answer;
+
+	if (purpose != KEK_OPEN)
+		agentd_audit(daemon->agentd, fd >= 0, "agentd.kek", "%s",
+			     purpose == KEK_CREATE ? "made, unless it was there"
+			     : purpose == KEK_NEXT ? "its successor made"
+						   : "its successor put in its place");
+	if (fd < 0) {
+		channel_reply_error(channel, msg->id, &error);
+		return;
+	}
+	msg_init(&answer, MSG_KEK);
+	answer.id = msg->id;
+	msg_add_fd(&answer, fd);
+	channel_send(channel, &answer);
+}
+
 /* --- dispatch
  * --------------------------------------------------------------------------------------- */
 
@@ -211,6 +238,7 @@ static const struct {
     {MSG_DAEMONS_QUERY, daemons_query},
     {MSG_SHUTDOWN_REQUEST, shutdown_request},
     {MSG_RELOAD_REQUEST, reload_request},
+    {MSG_KEK_QUERY, kek_query},
 };
 
 void

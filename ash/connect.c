@@ -10,15 +10,21 @@
 #include "clock.h"
 #include "common/cleanup.h"
 
+static const char *
+peer_of(const struct connection *connection)
+{
+	return connection->kind == CH_SECRETS ? "secretd" : "agentd";
+}
+
 static int
-unreachable(struct error *error, const char *path, int errnum)
+unreachable(const struct connection *connection, struct error *error, const char *path, int errnum)
 {
 	if (errnum == EACCES || errnum == EPERM) {
 		error_errno(error, errnum, "this user may not");
 		error_hint(error, "root and members of the socket's group may; a new membership "
 				  "counts from the next login on");
 	} else {
-		error_errno(error, errnum, "agentd does not answer");
+		error_errno(error, errnum, "%s does not answer", peer_of(connection));
 		error_as(error, ERR_UNREACHABLE);
 		error_hint(error, "is it running? 'systemctl start agentd', or name its socket "
 				  "with -s or ASH_SOCKET");
@@ -81,17 +87,17 @@ connection_open(struct connection *connection, const char *path, struct error *e
 	connection->opened = true;
 	r = connect_socket(path);
 	if (r < 0)
-		return unreachable(error, path, -r);
+		return unreachable(connection, error, path, -r);
 	connection->fd = r;
 	connection->greeted = false;
 	msg_init(&hello, MSG_HELLO);
 	hello.hello.protocol = PROTO_VERSION;
 	hello.hello.role = ROLE_ASH;
 	strncpy(hello.hello.build, scarab_build_id, sizeof(hello.hello.build) - 1);
-	r = msg_send(connection->fd, CH_OPERATOR, SIDE_A, IN_HELLO, &hello);
+	r = msg_send(connection->fd, connection->kind, SIDE_A, IN_HELLO, &hello);
 	if (r < 0) {
 		connection_close(connection);
-		return unreachable(error, path, -r);
+		return unreachable(connection, error, path, -r);
 	}
 	return 0;
 }
@@ -112,7 +118,7 @@ static int
 connection_lost(struct connection *connection, struct error *error)
 {
 	connection_close(connection);
-	error_why(error, ERR_UNREACHABLE, "agentd closed the connection");
+	error_why(error, ERR_UNREACHABLE, "%s closed the connection", peer_of(connection));
 	error_hint(error, "it may be restarting; see 'ash status' and its log");
 	return -1;
 }
@@ -127,23 +133,24 @@ connection_send(struct connection *connection, struct msg *request, struct error
 	if (connection->fd < 0)
 		return connection_lost(connection, error);
 	request->id = ++connection->last_id;
-	r = msg_send(connection->fd, CH_OPERATOR, SIDE_A, IN_OPEN, request);
+	r = msg_send(connection->fd, connection->kind, SIDE_A, IN_OPEN, request);
 	if (r == -EPIPE || r == -ECONNRESET || r == -ENOTCONN || r == -EAGAIN)
 		return connection_lost(connection, error);
 	if (r < 0)
-		return error_errno(error, -r, "sending the request to agentd");
+		return error_errno(error, -r, "sending the request to %s", peer_of(connection));
 	return 0;
 }
 
 static int
 check_hello(struct connection *connection, const struct msg *msg, struct error *error)
 {
-	if (msg->hello.protocol == PROTO_VERSION && msg->hello.role == ROLE_CONTROL) {
+	if (msg->hello.protocol == PROTO_VERSION &&
+	    msg->hello.role == (connection->kind == CH_SECRETS ? ROLE_SECRETD : ROLE_CONTROL)) {
 		connection->greeted = true;
 		return 0;
 	}
 	error_why(error, ERR_UNREACHABLE,
-		  "agentd speaks version %u of the protocol, this ash version %d",
+		  "%s speaks version %u of the protocol, this ash version %d", peer_of(connection),
 		  msg->hello.protocol, PROTO_VERSION);
 	return error_hint(error, "use the ash of the installed scarab-runtime");
 }
@@ -155,13 +162,13 @@ received(struct connection *connection, int r, struct error *error)
 	if (r == 1 || r == 0)
 		return r;
 	if (r == -ETIMEDOUT) {
-		error_why(error, ERR_UNREACHABLE, "agentd did not answer in time");
+		error_why(error, ERR_UNREACHABLE, "%s did not answer in time", peer_of(connection));
 		return error_hint(error, "see 'ash status' and agentd's log");
 	}
 	if (r == -ECONNRESET)
 		return 0;
 	connection_close(connection);
-	error_errno(error, -r, "reading agentd's answer");
+	error_errno(error, -r, "reading the answer of %s", peer_of(connection));
 	return error_as(error, ERR_UNREACHABLE);
 }
 
@@ -174,14 +181,14 @@ connection_receive(struct connection *connection, struct msg *msg, int timeout_m
 	if (connection->fd < 0)
 		return connection_lost(connection, error);
 	if (!connection->greeted) {
-		r = msg_recv(connection->fd, CH_OPERATOR, SIDE_A, IN_HELLO, msg, timeout_ms);
+		r = msg_recv(connection->fd, connection->kind, SIDE_A, IN_HELLO, msg, timeout_ms);
 		r = received(connection, r, error);
 		if (r != 1)
 			return r;
 		if (check_hello(connection, msg, error) < 0)
 			return -1;
 	}
-	r = msg_recv(connection->fd, CH_OPERATOR, SIDE_A, IN_OPEN, msg, timeout_ms);
+	r = msg_recv(connection->fd, connection->kind, SIDE_A, IN_OPEN, msg, timeout_ms);
 	return received(connection, r, error);
 }
 
@@ -193,7 +200,7 @@ connection_poll(struct connection *connection, struct msg *msg, struct error *er
 	for (;;) {
 		if (connection->fd < 0)
 			return connection_lost(connection, error);
-		r = msg_recv_now(connection->fd, CH_OPERATOR, SIDE_A,
+		r = msg_recv_now(connection->fd, connection->kind, SIDE_A,
 				 connection->greeted ? IN_OPEN : IN_HELLO, msg);
 		if (r == -EAGAIN)
 			return 0;
@@ -230,8 +237,8 @@ connection_call(struct connection *connection, struct msg *request, enum msg_typ
 	if (reply->type == expected)
 		return 0;
 	msg_close_fds(reply);
-	return error_why(error, ERR_FAILED, "agentd answered with a message of type %#x",
-			 (unsigned)reply->type);
+	return error_why(error, ERR_FAILED, "%s answered with a message of type %#x",
+			 peer_of(connection), (unsigned)reply->type);
 }
 
 int

@@ -1,5 +1,5 @@
 /*
- * ash's end of the operator socket: connect, greet, ask, hear.
+ * ash's end of an operator socket, control's or secretd's: connect, greet, ask, hear.
  */
 #ifndef ASH_CONNECT_H
 #define ASH_CONNECT_H
@@ -11,14 +11,19 @@ enum { REPLY_WAIT_MS = 60000, RETRY_MS = 100 };
 
 struct connection {
 	const char *path;
-	int fd; /* -1: closed */
+	enum channel_kind kind; /* CH_OPERATOR, CH_SECRETS */
+	int fd;                 /* -1: closed */
 	bool opened, greeted;
 	uint32_t last_id;
 };
 
 #define CONNECTION_INIT                                                                            \
 	{                                                                                          \
-		.fd = -1                                                                           \
+		.kind = CH_OPERATOR, .fd = -1                                                      \
+	}
+#define SECRETS_CONNECTION_INIT                                                                    \
+	{                                                                                          \
+		.kind = CH_SECRETS, .fd = -1                                                       \
 	}
 
 /* Connects and sends HELLO; the answer is awaited with the first reply. -1 with error. */

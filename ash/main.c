@@ -108,13 +108,52 @@ static const struct command commands[] = {
     {.words = "schedule list", .usage = "", .about = "triggers and their next time", .later = true},
     {.words = "schedule next", .usage = "NAME", .about = "an agent's next times", .later = true},
     {.words = "event emit", .usage = "TYPE", .about = "emit an event", .later = true},
-    {.words = "secret set", .usage = "NAME", .about = "store a secret", .later = true},
-    {.words = "secret list", .usage = "", .about = "names of secrets", .later = true},
-    {.words = "secret remove", .usage = "NAME", .about = "remove a secret", .later = true},
-    {.words = "secret grant", .usage = "NAME", .about = "let an agent use a secret", .later = true},
-    {.words = "secret revoke", .usage = "NAME", .about = "take a grant back", .later = true},
-    {.words = "secret rotate-key", .usage = "", .about = "seal under a new key", .later = true},
-    {.words = "secret unlock", .usage = "", .about = "unlock the store", .later = true},
+    {.words = "secret set",
+     .usage = "NAME [--from FILE|-] [--now]",
+     .about = "store a secret, from standard input",
+     .options = {{"--from", 0, "FILE|-", "the file that holds it, in place of standard input"},
+		 {"--now", 0, NULL, "live sessions get the new value too"}},
+     .min = 1,
+     .max = 1,
+     .run = secret_set_command},
+    {.words = "secret list",
+     .usage = "[NAME]",
+     .about = "secrets and who may use them",
+     .max = 1,
+     .run = secret_list_command},
+    {.words = "secret remove",
+     .usage = "NAME",
+     .about = "remove a secret and its grants",
+     .min = 1,
+     .max = 1,
+     .run = secret_remove_command},
+    {.words = "secret grant",
+     .usage = "NAME --agent A [--for SERVER] [--until T] [--max-uses N]",
+     .about = "let an agent, as it is installed now, use a secret",
+     .options = {{"--agent", 0, "A", "the agent"},
+		 {"--for", 0, "SERVER", "its MCP server, in place of the agent itself"},
+		 {"--until", 0, "T", "for this time (30m, 7d) or until an RFC 3339 time"},
+		 {"--max-uses", 0, "N", "in so many sessions"}},
+     .min = 1,
+     .max = 1,
+     .run = secret_grant_command},
+    {.words = "secret revoke",
+     .usage = "NAME --agent A|--all [--for SERVER]",
+     .about = "take a grant back",
+     .options = {{"--agent", 0, "A", "the agent, and its servers"},
+		 {"--for", 0, "SERVER", "only what this MCP server of it has"},
+		 {"--all", 0, NULL, "every grant of the secret"}},
+     .min = 1,
+     .max = 1,
+     .run = secret_revoke_command},
+    {.words = "secret rotate-key",
+     .usage = "",
+     .about = "seal the store of secrets under a new key",
+     .run = secret_rotate_command},
+    {.words = "secret unlock",
+     .usage = "",
+     .about = "open the store of secrets",
+     .run = secret_unlock_command},
     {.words = "tool list", .usage = "SESSION|AGENT", .about = "tools", .later = true},
     {.words = "tool pin", .usage = "AGENT", .about = "pin an agent's tools", .later = true},
     {.words = "pending", .usage = "", .about = "calls that wait for approval", .later = true},
@@ -310,6 +349,8 @@ run_command(struct ash *ash, const struct args *args, struct error *error)
 	ash->connection.path = ash->socket;
 	status = command->run(ash, args, error);
 	connection_close(&ash->connection);
+	connection_close(&ash->secrets);
+	free(ash->secrets_socket);
 	if (status < 0 && error->code == ERR_USAGE)
 		error_what(error, "%s", command->words);
 	return status;
@@ -329,7 +370,7 @@ failure_status(const struct args *args, const struct error *error)
 int
 main(int argc, char **argv)
 {
-	struct ash ash = {.connection = CONNECTION_INIT};
+	struct ash ash = {.connection = CONNECTION_INIT, .secrets = SECRETS_CONNECTION_INIT};
 	struct error error = ERROR_INIT;
 	struct args args;
 	int status;

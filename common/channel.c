@@ -210,7 +210,7 @@ flush(struct channel *channel)
 static bool
 queue_is_full(const struct channel *channel, size_t length)
 {
-	bool outside = channel->kind == CH_OPERATOR;
+	bool outside = channel->kind == CH_OPERATOR || channel->kind == CH_SECRETS;
 	size_t messages = outside ? OPERATOR_QUEUE_MAX : CHANNEL_QUEUE_MAX;
 	size_t bytes = outside ? OPERATOR_QUEUE_BYTES : CHANNEL_QUEUE_BYTES;
 
@@ -435,7 +435,7 @@ socket_unnamed(int fd)
 static enum phase
 phase_after_hello(enum channel_kind kind, int fd)
 {
-	if (kind == CH_SUPERVISE || kind == CH_SUPERVISE_CONTROL)
+	if (kind == CH_SUPERVISE || kind == CH_SUPERVISE_CONTROL || kind == CH_SUPERVISE_SECRETD)
 		return IN_SETUP;
 	return (kind == CH_KEEPER || kind == CH_BROKER) && socket_unnamed(fd) ? IN_SETUP : IN_OPEN;
 }

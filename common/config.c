@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,17 @@ config_free(struct config *config)
 		return;
 	record_clear(&config_record, config);
 	free(config);
+}
+
+char *
+config_secrets_socket(const struct config *config)
+{
+	const char *slash = strrchr(config->socket, '/');
+	char *path;
+
+	if (asprintf(&path, "%.*s/secretd.sock", (int)(slash - config->socket), config->socket) < 0)
+		return NULL;
+	return path;
 }
 
 int

@@ -58,6 +58,9 @@ int config_check_ids(const struct config *config, const char *login_defs, size_t
 		     struct error *error);
 void config_free(struct config *config);
 
+/* Where secretd listens: beside the operator socket. Heap; NULL without memory. */
+char *config_secrets_socket(const struct config *config);
+
 int config_encode(const struct config *config, uint8_t **bytes, size_t *length);
 struct config *config_decode(const uint8_t *bytes, size_t length, struct error *error);
 /* From the sealed memfd of START and RELOAD (borrowed). */

@@ -22,7 +22,7 @@ enum {
 };
 
 /* Landlock's interface is younger than the headers of Debian 12 in part. */
-enum { LANDLOCK_VERSION_FLAG = 1 };
+enum { LANDLOCK_VERSION_FLAG = 1, LANDLOCK_PATH_BENEATH = 1 };
 struct landlock_rights {
 	uint64_t fs;     /* since version 1 */
 	uint64_t net;    /* since version 4 */
@@ -405,6 +405,27 @@ landlock_fs_rights(long version)
 	return (UINT64_C(1) << bits) - 1;
 }
 
+/* What a store of flat files needs: not to execute, not to make anything else. */
+static int
+landlock_allow_files(int ruleset, uint64_t known, struct error *error)
+{
+	enum { WRITE_FILE = 1, READ_FILE, READ_DIR, REMOVE_FILE = 5, MAKE_REG = 8, TRUNCATE = 14 };
+	struct {
+		uint64_t rights;
+		int32_t parent;
+	} __attribute__((packed))
+	rule = {.rights = known & (UINT64_C(1) << WRITE_FILE | UINT64_C(1) << READ_FILE |
+				   UINT64_C(1) << READ_DIR | UINT64_C(1) << REMOVE_FILE |
+				   UINT64_C(1) << MAKE_REG | UINT64_C(1) << TRUNCATE)};
+	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	rule.parent = root;
+	if (root < 0 ||
+	    syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_PATH_BENEATH, &rule, 0) < 0)
+		return error_errno(error, errno, "landlock_add_rule");
+	return 0;
+}
+
 static int
 landlock_everything(const struct confinement *c, struct error *error)
 {
@@ -433,6 +454,8 @@ landlock_everything(const struct confinement *c, struct error *error)
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rights, size, 0);
 	if (ruleset < 0)
 		return error_errno(error, errno, "landlock_create_ruleset");
+	if (c->landlock_files && landlock_allow_files(ruleset, rights.fs, error) < 0)
+		return -1;
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return error_errno(error, errno, "landlock_restrict_self");
 	return 0;

@@ -27,6 +27,7 @@ struct confinement {
 	uint64_t file_bytes; /* RLIMIT_FSIZE; UINT64_MAX: as it is */
 	bool no_processes;   /* RLIMIT_NPROC 0 */
 	bool landlock;       /* handle every right the kernel has and allow none */
+	bool landlock_files; /* … but to read, write, make and remove files in the root */
 };
 
 #define CONFINEMENT_INIT                                                                           \

@@ -9,7 +9,9 @@ enum { START_TIMEOUT_MS = 10000 };
 static enum channel_kind
 supervise_kind(enum role role)
 {
-	return role == ROLE_CONTROL ? CH_SUPERVISE_CONTROL : CH_SUPERVISE;
+	if (role == ROLE_CONTROL)
+		return CH_SUPERVISE_CONTROL;
+	return role == ROLE_SECRETD ? CH_SUPERVISE_SECRETD : CH_SUPERVISE;
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -56,22 +58,25 @@ config_level(const struct config *config)
 }
 
 int
-daemon_start(enum role role, struct config **config, int *extra_fd, struct error *error)
+daemon_start(enum role role, struct config **config, int extra[DAEMON_EXTRAS], struct error *error)
 {
 	struct msg msg;
 
 	*config = NULL;
-	*extra_fd = -1;
+	for (unsigned i = 0; i < DAEMON_EXTRAS; i++)
+		extra[i] = -1;
 	if (greet_agentd(role, error) < 0 || receive_start(role, &msg, error) < 0)
 		return -1;
 	_cleanup_close_ int memfd = msg_take_fd(&msg, 0);
-	_cleanup_close_ int extra = msg_take_fd(&msg, 1);
-	msg_close_fds(&msg);
 	*config = config_from_memfd(memfd, error);
-	if (!*config)
+	if (!*config) {
+		msg_close_fds(&msg);
 		return error_what(error, "reading the configuration from agentd");
+	}
+	for (unsigned i = 0; i < DAEMON_EXTRAS; i++)
+		extra[i] = msg_take_fd(&msg, i + 1);
+	msg_close_fds(&msg);
 	log_open(role_name(role), config_level(*config), log_target_parse((*config)->log.target));
-	*extra_fd = steal_fd(&extra);
 	return 0;
 }
 

@@ -9,14 +9,16 @@
 #include "config.h"
 
 enum {
-	DAEMON_FD_AGENTD = 3,     /* CH_SUPERVISE, side B */
+	DAEMON_FD_AGENTD = 3,     /* CH_SUPERVISE…, side B */
 	DAEMON_FD_GENERATION = 4, /* the generation lock, held as long as the daemon lives */
 };
 
-/* Blocking, as root, first thing in main(): HELLO, START. Fills config and extra_fd (the second
- * descriptor of START, -1 when there is none), and opens the log as the configuration says.
- * -1 with error: exit 1. */
-int daemon_start(enum role role, struct config **config, int *extra_fd, struct error *error);
+/* Blocking, as root, first thing in main(): HELLO, START. Fills config and extra (the descriptors
+ * of START behind the first, DAEMON_EXTRAS of them, -1 where there is none), and opens the log as
+ * the configuration says. -1 with error: exit 1. */
+enum { DAEMON_EXTRAS = 3 };
+int daemon_start(enum role role, struct config **config, int extra[DAEMON_EXTRAS],
+		 struct error *error);
 
 struct daemon_ops {
 	/* A new channel of this kind; fd is the daemon's to take. */
@@ -26,7 +28,7 @@ struct daemon_ops {
 	int (*reload)(struct config *config, struct error *error, void *arg);
 	/* Finish and call loop_stop(); EOF of agentd comes here too. */
 	void (*stop)(void *arg);
-	/* Any other permitted message (control only). May be NULL. */
+	/* Any other permitted message (control and secretd). May be NULL. */
 	void (*message)(struct channel *agentd, struct msg *msg, void *arg);
 };
 

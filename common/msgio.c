@@ -228,7 +228,7 @@ msg_recv(int fd, enum channel_kind kind, enum side self, enum phase phase, struc
 
 /* Who may speak on each side of a kind of channel. */
 static const uint32_t speakers[CH_COUNT][2] = {
-    [CH_SUPERVISE] = {ROLE(AGENTD), ROLE(SCHEDD) | ROLE(SECRETD) | ROLE(RUNNERD)},
+    [CH_SUPERVISE] = {ROLE(AGENTD), ROLE(SCHEDD) | ROLE(RUNNERD)},
     [CH_SUPERVISE_CONTROL] = {ROLE(AGENTD), ROLE(CONTROL)},
     [CH_CONFIG] = {ROLE(AGENTD), ROLE(CONFIG)},
     [CH_CONTROL_SCHEDD] = {ROLE(CONTROL), ROLE(SCHEDD)},
@@ -243,6 +243,10 @@ static const uint32_t speakers[CH_COUNT][2] = {
     [CH_OPERATOR] = {ROLE(ASH), ROLE(CONTROL)},
     [CH_HOME] = {ROLE(RUNNERD), ROLE(HOMEKEEPER)},
     [CH_BROKER] = {ROLE(RUNNERD), ROLE(BROKER)},
+    [CH_SUPERVISE_SECRETD] = {ROLE(AGENTD), ROLE(SECRETD)},
+    [CH_RUNNERD_SECRETD] = {ROLE(RUNNERD), ROLE(SECRETD)},
+    [CH_SCHEDD_SECRETD] = {ROLE(SCHEDD), ROLE(SECRETD)},
+    [CH_SECRETS] = {ROLE(ASH), ROLE(SECRETD)},
 };
 
 bool
@@ -271,7 +275,7 @@ msg_hello_check(const struct msg *msg, enum channel_kind kind, enum side sender,
 	if (!role_speaks(role, kind, sender) || (peer != ROLE_NONE && role != peer))
 		return -EPROTO;
 	/* Keepers and brokers outlive upgrades, and an operator may use another ash. */
-	if (kind != CH_OPERATOR && kind != CH_KEEPER && kind != CH_BROKER &&
+	if (kind != CH_OPERATOR && kind != CH_SECRETS && kind != CH_KEEPER && kind != CH_BROKER &&
 	    strcmp(msg->hello.build, scarab_build_id) != 0)
 		return -ESTALE;
 	return 0;

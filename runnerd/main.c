@@ -200,12 +200,12 @@ make_parts(struct runnerd *r, struct error *error)
 static int
 begin(struct runnerd *r, struct error *error)
 {
-	int extra = -1;
+	int extra[DAEMON_EXTRAS];
 
 	umask(022);
-	if (daemon_start(ROLE_RUNNERD, &r->config, &extra, error) < 0)
+	if (daemon_start(ROLE_RUNNERD, &r->config, extra, error) < 0)
 		return -1;
-	close_fd(&extra);
+	close_fd(&extra[0]);
 	allow_descriptors();
 	if (open_places(r, error) < 0 || read_boot_id(r, error) < 0 ||
 	    compile_filters(r, error) < 0 || drop(error) < 0)

@@ -119,10 +119,10 @@ main(void)
 	struct error error = ERROR_INIT;
 	struct config *config = NULL;
 	struct loop *loop = NULL;
-	int extra_fd = -1, status = -1;
+	int extra[DAEMON_EXTRAS], status = -1;
 
 	umask(077);
-	if (daemon_start(ROLE_SCHEDD, &config, &extra_fd, &error) == 0 &&
+	if (daemon_start(ROLE_SCHEDD, &config, extra, &error) == 0 &&
 	    give_up_privileges(config, &error) == 0) {
 		loop = loop_new();
 		status = loop ? run(loop, config, &error) : error_errno(&error, errno, "epoll");

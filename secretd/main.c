@@ -1,6 +1,8 @@
 /*
- * secretd: writes the audit log. User secretd, empty root, no capabilities; its one file is the
- * descriptor of audit.log that START brought.
+ * secretd: holds the secrets and writes the audit log. User secretd, no capabilities, no network,
+ * no programs; its root is STATE_DIR/secrets, and beyond that it holds the descriptors that START
+ * brought: audit.log, its own listening socket, and the key of the store, which it reads and
+ * closes.
  */
 #include <fcntl.h>
 #include <sodium.h>
@@ -11,20 +13,19 @@
 #include "common/confine.h"
 #include "common/daemon.h"
 #include "common/log.h"
-#include "writer.h"
+#include "hand.h"
+#include "operators.h"
+#include "requests.h"
+#include "signature.h"
 
-enum { OPEN_FILES = 64, NOGROUP = 65534 };
+enum { OPEN_FILES = 512, NOGROUP = 65534 };
+enum { EXTRA_LOG, EXTRA_LISTENER, EXTRA_KEK }; /* START's descriptors */
 
-/* Besides the base: nothing is opened, made or started once the log is here. */
-static const int syscalls[] = {SYS_fdatasync};
-
-struct secretd {
-	struct loop *loop;
-	struct writer *writer;
-	struct channel *peers[ROLE_COUNT];
-	struct channel *agentd;
-	struct loop_source *finish;
-	unsigned quiet_rounds; /* after STOP, without a message */
+/* Besides the base: files of its root, its listener, and locked memory. */
+static const int syscalls[] = {
+    SYS_fdatasync,  SYS_fsync,     SYS_openat,  SYS_renameat,   SYS_renameat2,
+    SYS_unlinkat,   SYS_faccessat, SYS_fchmod,  SYS_getdents64, SYS_accept4,
+    SYS_getsockopt, SYS_mlock,     SYS_munlock, SYS_faccessat2,
 };
 
 enum { QUIET_ROUNDS = 2 /* what was sent before STOP has been read by then */ };
@@ -84,6 +85,14 @@ introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
 {
 	struct secretd *s = arg;
 
+	if (kind == CH_RUNNERD_SECRETD) {
+		runnerd_introduced(s, fd);
+		return;
+	}
+	if (kind == CH_SCHEDD_SECRETD) {
+		schedd_introduced(s, fd);
+		return;
+	}
 	if (kind != CH_AUDIT || peer <= ROLE_NONE || peer >= ROLE_COUNT) {
 		log_error("agentd introduced a channel that secretd does not know: %s",
 			  channel_kind_name(kind));
@@ -97,13 +106,34 @@ introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
 		log_error("the audit channel of %s: %s", role_name(peer), strerror(errno));
 }
 
+void
+rules_from(struct custody_rules *rules, const struct config *config)
+{
+	*rules = (struct custody_rules){
+	    .daemons = {config->ids.control, config->ids.schedd, config->ids.secretd,
+			config->ids.dialer, config->ids.webhook},
+	    .agents_first = config->session_ids.first,
+	    .agents_end = config->session_ids.first + config->session_ids.ranges * ID_RANGE,
+	    .passphrase = config->secrets.passphrase != NULL,
+	};
+}
+
 static int
 reload(struct config *config, struct error *error, void *arg)
 {
+	struct secretd *s = arg;
+
 	(void)error;
-	(void)arg;
+	rules_from(&s->rules, config);
 	config_free(config);
+	keying_try(s);
 	return 0;
+}
+
+static void
+agentd_message(struct channel *agentd, struct msg *msg, void *arg)
+{
+	call_answered(arg, agentd, msg);
 }
 
 static void
@@ -143,6 +173,7 @@ static const struct daemon_ops daemon_ops = {
     .introduced = introduced,
     .reload = reload,
     .stop = stop,
+    .message = agentd_message,
 };
 
 /* --- start
@@ -154,7 +185,7 @@ open_root(const struct config *config, struct error *error)
 	_cleanup_free_ char *path = NULL;
 	int fd;
 
-	if (asprintf(&path, "%s/empty", config->run_dir) < 0)
+	if (asprintf(&path, "%s/secrets", config->state_dir) < 0)
 		return error_errno(error, ENOMEM, "the private root");
 	fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -176,25 +207,60 @@ drop(const struct config *config, struct error *error)
 	c.syscall_count = ARRAY_LEN(syscalls);
 	c.open_files = OPEN_FILES;
 	c.no_processes = true;
-	c.landlock = true;
+	c.landlock = c.landlock_files = true;
 	return confine(&c, error);
 }
 
+/* Without a key it serves all the same: who needs a secret is told what to do. */
 static int
-serve(struct secretd *s, int log_fd, struct error *error)
+open_store(struct secretd *s, int kek, struct error *error)
 {
+	struct error why = ERROR_INIT;
+	int rc = 0;
+
+	s->store = store_new(AT_FDCWD, error);
+	if (!s->store)
+		return -1;
+	s->kek = sodium_malloc(KEY_BYTES);
+	if (!s->kek || sodium_mlock(s->kek, KEY_BYTES) < 0)
+		return error_errno(error, ENOMEM, "locking memory for a key");
+	if (kek >= 0 && store_state(s->store) == STORE_LOCKED)
+		rc = keying_use(s, kek, &why);
+	else if (store_state(s->store) != STORE_EMPTY)
+		rc = store_closed(s->store, &why);
+	if (rc < 0)
+		log_problem(LOG_LEVEL_WARNING, &why);
+	return 0;
+}
+
+static int
+serve(struct secretd *s, int extra[DAEMON_EXTRAS], struct error *error)
+{
+	int rc;
+
 	s->loop = loop_new();
 	if (!s->loop)
 		return error_errno(error, errno, "the event loop");
-	s->writer = writer_new(s->loop, log_fd, hold_back, s, error);
+	s->writer = writer_new(s->loop, steal_fd(&extra[EXTRA_LOG]), hold_back, s, error);
 	if (!s->writer)
 		return -1;
+	rc = open_store(s, extra[EXTRA_KEK], error);
+	close_fd(&extra[EXTRA_KEK]);
+	s->listener = steal_fd(&extra[EXTRA_LISTENER]);
+	if (rc < 0)
+		return -1;
+	if (operators_listen(s) < 0)
+		return error_errno(error, errno, "listening to operators");
 	s->finish = loop_add_timer(s->loop, finish, s);
 	s->agentd = s->finish ? daemon_ready(s->loop, ROLE_SECRETD, &daemon_ops, s) : NULL;
 	if (!s->agentd)
 		return error_errno(error, errno, "announcing itself to agentd");
 	log_head(s, "the start");
-	return loop_run(s->loop);
+	rc = loop_run(s->loop);
+	operators_free(s);
+	plans_free(s);
+	store_free(s->store);
+	return rc;
 }
 
 int
@@ -203,16 +269,17 @@ main(void)
 	struct secretd secretd = {0};
 	struct error error = ERROR_INIT;
 	struct config *config = NULL;
-	int log_fd = -1, status;
+	int extra[DAEMON_EXTRAS], status;
 
 	log_open("secretd", LOG_LEVEL_INFO, log_target_auto());
-	if (sodium_init() < 0 || daemon_start(ROLE_SECRETD, &config, &log_fd, &error) < 0 ||
+	if (sodium_init() < 0 || daemon_start(ROLE_SECRETD, &config, extra, &error) < 0 ||
 	    drop(config, &error) < 0) {
 		log_problem(LOG_LEVEL_ERROR, &error);
 		return 1;
 	}
+	rules_from(&secretd.rules, config);
 	config_free(config);
-	status = serve(&secretd, log_fd, &error);
+	status = serve(&secretd, extra, &error);
 	if (status < 0)
 		log_problem(LOG_LEVEL_ERROR, &error);
 	return status < 0 ? 1 : status;

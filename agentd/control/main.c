@@ -128,12 +128,12 @@ main(void)
 	struct error error = ERROR_INIT;
 	struct config *config = NULL;
 	struct loop *loop = NULL;
-	int listener = -1, status = -1;
+	int extra[DAEMON_EXTRAS], status = -1;
 
-	if (daemon_start(ROLE_CONTROL, &config, &listener, &error) == 0 &&
+	if (daemon_start(ROLE_CONTROL, &config, extra, &error) == 0 &&
 	    give_up_privileges(config, &error) == 0) {
 		loop = loop_new();
-		status = loop ? run(loop, config, listener, &error)
+		status = loop ? run(loop, config, extra[0], &error)
 			      : error_errno(&error, errno, "epoll");
 	}
 	if (status < 0)

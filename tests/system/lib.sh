@@ -136,6 +136,7 @@ instance_config() {
 		users: {control: $((uid_base + 1)), schedd: $((uid_base + 2)), secretd: $((uid_base + 3)), dialer: $((uid_base + 4)), webhook: $((uid_base + 5))}
 		session_ids: {first: $session_ids, ranges: 64}
 		cgroup: ${cgroup#"$(cgroup_mount)"}
+		${secrets_config:-secrets: {kek_file: $dir/secrets.key\}}
 	YAML
 }
 

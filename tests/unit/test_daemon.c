@@ -52,11 +52,11 @@ daemon_main(enum role role)
 	struct own own = {.loop = loop_new()};
 	struct error error = ERROR_INIT;
 	struct config *config;
-	int extra;
+	int extra[DAEMON_EXTRAS];
 
-	if (daemon_start(role, &config, &extra, &error) < 0)
+	if (daemon_start(role, &config, extra, &error) < 0)
 		return NO_START;
-	if (extra < 0 || config->limits.sessions != 5)
+	if (extra[0] < 0 || config->limits.sessions != 5)
 		return 1;
 	config_free(config);
 	struct channel *agentd = daemon_ready(own.loop, role, &ops, &own);

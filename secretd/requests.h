@@ -1,0 +1,26 @@
+/*
+ * What operators ask of the store: set, list, remove, grant, revoke, and its keys. Only secretd.
+ */
+#ifndef SCARAB_SECRETD_REQUESTS_H
+#define SCARAB_SECRETD_REQUESTS_H
+
+#include "operators.h"
+
+/* One message of a client; opens the store first where the request needs that and agentd has the
+ * key. */
+void request_run(struct client *client, struct msg *msg);
+
+/* keying.c */
+void request_keying(struct client *client, struct msg *msg);
+void request_key(struct client *client, struct msg *msg);
+void request_rotate(struct client *client, struct msg *msg);
+/* Opens or makes the store with the key in this file (borrowed). 0, or -1 with error. */
+int keying_use(struct secretd *s, int fd, struct error *error);
+/* Asks agentd for the key once more, for nobody: after a reload. */
+void keying_try(struct secretd *s);
+
+/* Reads what a pipe holds, whole, its writer gone, into at most max bytes. Its length, or -1 with
+ * error. */
+ssize_t pipe_read(int fd, uint8_t *bytes, size_t max, struct error *error);
+
+#endif
