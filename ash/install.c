@@ -12,6 +12,7 @@
 #include "document.h"
 #include "output.h"
 #include "rows.h"
+#include "secret.h"
 #include "skills.h"
 
 /* Warnings go to standard error, or with --json into the object. */
@@ -209,6 +210,8 @@ install(struct ash *ash, const struct args *args, const struct document *documen
 	msg_close_fds(&request);
 	if (r < 0)
 		return -1;
+	if (rows_first(reply.fds[0], MSG_DIGEST_ROW, &row, error) == 1)
+		secrets_warn_lapsed(ash, &row.digest_row, warn, warnings);
 	r = rows_first(reply.fds[0], MSG_AGENT_ROW, &row, error);
 	msg_close_fds(&reply);
 	if (r == 0)

@@ -29,7 +29,6 @@ static const struct enforced table[] = {
     {"spec.image", .rule = NOT_BEGUN, .text = "oci:"},
     {"spec.network.policy", .rule = WORDS_ONLY, .words = WORD(NETWORK_NONE)},
     {"spec.network.allowlist", .rule = ABSENT_ONLY},
-    {"spec.credentials", .rule = ABSENT_ONLY},
     {"spec.mcp_servers", .rule = ABSENT_ONLY},
     {"spec.triggers", .rule = ABSENT_ONLY},
     {"spec.blackout", .rule = ABSENT_ONLY},
@@ -39,7 +38,6 @@ static const struct enforced table[] = {
     {"spec.budget.max_tool_calls", .rule = ZERO_ONLY},
     {"spec.budget.failures_before_pause", .rule = ZERO_ONLY},
     {"spec.resources.disk", .rule = ABSENT_ONLY},
-    {"spec.secret_policy", .rule = ABSENT_ONLY},
 };
 
 static bool
@@ -77,6 +75,24 @@ refuse(const struct enforced *row, const struct field *field, const void *object
 	error_hint(reason, "remove the key, or install a build that has what it asks for");
 }
 
+/* Of a credential only the file and the variable of the agent itself. */
+static const char *
+unenforceable_credential(const struct manifest *manifest, struct error *reason)
+{
+	for (size_t i = 0; i < manifest->credentials.count; i++) {
+		const struct manifest_credential *c = &manifest->credentials.items[i];
+		bool server = c->for_server && strcmp(c->for_server, "agent") != 0;
+
+		if (!c->has_inject && !server)
+			continue;
+		error_why(reason, ERR_INVALID, "this build cannot enforce spec.credentials[%zu].%s",
+			  i, server ? "for" : "inject");
+		error_hint(reason, "remove the key, or install a build that has what it asks for");
+		return "spec.credentials";
+	}
+	return NULL;
+}
+
 const char *
 manifest_unenforceable(const struct manifest *manifest, struct error *reason)
 {
@@ -92,7 +108,7 @@ manifest_unenforceable(const struct manifest *manifest, struct error *reason)
 			error_why(reason, ERR_FAILED, "%s is no key of a manifest", table[i].path);
 		return table[i].path;
 	}
-	return NULL;
+	return unenforceable_credential(manifest, reason);
 }
 
 int

@@ -10,6 +10,7 @@
 #include "ids.h"
 #include "policy.h"
 #include "proof.h"
+#include "secrets.h"
 #include "session.h"
 #include "store.h"
 
@@ -269,6 +270,18 @@ reply_rows(struct channel *channel, uint32_t id, struct rows *rows, int second)
 	channel_send(channel, &msg);
 }
 
+static int
+add_digest(struct rows *rows, const struct agent *agent)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_DIGEST_ROW);
+	memcpy(record.digest_row.agent, agent->head.name, sizeof(agent->head.name));
+	record.digest_row.digest_len = PLAN_DIGEST_BYTES;
+	plan_digest(agent, record.digest_row.digest);
+	return rows_add(rows, &record);
+}
+
 static void
 reply_agent(struct channel *channel, uint32_t id, const struct agent *agent, int second)
 {
@@ -276,7 +289,7 @@ reply_agent(struct channel *channel, uint32_t id, const struct agent *agent, int
 	struct msg record;
 
 	agent_row(&record, agent);
-	if (rows && rows_add(rows, &record) < 0) {
+	if (rows && (rows_add(rows, &record) < 0 || add_digest(rows, agent) < 0)) {
 		rows_free(rows);
 		rows = NULL;
 	}
@@ -299,6 +312,7 @@ agent_install(struct runnerd *r, struct channel *channel, struct msg *msg)
 	log_info("agent %s %s installed from %s", agent->head.name, agent->plan->version,
 		 agent->head.install_dir);
 	announce(r, agent);
+	secrets_tell_plan(r->secrets, agent);
 	reply_agent(channel, msg->id, agent, -1);
 	agent_unref(agent);
 }
@@ -337,6 +351,7 @@ remove_agent(struct runnerd *r, const struct msg_agent_remove *request, struct e
 	if (rc < 0)
 		return error_errno(error, -rc, "cannot take its plan out of the store");
 	announce_gone(r, request->agent);
+	secrets_tell_gone(r->secrets, request->agent);
 	return request->purge ? purge(r, request->agent, error) : 0;
 }
 

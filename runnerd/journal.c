@@ -72,6 +72,17 @@ journal_keeper(int journal, uint32_t pid, uint64_t start_ticks, const char *boot
 }
 
 int
+journal_init(int journal, const struct procid *init)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_JOURNAL_INIT);
+	record.journal_init.pid = (uint32_t)init->pid;
+	record.journal_init.start_ticks = init->start_ticks;
+	return record_append(journal, &record, false);
+}
+
+int
 journal_segment(int journal, uint32_t segment, uint64_t offset)
 {
 	struct msg record;
@@ -123,6 +134,10 @@ read_record(struct journal *journal, const struct msg *record)
 	case MSG_JOURNAL_KEEPER:
 		journal->keeper = record->journal_keeper;
 		journal->has_keeper = true;
+		break;
+	case MSG_JOURNAL_INIT:
+		journal->init.pid = (pid_t)record->journal_init.pid;
+		journal->init.start_ticks = record->journal_init.start_ticks;
 		break;
 	case MSG_JOURNAL_SEGMENT:
 		journal->segment = record->journal_segment.segment;

@@ -6,6 +6,7 @@
 #ifndef SCARAB_RUNNERD_JOURNAL_H
 #define SCARAB_RUNNERD_JOURNAL_H
 
+#include "common/procid.h"
 #include "common/proto.h"
 
 /* Marks of JOURNAL_STEP. */
@@ -24,6 +25,8 @@ int journal_create(int session_dir, const struct msg_journal_session *first,
 int journal_open(int session_dir);
 int journal_step(int journal, enum session_step step, enum journal_mark mark);
 int journal_keeper(int journal, uint32_t pid, uint64_t start_ticks, const char *boot_id);
+/* Process 1 of the agent's sandbox. */
+int journal_init(int journal, const struct procid *init);
 int journal_segment(int journal, uint32_t segment, uint64_t offset);
 /* Need not be durable where the keeper's record is, which says the same after a power cut. */
 int journal_ended(int journal, const struct msg_journal_ended *ended, bool durable);
@@ -37,6 +40,7 @@ struct journal {
 	bool begun[STEP_COUNT];
 	enum session_step step; /* the last one that began */
 	struct msg_journal_keeper keeper;
+	struct procid init; /* pid 0: not said */
 	struct msg_journal_ended ended;
 	uint32_t segment;
 	uint64_t offset;

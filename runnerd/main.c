@@ -24,6 +24,7 @@
 #include "peers.h"
 #include "recover.h"
 #include "runnerd.h"
+#include "secrets.h"
 #include "session.h"
 #include "spawner.h"
 #include "spool.h"
@@ -185,7 +186,8 @@ make_parts(struct runnerd *r, struct error *error)
 	r->audit = audit_new(r->loop, ROLE_RUNNERD);
 	r->spools = spools_new(r);
 	r->sessions = sessions_new();
-	if (!r->audit || !r->spools || !r->sessions)
+	r->secrets = secrets_new(r);
+	if (!r->audit || !r->secrets || !r->spools || !r->sessions)
 		return error_errno(error, ENOMEM, "runnerd");
 	r->home_jobs = home_jobs_new(r, error);
 	if (!r->home_jobs)
@@ -285,6 +287,7 @@ end(struct runnerd *r)
 {
 	peers_free(r);
 	sessions_free(r->sessions);
+	secrets_free(r->secrets);
 	home_jobs_free(r->home_jobs);
 	spools_free(r->spools);
 	spawner_free(r->spawner);

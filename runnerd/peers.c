@@ -11,6 +11,7 @@
 #include "logs.h"
 #include "mechanism.h"
 #include "recover.h"
+#include "secrets.h"
 #include "session.h"
 #include "spool.h"
 
@@ -307,6 +308,9 @@ peer_introduced(struct runnerd *r, enum channel_kind kind, int fd)
 			channel_new(r->loop, fd, kind, SIDE_B, ROLE_RUNNERD, ROLE_SCHEDD,
 				    &schedd_ops, r),
 			"schedd");
+		break;
+	case CH_RUNNERD_SECRETD:
+		secrets_introduced(r->secrets, fd);
 		break;
 	case CH_AUDIT:
 		audit_introduced(r->audit, fd);

@@ -20,6 +20,7 @@ static const struct level {
 	enum home_mode home;
 	enum network_policy network;
 	enum context_rule context;
+	bool credentials;
 } levels[] = {
     [TRUST_UNTRUSTED] = {.homes = BIT(HOME_NONE),
 			 .networks = BIT(NETWORK_NONE),
@@ -30,19 +31,22 @@ static const struct level {
 			 .networks = BIT(NETWORK_NONE) | BIT(NETWORK_ALLOWLIST),
 			 .home = HOME_JOURNAL,
 			 .network = NETWORK_NONE,
-			 .context = CONTEXT_ALLOWED},
+			 .context = CONTEXT_ALLOWED,
+			 .credentials = true},
     [TRUST_TRUSTED] = {.homes = BIT(HOME_JOURNAL) | BIT(HOME_NONE) | BIT(HOME_DIRECT),
 		       .networks = BIT(NETWORK_NONE) | BIT(NETWORK_ALLOWLIST) | BIT(NETWORK_LOCAL) |
 				   BIT(NETWORK_FULL),
 		       .home = HOME_JOURNAL,
 		       .network = NETWORK_NONE,
-		       .context = CONTEXT_ALLOWED},
+		       .context = CONTEXT_ALLOWED,
+		       .credentials = true},
     [TRUST_PRIVILEGED] = {.homes = BIT(HOME_JOURNAL) | BIT(HOME_NONE) | BIT(HOME_DIRECT),
 			  .networks = BIT(NETWORK_NONE) | BIT(NETWORK_ALLOWLIST) |
 				      BIT(NETWORK_LOCAL) | BIT(NETWORK_FULL) | BIT(NETWORK_HOST),
 			  .home = HOME_JOURNAL,
 			  .network = NETWORK_NONE,
-			  .context = CONTEXT_ANY},
+			  .context = CONTEXT_ANY,
+			  .credentials = true},
 };
 
 static uint64_t
@@ -198,6 +202,22 @@ check_skills(const struct manifest *plan, const char *install_dir, const struct 
 	return 0;
 }
 
+static int
+check_credentials(const struct manifest *plan, const struct effective *e, struct error *error)
+{
+	uint64_t max_uses;
+	size_t i;
+
+	if (plan->credentials.count && !levels[e->trust].credentials)
+		return error_why(error, ERR_PERMISSION,
+				 "spec.credentials is not allowed at trust_level %s",
+				 trust_level_name(e->trust));
+	for (i = 0; i < plan->credentials.count; i++)
+		if (policy_secret(plan, &plan->credentials.items[i], 0, &max_uses, error) < 0)
+			return -1;
+	return 0;
+}
+
 /* Also what agentd.yaml itself gives where the manifest is silent. */
 static int
 check_memory(const struct effective *e, const struct config *config, struct error *error)
@@ -251,6 +271,7 @@ policy_check(const struct manifest *plan, const char *install_dir, const struct 
 		return -1;
 	if (check_memory(&e, config, error) < 0 || check_context(plan, &e, config, error) < 0 ||
 	    check_image(plan, config, error) < 0 ||
+	    check_credentials(plan, &e, error) < 0 ||
 	    check_skills(plan, install_dir, &e, config, error) < 0)
 		return -1;
 	return check_install_dir(install_dir, config, error);

@@ -27,6 +27,10 @@ struct effective {
 
 void policy_effective(const struct manifest *plan, const struct config *config,
 		      struct effective *effective);
+/* May the plan use this secret now? max_uses: what its secret_policy leaves, 0: no bound. Grants
+ * are secretd's to look at. 0, or -1 with error naming the key. now_ms 0: at any time. */
+int policy_secret(const struct manifest *plan, const struct manifest_credential *credential,
+		  uint64_t now_ms, uint64_t *max_uses, struct error *error);
 /* 0, or -1 with error naming the key and the ceiling. install_dir: as installed. */
 int policy_check(const struct manifest *plan, const char *install_dir, const struct config *config,
 		 struct error *error);

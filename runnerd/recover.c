@@ -93,6 +93,7 @@ revive(struct runnerd *r, const struct journal *journal, int records)
 	s->timeout_ms = journal->session.timeout_ms;
 	s->step = journal->step;
 	s->gate = journal->gate;
+	s->init = journal->init;
 	memcpy(s->built, journal->begun, sizeof(s->built));
 	take_plan(s);
 	return s;

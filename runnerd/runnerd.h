@@ -31,6 +31,7 @@ struct runnerd {
 	struct channel *agentd, *control, *schedd;
 	uint32_t controls; /* how many control processes were introduced */
 	struct audit *audit;
+	struct secrets *secrets;
 	struct places at;
 	struct store *store;
 	struct ids *ids;

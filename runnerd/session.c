@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "fs.h"
 #include "home_jobs.h"
+#include "secrets.h"
 #include "spawner.h"
 #include "steps/steps.h"
 
@@ -132,6 +133,7 @@ session_free(struct session *s)
 	if (s->spawn)
 		spawner_forget(s->spawn);
 	home_job_forget(s->home_job);
+	secrets_forget(s);
 	channel_free(s->keeper);
 	channel_free(s->builder);
 	loop_remove(s->keeper_watch);

@@ -11,6 +11,7 @@
 #define SCARAB_RUNNERD_SESSION_H
 
 #include "cgroup.h"
+#include "common/procid.h"
 #include "logs.h"
 #include "mechanism.h"
 #include "policy.h"
@@ -64,8 +65,11 @@ struct session {
 	int keeper_pidfd;
 	struct loop_source *keeper_watch, *cgroup_watch, *timer;
 	bool keeper_up, sandbox_built, keeper_gone;
-	bool gate;           /* opened, or it may have been */
-	bool waits_for_home; /* nothing of it is built yet */
+	struct procid init;     /* process 1 of the agent's sandbox; pid 0: not known */
+	unsigned hands;         /* credentials that secretd has not written yet */
+	bool credentials_stale; /* one changed while the sandbox was built */
+	bool gate;              /* opened, or it may have been */
+	bool waits_for_home;    /* nothing of it is built yet */
 	unsigned home_waits;
 	bool host_restarted; /* since it was prepared */
 	bool outcome_settled;

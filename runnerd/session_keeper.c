@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/procid.h"
 #include "journal.h"
+#include "secrets.h"
 #include "session.h"
 #include "spawner.h"
 
@@ -333,6 +334,17 @@ keeper_channel_open(struct session *s, int fd)
 /* --- messages of the builder
  * ----------------------------------------------------------------------- */
 
+/* Noted so that a restarted runnerd finds the sandbox too. */
+static void
+know_init(struct session *s, pid_t pid)
+{
+	if (procid_read(pid, &s->init) < 0)
+		s->init = (struct procid){0}; /* gone already: the keeper tells */
+	else if (s->built[STEP_CREDENTIALS] && s->agent->plan->credentials.count)
+		journal_init(s->journal, &s->init);
+	secrets_built(s);
+}
+
 static void
 builder_message(struct channel *channel, struct msg *msg, void *arg)
 {
@@ -342,6 +354,7 @@ builder_message(struct channel *channel, struct msg *msg, void *arg)
 	(void)channel;
 	if (msg->type == MSG_SANDBOX_BUILT && s->keeper) {
 		s->sandbox_built = true;
+		know_init(s, (pid_t)msg->sandbox_built.pid);
 		session_progress(s);
 		return;
 	}

@@ -126,7 +126,7 @@ session_progress(struct session *s)
 {
 	struct msg msg;
 
-	if (s->phase != PHASE_BUILDING || !s->keeper_up || !s->sandbox_built)
+	if (s->phase != PHASE_BUILDING || !s->keeper_up || !s->sandbox_built || s->hands)
 		return;
 	step_ends(s);
 	s->phase = PHASE_PREPARED;

@@ -23,6 +23,11 @@ enum {
 struct exec_spec {
 	struct msg_exec_spec head;
 	char **argv, **envp; /* NULL-terminated */
+	/* Variables behind those of envp, which has room for them, whose values are in files. */
+	struct {
+		char *variable, *path;
+	} * credentials;
+	uint32_t credential_count;
 };
 
 /* From the memfd (borrowed). 0 or -errno; nothing is ever freed. */

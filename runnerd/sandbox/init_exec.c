@@ -14,6 +14,7 @@
 
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/io.h"
 #include "init.h"
 #include "init_interpreter.h"
 
@@ -114,6 +115,40 @@ enter_directory(const struct exec_spec *spec)
 	return path[0] == '/' ? 0 : -ENOENT;
 }
 
+/* As the agent, whose files they are, and in the process that becomes it: init never has a value.
+ * Newlines at the end are left out, as by $(…). */
+static char *
+variable_from(const char *variable, const char *path)
+{
+	_cleanup_free_ char *value = NULL;
+	char *text = NULL;
+	size_t length;
+	int rc = read_file_at(AT_FDCWD, path, SECRET_BYTES_MAX, &value, &length);
+
+	if (rc == 0 && strlen(value) != length)
+		rc = -EILSEQ; /* no variable can hold a NUL */
+	while (rc == 0 && length > 0 && (value[length - 1] == '\n' || value[length - 1] == '\r'))
+		value[--length] = '\0';
+	if (rc == 0 && asprintf(&text, "%s=%s", variable, value) < 0)
+		rc = -ENOMEM;
+	errno = -rc;
+	return rc < 0 ? NULL : text;
+}
+
+static int
+export_credentials(const struct exec_spec *spec)
+{
+	char **at = spec->envp + spec->head.variables;
+
+	for (uint32_t i = 0; i < spec->credential_count; i++) {
+		*at = variable_from(spec->credentials[i].variable, spec->credentials[i].path);
+		if (!*at++)
+			return -errno;
+	}
+	*at = NULL;
+	return 0;
+}
+
 static int
 close_rest(const struct exec_spec *spec)
 {
@@ -158,6 +193,7 @@ static const struct {
     {.call = "no_new_privs", .run = forbid_gains},
     {.call = "chdir", .run = enter_directory},
     {.call = "close_range", .run = close_rest},
+    {.call = "reading a credential for the environment", .run = export_credentials},
     {.call = "restricting paths with Landlock", .run = restrict_paths},
     {.call = "loading the seccomp filter", .run = load_filter},
     {.call = "exec", .run = run_program},

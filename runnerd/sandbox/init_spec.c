@@ -31,6 +31,42 @@ read_strings(struct rows_reader *reader, uint32_t count, struct msg *record, cha
 }
 
 static int
+add_credential(struct exec_spec *spec, const struct msg_exec_credential *credential)
+{
+	size_t count = spec->credential_count + 1;
+	void *grown = reallocarray(spec->credentials, count, sizeof(*spec->credentials));
+	char **envp;
+
+	if (!grown)
+		return -ENOMEM;
+	spec->credentials = grown;
+	spec->credentials[count - 1].variable = strdup(credential->variable);
+	spec->credentials[count - 1].path = strdup(credential->path);
+	spec->credential_count = (uint32_t)count;
+	envp = reallocarray(spec->envp, spec->head.variables + count + 1, sizeof(*envp));
+	if (!envp || !spec->credentials[count - 1].variable || !spec->credentials[count - 1].path)
+		return -ENOMEM;
+	spec->envp = envp;
+	return 0;
+}
+
+/* What remains. */
+static int
+read_credentials(struct rows_reader *reader, struct msg *record, struct exec_spec *spec)
+{
+	int rc;
+
+	while ((rc = rows_next(reader, record)) == 1) {
+		if (record->type != MSG_EXEC_CREDENTIAL)
+			return -EBADMSG;
+		rc = add_credential(spec, &record->exec_credential);
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
+}
+
+static int
 read_records(struct rows_reader *reader, struct exec_spec *spec)
 {
 	static struct msg record;
@@ -42,9 +78,7 @@ read_records(struct rows_reader *reader, struct exec_spec *spec)
 	rc = read_strings(reader, spec->head.arguments, &record, &spec->argv);
 	if (rc == 0)
 		rc = read_strings(reader, spec->head.variables, &record, &spec->envp);
-	if (rc == 0 && rows_next(reader, &record) != 0)
-		rc = -EBADMSG;
-	return rc;
+	return rc == 0 ? read_credentials(reader, &record, spec) : rc;
 }
 
 int

@@ -5,7 +5,10 @@
 const struct step session_steps[] = {
     {.id = STEP_IMAGE, .name = "image", .build = image_build},
     {.id = STEP_IDENTITY, .name = "identity", .build = identity_build, .undo = identity_undo},
-    {.id = STEP_CREDENTIALS, .name = "credentials", .build = credentials_build},
+    {.id = STEP_CREDENTIALS,
+     .name = "credentials",
+     .build = credentials_build,
+     .undo = credentials_undo},
     {.id = STEP_CONTEXT, .name = "context", .build = context_build},
     {.id = STEP_SKILLS, .name = "skills", .build = skills_build},
     {.id = STEP_NETWORK, .name = "network", .build = network_build},

@@ -27,6 +27,7 @@ int image_build(struct session *s, struct error *error);
 int identity_build(struct session *s, struct error *error);
 int identity_undo(struct session *s);
 int credentials_build(struct session *s, struct error *error);
+int credentials_undo(struct session *s);
 int context_build(struct session *s, struct error *error);
 int skills_build(struct session *s, struct error *error);
 int network_build(struct session *s, struct error *error);

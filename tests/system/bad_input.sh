@@ -72,7 +72,7 @@ while IFS='|' read -r line key; do
 done <<'KEYS'
 image: "oci:/srv/x"|image
 network: {policy: allowlist, allowlist: ["a.example:443"]}|network
-credentials: [{name: key}]|credentials
+credentials: [{name: key, inject: {host: a.example, header: x}}]|credentials
 mcp_servers: [{name: fs, transport: Stdio, command: x}]|mcp_servers
 triggers: [{every: 15m}]|triggers
 blackout: [{cron: "* 22 * * *", timezone: UTC}]|blackout
@@ -80,7 +80,6 @@ retry: {max: 3}|retry
 lifecycle: {restart_policy: always}|restart_policy
 budget: {max_runs_per_day: 5}|max_runs_per_day
 resources: {disk: 1Gi}|disk
-secret_policy: [{label: x, secret_pattern: "*"}]|secret_policy
 KEYS
 manifest 'packages: [a.whl]'
 refused "packages of another runtime" 'manifest.yaml:6:.*packages'
