@@ -1,21 +1,21 @@
-/* The audit channel of one daemon to secretd, with a queue for the time that secretd is away. */
+/* The audit channel of one daemon to secretd, with what secretd has not said to be durable yet. */
 #include <string.h>
 
 #include "cleanup.h"
 #include "daemon.h"
 #include "log.h"
 
-enum { AUDIT_QUEUE_MAX = 256 };
-
 struct audit {
 	struct loop *loop;
 	enum role role;
 	struct channel *channel;
 	bool open;
-	/* A ring of lines that wait for an open channel. */
-	struct msg_audit *waiting[AUDIT_QUEUE_MAX];
-	size_t first, count;
-	uint64_t dropped; /* since the last line got through */
+	uint64_t generation, sequence; /* sequence: of the newest line */
+	/* A ring of lines that are not durable, oldest first; the first sent ones went to this
+	 * channel. */
+	struct msg_audit *kept[AUDIT_KEPT_MAX];
+	size_t first, count, sent;
+	uint64_t dropped; /* since the log last told of some */
 };
 
 struct audit *
@@ -27,68 +27,95 @@ audit_new(struct loop *loop, enum role role)
 		return NULL;
 	audit->loop = loop;
 	audit->role = role;
+	/* No other process of this role has begun in this millisecond with this pid. */
+	audit->generation = realtime_ms() << 22 | ((uint64_t)getpid() & 0x3fffff);
 	return audit;
 }
 
 static struct msg_audit *
-dequeue(struct audit *audit)
+kept_at(const struct audit *audit, size_t index)
 {
-	struct msg_audit *line = audit->waiting[audit->first];
+	return audit->kept[(audit->first + index) % AUDIT_KEPT_MAX];
+}
 
-	audit->waiting[audit->first] = NULL;
-	audit->first = (audit->first + 1) % AUDIT_QUEUE_MAX;
+static void
+forget_oldest(struct audit *audit)
+{
+	free(audit->kept[audit->first]);
+	audit->kept[audit->first] = NULL;
+	audit->first = (audit->first + 1) % AUDIT_KEPT_MAX;
 	audit->count--;
-	return line;
+	if (audit->sent > 0)
+		audit->sent--;
 }
+
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static void
-drop_oldest(struct audit *audit)
-{
-	_cleanup_free_ struct msg_audit *line = dequeue(audit);
-
-	audit->dropped++;
-	log_warn("audit line dropped, secretd is away and %d wait: %s %s", AUDIT_QUEUE_MAX,
-		 line->action, line->agent);
-}
-
-static void
-enqueue(struct audit *audit, const struct msg_audit *line)
-{
-	struct msg_audit *copy = malloc(sizeof(*copy));
-
-	if (!copy) {
-		log_error("audit line dropped, out of memory: %s %s", line->action, line->agent);
-		return;
-	}
-	*copy = *line;
-	if (audit->count == AUDIT_QUEUE_MAX)
-		drop_oldest(audit);
-	audit->waiting[(audit->first + audit->count++) % AUDIT_QUEUE_MAX] = copy;
-}
-
-static bool
-pass_on(struct audit *audit, const struct msg_audit *line)
+pass_on(struct audit *audit)
 {
 	struct msg msg;
 
-	if (!audit->open)
-		return false;
-	msg_init(&msg, MSG_AUDIT);
-	msg.audit = *line;
-	return channel_send(audit->channel, &msg) == 0;
+	while (audit->open && audit->sent < audit->count) {
+		msg_init(&msg, MSG_AUDIT);
+		msg.audit = *kept_at(audit, audit->sent);
+		if (channel_send(audit->channel, &msg) < 0)
+			return; /* its end is told by closed() */
+		audit->sent++;
+	}
 }
 
-static void
-pass_waiting(struct audit *audit)
+static bool
+keep(struct audit *audit, const struct msg_audit *line)
 {
-	while (audit->count > 0 && pass_on(audit, audit->waiting[audit->first]))
-		free(dequeue(audit));
-	if (audit->count > 0 || audit->dropped == 0)
-		return;
-	log_warn("%llu audit lines were dropped while secretd was away",
-		 (unsigned long long)audit->dropped);
-	audit->dropped = 0;
+	struct msg_audit *copy = audit->count < AUDIT_KEPT_MAX ? malloc(sizeof(*copy)) : NULL;
+
+	if (!copy)
+		return false;
+	*copy = *line;
+	copy->generation = audit->generation;
+	copy->sequence = ++audit->sequence;
+	audit->kept[(audit->first + audit->count++) % AUDIT_KEPT_MAX] = copy;
+	return true;
 }
+
+/* In place of what was dropped, where it would stand. */
+static bool
+keep_dropped(struct audit *audit)
+{
+	struct msg_audit line = {.action = "audit.dropped", .allowed = true};
+
+	if (!audit->dropped)
+		return true;
+	snprintf(line.detail, sizeof(line.detail),
+		 "%llu entries found no room while none could be written",
+		 (unsigned long long)audit->dropped);
+	if (!keep(audit, &line))
+		return false;
+	log_warn("audit: %s", line.detail);
+	audit->dropped = 0;
+	return true;
+}
+
+void
+audit_send(struct audit *audit, const struct msg_audit *line)
+{
+	if (!keep_dropped(audit) || !keep(audit, line)) {
+		if (!audit->dropped++)
+			log_error("audit: no room for %s %s; %zu entries wait to be written",
+				  line->action, line->agent, audit->count);
+		return;
+	}
+	pass_on(audit);
+}
+
+bool
+audit_ready(const struct audit *audit)
+{
+	return audit->count < AUDIT_READY_MAX;
+}
+
+/* --- the channel ------------------------------------------------------------------------------ */
 
 static void
 opened(struct channel *channel, void *arg)
@@ -97,7 +124,22 @@ opened(struct channel *channel, void *arg)
 
 	(void)channel;
 	audit->open = true;
-	pass_waiting(audit);
+	pass_on(audit);
+}
+
+/* What lies before it is durable too: secretd writes in order. */
+static void
+acknowledged(struct channel *channel, struct msg *msg, void *arg)
+{
+	struct audit *audit = arg;
+
+	(void)channel;
+	if (msg->audit_ack.generation != audit->generation)
+		return;
+	while (audit->count > 0 && kept_at(audit, 0)->sequence <= msg->audit_ack.sequence)
+		forget_oldest(audit);
+	if (keep_dropped(audit))
+		pass_on(audit);
 }
 
 static void
@@ -112,18 +154,9 @@ closed(struct channel *channel, const struct error *error, void *arg)
 	audit->open = false;
 }
 
-/* secretd says nothing on this channel; the permission table refuses what it might. */
-static void
-unexpected(struct channel *channel, struct msg *msg, void *arg)
-{
-	(void)channel;
-	(void)msg;
-	(void)arg;
-}
-
 static const struct channel_ops audit_ops = {
     .opened = opened,
-    .message = unexpected,
+    .message = acknowledged,
     .closed = closed,
 };
 
@@ -132,18 +165,11 @@ audit_introduced(struct audit *audit, int fd)
 {
 	channel_free(audit->channel);
 	audit->open = false;
+	audit->sent = 0;
 	audit->channel = channel_new(audit->loop, fd, CH_AUDIT, SIDE_A, audit->role, ROLE_SECRETD,
 				     &audit_ops, audit);
 	if (!audit->channel)
 		log_error("audit channel: %s", strerrordesc_np(errno));
-}
-
-void
-audit_send(struct audit *audit, const struct msg_audit *line)
-{
-	/* In order: behind those that wait. */
-	if (audit->count > 0 || !pass_on(audit, line))
-		enqueue(audit, line);
 }
 
 void
@@ -153,6 +179,6 @@ audit_free(struct audit *audit)
 		return;
 	channel_free(audit->channel);
 	while (audit->count > 0)
-		free(dequeue(audit));
+		forget_oldest(audit);
 	free(audit);
 }

@@ -37,12 +37,19 @@ struct daemon_ops {
 struct channel *daemon_ready(struct loop *loop, enum role role, const struct daemon_ops *ops,
 			     void *arg);
 
-/* The audit channel of this daemon: INTRODUCE with CH_AUDIT. Lines sent while secretd restarts
- * wait in a bounded queue (256); over it the oldest is dropped and the drop is logged. */
+/* The audit channel of this daemon: INTRODUCE with CH_AUDIT. Every line is kept until secretd says
+ * that it is durable, and sent again to a secretd that was restarted. Over AUDIT_KEPT_MAX of them
+ * new ones are dropped and counted; what was dropped is itself an entry once there is room. */
+enum {
+	AUDIT_KEPT_MAX = 4096,  /* 6 MiB at the worst */
+	AUDIT_READY_MAX = 2048, /* then operators' commands that change something are refused */
+};
 struct audit;
 struct audit *audit_new(struct loop *loop, enum role role);
 void audit_introduced(struct audit *audit, int fd);
 void audit_send(struct audit *audit, const struct msg_audit *line);
+/* May something be begun that must be told? */
+bool audit_ready(const struct audit *audit);
 void audit_free(struct audit *audit); /* NULL is allowed */
 
 #endif

@@ -7,43 +7,7 @@
 #include "common/cleanup.h"
 #include "common/json.h"
 
-_Static_assert(CHAIN_HASH_BYTES == crypto_hash_sha256_BYTES, "the chain is SHA-256");
-
 enum { HEX_LEN = 2 * CHAIN_HASH_BYTES };
-
-/* A line ends in  ,"prev":"HEX","hash":"HEX"}  and so has its links at fixed places. */
-#define PREV_KEY ",\"prev\":\""
-#define HASH_KEY "\",\"hash\":\""
-#define LINE_END "\"}"
-enum {
-	PREV_KEY_LEN = sizeof(PREV_KEY) - 1,
-	HASH_KEY_LEN = sizeof(HASH_KEY) - 1,
-	LINE_END_LEN = sizeof(LINE_END) - 1,
-	LINKS_LEN = PREV_KEY_LEN + HEX_LEN + HASH_KEY_LEN + HEX_LEN + LINE_END_LEN,
-	CANONICAL_CUT = HASH_KEY_LEN - 1 + HEX_LEN + LINE_END_LEN, /* from ,"hash": to the end */
-};
-
-/* hash = SHA-256(previous hash as 32 bytes, the line without its member "hash"). */
-static void
-link_hash(const uint8_t *prev, const char *body, size_t length, uint8_t *hash)
-{
-	crypto_hash_sha256_state state;
-
-	crypto_hash_sha256_init(&state);
-	crypto_hash_sha256_update(&state, prev, CHAIN_HASH_BYTES);
-	crypto_hash_sha256_update(&state, (const uint8_t *)body, length);
-	crypto_hash_sha256_update(&state, (const uint8_t *)"}", 1);
-	crypto_hash_sha256_final(&state, hash);
-}
-
-static bool
-from_hex(const char *text, uint8_t *hash)
-{
-	size_t length = 0;
-
-	return sodium_hex2bin(hash, CHAIN_HASH_BYTES, text, HEX_LEN, NULL, &length, NULL) == 0 &&
-	       length == CHAIN_HASH_BYTES;
-}
 
 /* --- writing --------------------------------------------------------------------------------- */
 
@@ -73,6 +37,43 @@ json_optional_id(struct json *json, bool known, uint32_t id)
 }
 
 static void
+json_optional(struct json *json, const char *text, size_t max)
+{
+	if (*text)
+		json_lossy(json, text, max);
+	else
+		json_null(json);
+}
+
+/* Hexadecimal digits: readers of JSON round large numbers. */
+static void
+write_source(struct json *json, const struct msg_audit *entry)
+{
+	char generation[17];
+
+	snprintf(generation, sizeof(generation), "%016llx", (unsigned long long)entry->generation);
+	json_key(json, "generation");
+	json_string(json, entry->generation ? generation : NULL);
+	json_key(json, "sequence");
+	if (entry->generation)
+		json_uint(json, entry->sequence);
+	else
+		json_null(json);
+}
+
+void
+chain_mac(const uint8_t key[CHAIN_KEY_BYTES], const uint8_t prev[CHAIN_HASH_BYTES],
+	  const char *text, size_t length, uint8_t mac[CHAIN_MAC_BYTES])
+{
+	crypto_generichash_state state;
+
+	crypto_generichash_init(&state, key, CHAIN_KEY_BYTES, CHAIN_MAC_BYTES);
+	crypto_generichash_update(&state, prev, CHAIN_HASH_BYTES);
+	crypto_generichash_update(&state, (const uint8_t *)text, length);
+	crypto_generichash_final(&state, mac, CHAIN_MAC_BYTES);
+}
+
+static void
 write_members(struct json *json, const struct chain *chain, enum role role, uint64_t time_ms,
 	      const struct msg_audit *entry)
 {
@@ -87,10 +88,7 @@ write_members(struct json *json, const struct chain *chain, enum role role, uint
 	json_key(json, "action");
 	json_lossy(json, entry->action, sizeof(entry->action) - 1);
 	json_key(json, "agent");
-	if (*entry->agent)
-		json_lossy(json, entry->agent, sizeof(entry->agent) - 1);
-	else
-		json_null(json);
+	json_optional(json, entry->agent, sizeof(entry->agent) - 1);
 	json_key(json, "session");
 	json_string(json,
 		    uuid_is_nil(&entry->session) ? NULL : uuid_format(&entry->session, session));
@@ -102,36 +100,63 @@ write_members(struct json *json, const struct chain *chain, enum role role, uint
 	json_optional_id(json, entry->by_operator, entry->login_uid);
 	json_key(json, "allowed");
 	json_bool(json, entry->allowed);
+	json_key(json, "secret");
+	json_optional(json, entry->secret, sizeof(entry->secret) - 1);
+	json_key(json, "version");
+	if (entry->version)
+		json_uint(json, entry->version);
+	else
+		json_null(json);
+	json_key(json, "purpose");
+	json_optional(json, entry->purpose, sizeof(entry->purpose) - 1);
 	json_key(json, "detail");
 	json_lossy(json, entry->detail, sizeof(entry->detail) - 1);
+	write_source(json, entry);
+}
+
+/* Of the entry's text so far, as a member of its own, and what is after it. */
+static char *
+add_links(const char *text, size_t length, const struct chain *chain, const uint8_t *key)
+{
+	char mac_hex[HEX_LEN + 3] = "null", prev[HEX_LEN + 1], *body;
+	uint8_t mac[CHAIN_MAC_BYTES];
+
+	if (key) {
+		chain_mac(key, chain->head, text, length, mac);
+		mac_hex[0] = '"';
+		sodium_bin2hex(mac_hex + 1, HEX_LEN + 1, mac, sizeof(mac));
+		strcat(mac_hex, "\"");
+	}
+	sodium_bin2hex(prev, sizeof(prev), chain->head, CHAIN_HASH_BYTES);
+	if (asprintf(&body, "%.*s" CHAIN_MAC_KEY "%s,\"prev\":\"%s\"", (int)length, text, mac_hex,
+		     prev) < 0)
+		return NULL;
+	return body;
 }
 
 char *
 chain_line(struct chain *chain, enum role role, uint64_t time_ms, const struct msg_audit *entry,
-	   size_t *length)
+	   const uint8_t *key, size_t *length)
 {
+	_cleanup_free_ char *text = NULL, *body = NULL;
 	struct json json = JSON_INIT;
-	char hex[HEX_LEN + 1], *body, *line;
+	char hex[HEX_LEN + 1], *line;
 	uint8_t hash[CHAIN_HASH_BYTES];
-	size_t body_length;
+	int line_length;
 
 	json_object(&json);
 	write_members(&json, chain, role, time_ms, entry);
-	json_key(&json, "prev");
-	json_string(&json, sodium_bin2hex(hex, sizeof(hex), chain->head, CHAIN_HASH_BYTES));
 	json_object_end(&json);
-	body = json_take(&json, &body_length);
+	text = json_take(&json, length);
+	body = text ? add_links(text, *length - 1, chain, key) : NULL;
 	if (!body)
 		return NULL;
-	link_hash(chain->head, body, body_length - 1, hash);
+	chain_hash(chain->head, body, strlen(body), hash);
 	sodium_bin2hex(hex, sizeof(hex), hash, CHAIN_HASH_BYTES);
-	body[body_length - 1] = '\0'; /* reopened for its last member */
-	if (asprintf(&line, "%s,\"hash\":\"%s\"}\n", body, hex) < 0)
-		line = NULL;
-	free(body);
-	if (!line)
+	line_length = asprintf(&line, "%s,\"hash\":\"%s\"}\n", body, hex);
+	if (line_length < 0)
 		return NULL;
-	*length = strlen(line);
+	*length = (size_t)line_length;
 	chain->seq++;
 	memcpy(chain->head, hash, sizeof(hash));
 	return line;
@@ -139,36 +164,26 @@ chain_line(struct chain *chain, enum role role, uint64_t time_ms, const struct m
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-static bool
-read_seq(const char *line, uint64_t *seq)
+/* The member stands before prev; its text has no other place to be in. */
+enum chain_mac_found
+chain_mac_check(const uint8_t key[CHAIN_KEY_BYTES], const char *line, size_t length)
 {
-	static const char start[] = "{\"seq\":";
-	char *end;
+	enum { KEY_LEN = sizeof(CHAIN_MAC_KEY) - 1, QUOTED = HEX_LEN + 2 };
+	size_t end = chain_body(length), text = end - KEY_LEN - QUOTED;
+	char hex[HEX_LEN + 1];
+	uint8_t prev[CHAIN_HASH_BYTES], mac[CHAIN_MAC_BYTES];
+	struct chain link;
 
-	if (strncmp(line, start, sizeof(start) - 1) != 0)
-		return false;
-	errno = 0;
-	*seq = strtoull(line + sizeof(start) - 1, &end, 10);
-	return !errno && *end == ',' && *seq > 0;
-}
-
-bool
-chain_check(const char *line, size_t length, struct chain *link, uint8_t prev[CHAIN_HASH_BYTES])
-{
-	const char *links = line + length - LINKS_LEN;
-	const char *hash_key = links + PREV_KEY_LEN + HEX_LEN;
-	uint8_t hash[CHAIN_HASH_BYTES];
-
-	if (length <= LINKS_LEN || length > CHAIN_LINE_MAX || !read_seq(line, &link->seq))
-		return false;
-	if (memcmp(links, PREV_KEY, PREV_KEY_LEN) != 0 ||
-	    memcmp(hash_key, HASH_KEY, HASH_KEY_LEN) != 0 ||
-	    memcmp(line + length - LINE_END_LEN, LINE_END, LINE_END_LEN) != 0)
-		return false;
-	if (!from_hex(links + PREV_KEY_LEN, prev) || !from_hex(hash_key + HASH_KEY_LEN, link->head))
-		return false;
-	link_hash(prev, line, length - CANONICAL_CUT, hash);
-	return sodium_memcmp(hash, link->head, sizeof(hash)) == 0;
+	if (end > KEY_LEN + 4 &&
+	    memcmp(line + end - KEY_LEN - 4, CHAIN_MAC_KEY "null", KEY_LEN + 4) == 0)
+		return CHAIN_MAC_NONE;
+	if (end <= KEY_LEN + QUOTED || memcmp(line + text, CHAIN_MAC_KEY "\"", KEY_LEN + 1) != 0 ||
+	    !chain_check(line, length, &link, prev))
+		return CHAIN_MAC_WRONG;
+	chain_mac(key, prev, line, text, mac);
+	sodium_bin2hex(hex, sizeof(hex), mac, sizeof(mac));
+	return sodium_memcmp(hex, line + text + KEY_LEN + 1, HEX_LEN) == 0 ? CHAIN_MAC_RIGHT
+									   : CHAIN_MAC_WRONG;
 }
 
 /* Takes the last line off text; *line points at it. False when text is empty. */

@@ -1,23 +1,20 @@
 /*
- * The hash chain of audit.log, secretd(8): every line holds the hash of the line before it and
- * its own. Only secretd; no state but what the caller passes.
+ * Writing the hash chain of audit.log, secretd(8); what a reader needs of it is in
+ * common/audit_chain.h. Only secretd; no state but what the caller passes.
  */
 #ifndef SCARAB_CHAIN_H
 #define SCARAB_CHAIN_H
 
+#include "common/audit_chain.h"
 #include "common/proto.h"
 
 enum {
-	CHAIN_HASH_BYTES = 32,      /* SHA-256 */
-	CHAIN_LINE_MAX = 16384,     /* bytes of one line; what a record can come to at most */
 	CHAIN_TAIL_MAX = 4 * 16384, /* how much of the log's end is read at start */
 	CHAIN_NOTE_MAX = 255,
+	CHAIN_KEY_BYTES = 32,
+	CHAIN_MAC_BYTES = 32,
 };
-
-struct chain {
-	uint64_t seq; /* of the last line; 0: none yet */
-	uint8_t head[CHAIN_HASH_BYTES];
-};
+#define CHAIN_MAC_KEY ",\"mac\":"
 
 enum chain_found {
 	CHAIN_EMPTY,
@@ -31,14 +28,18 @@ enum chain_found {
  * 0 or -errno. */
 int chain_resume(struct chain *chain, int fd, enum chain_found *found, char *note);
 
-/* The next line with its newline, owned by the caller; moves the chain. NULL when memory ran
- * out. */
+/* The next line with its newline, owned by the caller; moves the chain. key: CHAIN_KEY_BYTES for
+ * its MAC, or NULL while the store is locked. NULL when memory ran out. */
 char *chain_line(struct chain *chain, enum role role, uint64_t time_ms,
-		 const struct msg_audit *entry, size_t *length);
+		 const struct msg_audit *entry, const uint8_t *key, size_t *length);
 
-/* Is it a line (without newline) whose hash is right? Then *link is the chain's state after it,
- * and prev what it names as the hash before it. */
-bool chain_check(const char *line, size_t length, struct chain *link,
-		 uint8_t prev[CHAIN_HASH_BYTES]);
+/* Keyed BLAKE2b over the previous hash and the line before its member "mac". */
+void chain_mac(const uint8_t key[CHAIN_KEY_BYTES], const uint8_t prev[CHAIN_HASH_BYTES],
+	       const char *text, size_t length, uint8_t mac[CHAIN_MAC_BYTES]);
+
+enum chain_mac_found { CHAIN_MAC_NONE, CHAIN_MAC_RIGHT, CHAIN_MAC_WRONG };
+/* Of a line that chain_check finds right. */
+enum chain_mac_found chain_mac_check(const uint8_t key[CHAIN_KEY_BYTES], const char *line,
+				     size_t length);
 
 #endif

@@ -65,6 +65,27 @@ audit_closed(struct channel *channel, const struct error *error, void *arg)
 		log_debug("the audit channel of %s closed", role_name(role));
 }
 
+/* All that was read so far lies on the disk. */
+static void
+acknowledge(void *arg)
+{
+	struct secretd *s = arg;
+
+	for (int role = 0; role < ROLE_COUNT; role++) {
+		struct source source = writer_source(s->writer, (enum role)role);
+		struct msg msg;
+
+		if (!s->peers[role] || (source.generation == s->told[role].generation &&
+					source.sequence == s->told[role].sequence))
+			continue;
+		s->told[role] = source;
+		msg_init(&msg, MSG_AUDIT_ACK);
+		msg.audit_ack.generation = source.generation;
+		msg.audit_ack.sequence = source.sequence;
+		channel_send(s->peers[role], &msg);
+	}
+}
+
 static const struct channel_ops audit_ops = {.message = audit_message, .closed = audit_closed};
 
 static void
@@ -76,6 +97,24 @@ hold_back(bool full, void *arg)
 		if (s->peers[role])
 			channel_pause(s->peers[role], full);
 }
+
+/* agentd opens files; this process cannot. */
+static void
+ask_next(uint64_t seq, void *arg)
+{
+	struct secretd *s = arg;
+	struct msg msg;
+
+	msg_init(&msg, MSG_AUDIT_FULL);
+	msg.audit_full.seq = seq;
+	channel_send(s->agentd, &msg);
+}
+
+static const struct writer_ops writer_ops = {
+    .full = hold_back,
+    .durable = acknowledge,
+    .large = ask_next,
+};
 
 /* --- what agentd asks ----------------------------------------------------------------------------
  */
@@ -100,6 +139,7 @@ introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
 		return;
 	}
 	channel_free(s->peers[peer]);
+	s->told[peer] = (struct source){0};
 	s->peers[peer] =
 	    channel_new(s->loop, fd, CH_AUDIT, SIDE_B, ROLE_SECRETD, peer, &audit_ops, s);
 	if (!s->peers[peer])
@@ -133,7 +173,12 @@ reload(struct config *config, struct error *error, void *arg)
 static void
 agentd_message(struct channel *agentd, struct msg *msg, void *arg)
 {
-	call_answered(arg, agentd, msg);
+	struct secretd *s = arg;
+
+	if (msg->type == MSG_AUDIT_NEXT)
+		writer_next(s->writer, msg_take_fd(msg, 0));
+	else
+		call_answered(s, agentd, msg);
 }
 
 static void
@@ -241,7 +286,7 @@ serve(struct secretd *s, int extra[DAEMON_EXTRAS], struct error *error)
 	s->loop = loop_new();
 	if (!s->loop)
 		return error_errno(error, errno, "the event loop");
-	s->writer = writer_new(s->loop, steal_fd(&extra[EXTRA_LOG]), hold_back, s, error);
+	s->writer = writer_new(s->loop, steal_fd(&extra[EXTRA_LOG]), &writer_ops, s, error);
 	if (!s->writer)
 		return -1;
 	rc = open_store(s, extra[EXTRA_KEK], error);

@@ -24,6 +24,7 @@ struct secretd {
 	struct loop *loop;
 	struct writer *writer;
 	struct channel *peers[ROLE_COUNT]; /* audit channels */
+	struct source told[ROLE_COUNT];    /* to be durable, on that channel */
 	struct channel *agentd, *runnerd, *schedd;
 	struct custody_rules rules;
 	struct store *store;

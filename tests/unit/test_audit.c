@@ -1,8 +1,10 @@
-// with: secretd/chain.c secretd/writer.c
+// with: secretd/chain.c secretd/writer.c secretd/sources.c
 /* audit.log as a chain: what is written is whole, what was cut or changed is found and said. */
+#include <signal.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
@@ -19,6 +21,14 @@ ignore_full(bool full, void *arg)
 	(void)full;
 	(void)arg;
 }
+
+static void
+ignore_durable(void *arg)
+{
+	(void)arg;
+}
+
+static const struct writer_ops quiet_ops = {.full = ignore_full, .durable = ignore_durable};
 
 static struct msg_audit
 entry(const char *action)
@@ -57,7 +67,7 @@ live(int fd, unsigned count)
 	struct loop_source *end;
 
 	lseek(copy, 0, SEEK_END); /* what O_APPEND does for the real one */
-	writer = writer_new(loop, copy, ignore_full, NULL, &error);
+	writer = writer_new(loop, copy, &quiet_ops, NULL, &error);
 	ck_assert_ptr_nonnull(writer);
 	for (unsigned i = 0; i < count; i++) {
 		struct msg_audit made = entry("test.entry");
@@ -146,7 +156,7 @@ START_TEST(hash_as_documented)
 	struct msg_audit made = entry("agent.install");
 	struct chain chain = {0};
 	size_t length, body;
-	_cleanup_free_ char *line = chain_line(&chain, ROLE_CONTROL, 1000, &made, &length);
+	_cleanup_free_ char *line = chain_line(&chain, ROLE_CONTROL, 1000, &made, NULL, &length);
 	char *cut = strstr(line, ",\"hash\":\"");
 
 	ck_assert_ptr_nonnull(cut);
@@ -260,15 +270,19 @@ START_TEST(hostile_texts)
 	struct msg_audit made = entry("x");
 	uint8_t prev[CHAIN_HASH_BYTES];
 	struct chain chain = {0}, link;
+	uint8_t key[CHAIN_KEY_BYTES] = {1};
 	size_t length;
 
+	made.generation = made.sequence = made.version = UINT64_MAX;
 	for (int byte = 1; byte < 256; byte++) {
 		_cleanup_free_ char *line = NULL;
 
 		memset(made.detail, byte, sizeof(made.detail) - 1);
 		memset(made.action, byte, sizeof(made.action) - 1);
 		memset(made.agent, byte, sizeof(made.agent) - 1);
-		line = chain_line(&chain, ROLE_SCHEDD, 1, &made, &length);
+		memset(made.secret, byte, sizeof(made.secret) - 1);
+		memset(made.purpose, byte, sizeof(made.purpose) - 1);
+		line = chain_line(&chain, ROLE_SCHEDD, 1, &made, key, &length);
 		ck_assert_ptr_nonnull(line);
 		ck_assert_uint_le(length, CHAIN_LINE_MAX);
 		ck_assert(utf8_valid((const uint8_t *)line, length));
@@ -290,9 +304,10 @@ START_TEST(full_disk)
 	struct error error = ERROR_INIT;
 	struct loop *loop = loop_new();
 	struct msg_audit made = entry("test.entry");
+	static const struct writer_ops ops = {.full = remember_full, .durable = ignore_durable};
 	bool full = false;
 	struct writer *writer =
-	    writer_new(loop, open("/dev/full", O_RDWR | O_CLOEXEC), remember_full, &full, &error);
+	    writer_new(loop, open("/dev/full", O_RDWR | O_CLOEXEC), &ops, &full, &error);
 	struct loop_source *end = loop_add_timer(loop, stop_loop, loop);
 
 	ck_assert_ptr_nonnull(writer);
@@ -310,13 +325,343 @@ START_TEST(full_disk)
 }
 END_TEST
 
+/* --- verifying -------------------------------------------------------------------------------- */
+
+struct bytes {
+	size_t length;
+	char text[16384];
+};
+
+static struct bytes
+copy_log(int fd)
+{
+	struct bytes copy = {0};
+	ssize_t length = pread(fd, copy.text, sizeof(copy.text), 0);
+
+	ck_assert_int_gt(length, 0);
+	ck_assert_uint_lt((size_t)length, sizeof(copy.text));
+	copy.length = (size_t)length;
+	return copy;
+}
+
+static struct chain_walk
+walk_bytes(const struct bytes *log, const uint8_t *head)
+{
+	struct chain_walk walk = {.seeks = head != NULL};
+	_cleanup_close_ int fd = new_log();
+
+	if (head)
+		memcpy(walk.sought, head, CHAIN_HASH_BYTES);
+	ck_assert_int_eq(write(fd, log->text, log->length), (ssize_t)log->length);
+	ck_assert_int_eq(chain_walk_file(&walk, fd), 0);
+	return walk;
+}
+
+/* Every bit of every byte, newlines included: always found, in the line where it is. */
+START_TEST(every_bit)
+{
+	_cleanup_close_ int fd = new_log();
+	struct bytes log;
+	uint64_t line = 1;
+
+	live(fd, 5);
+	log = copy_log(fd);
+	ck_assert_uint_eq(walk_bytes(&log, NULL).problem_line, 0);
+	for (size_t at = 0; at < log.length; at++) {
+		bool newline = log.text[at] == '\n';
+
+		for (unsigned bit = 0; bit < 8; bit++) {
+			struct chain_walk walk;
+
+			log.text[at] ^= (char)(1 << bit);
+			walk = walk_bytes(&log, NULL);
+			ck_assert_uint_ge(walk.problem_line, 1);
+			ck_assert_uint_eq(walk.problem_line, line);
+			log.text[at] ^= (char)(1 << bit);
+		}
+		line += newline;
+	}
+}
+END_TEST
+
+/* Cut at any byte: found by itself, but at the end of a line, which only a head tells. */
+START_TEST(every_truncation)
+{
+	_cleanup_close_ int fd = new_log();
+	struct chain_walk whole, walk;
+	struct bytes log, cut;
+
+	live(fd, 5);
+	log = copy_log(fd);
+	whole = walk_bytes(&log, NULL);
+	for (size_t length = 0; length < log.length; length++) {
+		cut = log;
+		cut.length = length;
+		walk = walk_bytes(&cut, whole.at.head);
+		ck_assert_uint_eq(walk.found, 0);
+		if (length > 0 && log.text[length - 1] != '\n')
+			ck_assert_uint_gt(walk.problem_line, 0);
+		else
+			ck_assert_uint_eq(walk.problem_line, 0);
+		walk = walk_bytes(&log, walk.at.head);
+		if (length > 0 && log.text[length - 1] == '\n')
+			ck_assert_uint_gt(walk.found, 0); /* an older head is in the longer log */
+	}
+}
+END_TEST
+
+static void
+line_at(const struct bytes *log, size_t number, size_t *from, size_t *length)
+{
+	const char *at = log->text;
+
+	for (; number > 0; number--)
+		at = strchr(at, '\n') + 1;
+	*from = (size_t)(at - log->text);
+	*length = (size_t)(strchr(at, '\n') + 1 - at);
+}
+
+static struct bytes
+replaced(const struct bytes *log, size_t at, size_t removed, const char *added, size_t length)
+{
+	struct bytes made = {.length = log->length - removed + length};
+
+	memcpy(made.text, log->text, at);
+	memcpy(made.text + at, added, length);
+	memcpy(made.text + at + length, log->text + at + removed, log->length - at - removed);
+	return made;
+}
+
+/* A line that is removed, doubled, moved or taken from another log. */
+START_TEST(every_line)
+{
+	_cleanup_close_ int fd = new_log(), other_fd = new_log();
+	struct bytes log, other, made;
+	size_t from, length, last;
+
+	live(fd, 5);
+	live(other_fd, 7);
+	log = copy_log(fd);
+	other = copy_log(other_fd);
+	for (size_t i = 0; i < 5; i++) {
+		line_at(&log, i, &from, &length);
+		made = replaced(&log, from, length, "", 0);
+		if (i < 4)
+			ck_assert_uint_eq(walk_bytes(&made, NULL).problem_line, i + 1);
+		made = replaced(&log, from, 0, log.text + from, length);
+		ck_assert_uint_eq(walk_bytes(&made, NULL).problem_line, i + 2);
+		made = replaced(&log, from, 0, "x\n", 2);
+		ck_assert_uint_eq(walk_bytes(&made, NULL).problem_line, i + 1);
+		line_at(&log, 4, &last, &length);
+		made = replaced(&log, from, 0, log.text + last, length);
+		ck_assert_uint_ge(walk_bytes(&made, NULL).problem_line, i == 4 ? 6 : i + 1);
+		line_at(&other, i, &from, &length);
+		last = length;
+		line_at(&log, i, &from, &length);
+		made = replaced(&log, from, length, strchr(other.text, '\n') + 1, last);
+		ck_assert_uint_ge(walk_bytes(&made, NULL).problem_line, 1);
+	}
+}
+END_TEST
+
+/* What crashed secretds leave is in order, and told. */
+START_TEST(torn_is_no_problem)
+{
+	_cleanup_close_ int fd = new_log();
+	struct chain_walk walk;
+	struct bytes log;
+
+	live(fd, 2);
+	ck_assert_int_eq(ftruncate(fd, lseek(fd, 0, SEEK_END) - 30), 0);
+	live(fd, 2);
+	log = copy_log(fd);
+	walk = walk_bytes(&log, NULL);
+	ck_assert_uint_eq(walk.problem_line, 0);
+	ck_assert_uint_eq(walk.torn, 1);
+	ck_assert_uint_eq(walk.entries, 4);
+}
+END_TEST
+
+/* Who changes an entry and computes every hash anew has no key for the MACs. */
+START_TEST(macs)
+{
+	uint8_t key[CHAIN_KEY_BYTES] = {7}, other[CHAIN_KEY_BYTES] = {8};
+	struct msg_audit made = entry("secret.hand");
+	struct chain chain = {0};
+	size_t length;
+	_cleanup_free_ char *plain = chain_line(&chain, ROLE_SECRETD, 1, &made, NULL, &length);
+
+	ck_assert_int_eq(chain_mac_check(key, plain, length - 1), CHAIN_MAC_NONE);
+	for (unsigned i = 0; i < 3; i++) {
+		_cleanup_free_ char *line =
+		    chain_line(&chain, ROLE_SECRETD, 1, &made, key, &length);
+
+		ck_assert_int_eq(chain_mac_check(key, line, length - 1), CHAIN_MAC_RIGHT);
+		ck_assert_int_eq(chain_mac_check(other, line, length - 1), CHAIN_MAC_WRONG);
+		for (size_t at = 0; at < length - 1; at++) {
+			line[at] ^= 1;
+			ck_assert_int_ne(chain_mac_check(key, line, length - 1), CHAIN_MAC_RIGHT);
+			line[at] ^= 1;
+		}
+	}
+}
+END_TEST
+
+/* --- entries that are sent again ---------------------------------------------------------------
+ */
+
+static struct writer *
+open_writer(struct loop *loop, int fd, const struct writer_ops *ops, void *arg)
+{
+	struct error error = ERROR_INIT;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct writer *writer;
+
+	lseek(copy, 0, SEEK_END);
+	writer = writer_new(loop, copy, ops, arg, &error);
+	ck_assert_ptr_nonnull(writer);
+	return writer;
+}
+
+static void
+add_from(struct writer *writer, enum role role, uint64_t generation, uint64_t sequence)
+{
+	struct msg_audit made = entry("test.entry");
+
+	made.generation = generation;
+	made.sequence = sequence;
+	writer_add(writer, role, &made);
+}
+
+static void
+run_shortly(struct loop *loop)
+{
+	struct loop_source *end = loop_add_timer(loop, stop_loop, loop);
+
+	loop_arm_in(end, 1);
+	ck_assert_int_eq(loop_run(loop), 0);
+	loop_remove(end);
+}
+
+START_TEST(sent_again)
+{
+	_cleanup_close_ int fd = new_log();
+	struct loop *loop = loop_new();
+	struct writer *writer = open_writer(loop, fd, &quiet_ops, NULL);
+	uint64_t seq;
+	unsigned strange;
+
+	for (uint64_t i = 1; i <= 3; i++) {
+		add_from(writer, ROLE_CONTROL, 99, i);
+		add_from(writer, ROLE_RUNNERD, UINT64_MAX, i);
+	}
+	add_from(writer, ROLE_CONTROL, 99, 2);
+	run_shortly(loop);
+	writer_free(writer); /* killed before it could acknowledge */
+	writer = open_writer(loop, fd, &quiet_ops, NULL);
+	ck_assert_uint_eq(writer_source(writer, ROLE_RUNNERD).generation, UINT64_MAX);
+	for (uint64_t i = 1; i <= 4; i++) {
+		add_from(writer, ROLE_CONTROL, 99, i);
+		add_from(writer, ROLE_RUNNERD, UINT64_MAX, i);
+	}
+	add_from(writer, ROLE_CONTROL, 100, 1); /* another control */
+	add_from(writer, ROLE_SCHEDD, 99, 1);
+	run_shortly(loop);
+	writer_free(writer);
+	ck_assert_uint_eq(follow(fd, &seq, &strange), 1);
+	ck_assert_uint_eq(seq, 10);
+	ck_assert_uint_eq(strange, 0);
+	loop_free(loop);
+}
+END_TEST
+
+/* --- another file -------------------------------------------------------------------------------
+ */
+
+START_TEST(next_file)
+{
+	_cleanup_close_ int fd = new_log(), second = new_log();
+	struct loop *loop = loop_new();
+	struct writer *writer = open_writer(loop, fd, &quiet_ops, NULL);
+	struct chain_walk walk = {0}, alone = {.from_middle = true};
+
+	for (uint64_t i = 1; i <= 3; i++)
+		add_from(writer, ROLE_CONTROL, 0xabcdef, i);
+	writer_next(writer, fcntl(second, F_DUPFD_CLOEXEC, 0));
+	run_shortly(loop);
+	run_shortly(loop);
+	writer_free(writer);
+	ck_assert_int_eq(chain_walk_file(&walk, fd), 0);
+	ck_assert_int_eq(chain_walk_file(&walk, second), 0);
+	ck_assert_uint_eq(walk.problem_line, 0);
+	ck_assert_uint_eq(walk.entries, 4);
+	/* what the daemons said is known without the first file */
+	writer = open_writer(loop, second, &quiet_ops, NULL);
+	ck_assert_uint_eq(writer_source(writer, ROLE_CONTROL).generation, 0xabcdef);
+	ck_assert_uint_eq(writer_source(writer, ROLE_CONTROL).sequence, 3);
+	writer_free(writer);
+	ck_assert_int_eq(chain_walk_file(&alone, second), 0);
+	ck_assert_uint_eq(alone.problem_line, 0);
+	memset(&walk, 0, sizeof(walk));
+	ck_assert_int_eq(chain_walk_file(&walk, second), 0);
+	ck_assert_uint_eq(walk.problem_line, 1); /* the first file is missing */
+	loop_free(loop);
+}
+END_TEST
+
+/* A disk that is full in the middle of a line: what comes later completes it. */
+START_TEST(full_in_a_line)
+{
+	_cleanup_close_ int fd = new_log();
+	struct loop *loop = loop_new();
+	struct writer *writer;
+	struct rlimit before, small = {.rlim_cur = 1000};
+	uint64_t seq;
+	unsigned strange;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	small.rlim_max = before.rlim_max;
+	writer = open_writer(loop, fd, &quiet_ops, NULL);
+	for (uint64_t i = 1; i <= 5; i++)
+		add_from(writer, ROLE_CONTROL, 1, i);
+	setrlimit(RLIMIT_FSIZE, &small);
+	run_shortly(loop);
+	ck_assert(writer_pending(writer));
+	ck_assert_int_eq(lseek(fd, 0, SEEK_END), 1000);
+	setrlimit(RLIMIT_FSIZE, &before);
+	while (writer_pending(writer))
+		run_shortly(loop);
+	writer_free(writer);
+	ck_assert_uint_eq(follow(fd, &seq, &strange), 1);
+	ck_assert_uint_eq(seq, 5);
+	ck_assert_uint_eq(strange, 0);
+	loop_free(loop);
+}
+END_TEST
+
 int
 main(void)
 {
 	const TTest *const tests[] = {
-	    chain_over_restarts, hash_as_documented, torn_anywhere, torn_newline_only,
-	    torn_first_line,     changed_last_line,  foreign_lines, long_log,
-	    hostile_texts,       full_disk,
+	    every_bit,
+	    every_truncation,
+	    every_line,
+	    torn_is_no_problem,
+	    macs,
+	    sent_again,
+	    next_file,
+	    full_in_a_line,
+	    chain_over_restarts,
+	    hash_as_documented,
+	    torn_anywhere,
+	    torn_newline_only,
+	    torn_first_line,
+	    changed_last_line,
+	    foreign_lines,
+	    long_log,
+	    hostile_texts,
+	    full_disk,
 	};
 
 	log_open("test_audit", LOG_LEVEL_ERROR, LOG_TO_STDERR);
