@@ -40,7 +40,7 @@ struct agentd {
 	struct config *config;
 	int config_fd; /* the same, encoded and sealed */
 	uint64_t config_generation;
-	int run_fd, lock_fd, listen_fd, audit_fd;
+	int run_fd, lock_fd, listen_fd, log_fd, audit_fd;
 	int secrets_fd; /* secretd's operator socket */
 	char *secrets_socket;
 	bool own_socket; /* bound here, not passed by systemd */

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "agentd.h"
+#include "audit_files.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "generation.h"
@@ -193,6 +194,21 @@ daemon_confined(struct daemon *daemon)
 /* --- start
  * ------------------------------------------------------------------------------------------- */
 
+/* Which file the chain goes on in is looked up for each secretd. */
+static void
+find_audit_log(struct agentd *agentd)
+{
+	struct error error = ERROR_INIT;
+	int fd = audit_files_open(agentd->log_fd, agentd->config, &error);
+
+	if (fd < 0) {
+		log_problem(LOG_LEVEL_ERROR, &error);
+		return;
+	}
+	close(agentd->audit_fd);
+	agentd->audit_fd = fd;
+}
+
 static void
 add_copy(struct msg *msg, int fd)
 {
@@ -218,6 +234,8 @@ send_start(struct channel *channel, void *arg)
 	struct agentd *agentd = daemon->agentd;
 	struct msg msg;
 
+	if (daemon->spec->role == ROLE_SECRETD)
+		find_audit_log(agentd);
 	msg_init(&msg, MSG_START);
 	msg.start.generation = agentd->config_generation;
 	add_copy(&msg, agentd->config_fd);

@@ -131,8 +131,8 @@ directories_parent(const char *path, const char **name, struct error *error)
  * -------------------------------------------------------------------------------- */
 
 /* Root's becomes the daemon's; another daemon's is not taken from it silently. */
-static int
-settle(int fd, const char *path, mode_t mode, uid_t uid, gid_t gid, struct error *error)
+int
+directories_settle(int fd, const char *path, mode_t mode, uid_t uid, gid_t gid, struct error *error)
 {
 	struct stat st;
 
@@ -164,7 +164,7 @@ make_at(int parent, const char *name, const char *path, mode_t mode, uid_t uid, 
 		return error_why(error, ERR_INVALID, "%s is a link or no directory", path);
 	if (fd < 0)
 		return error_errno(error, errno, "opening %s", path);
-	if (settle(fd, path, mode, uid, gid, error) < 0)
+	if (directories_settle(fd, path, mode, uid, gid, error) < 0)
 		return -1;
 	return steal_fd(&fd);
 }
@@ -247,23 +247,7 @@ directories_make(const struct config *config, struct error *error)
 }
 
 int
-directories_audit_log(const struct config *config, struct error *error)
+directories_log(const struct config *config, struct error *error)
 {
-	_cleanup_close_ int dir = make(config->log_dir, 0750, 0, (gid_t)config->ids.group, error);
-	_cleanup_close_ int fd = -1;
-	struct stat st;
-
-	if (dir < 0)
-		return -1;
-	fd = openat(dir, "audit.log",
-		    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_errno(error, errno, "opening %s/audit.log", config->log_dir);
-	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
-		return error_why(error, ERR_CONFLICT, "%s/audit.log is no plain file of its own",
-				 config->log_dir);
-	if (settle(fd, "audit.log", 0640, (uid_t)config->ids.secretd, (gid_t)config->ids.group,
-		   error) < 0)
-		return error_what(error, "%s", config->log_dir);
-	return steal_fd(&fd);
+	return make(config->log_dir, 0750, 0, (gid_t)config->ids.group, error);
 }

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 
 #include "agentd.h"
+#include "audit_files.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "directories.h"
@@ -221,7 +222,10 @@ prepare(struct agentd *agentd, struct error *error)
 	agentd->claim = claim_take(config, error);
 	if (!agentd->claim || directories_make(config, error) < 0)
 		return -1;
-	agentd->audit_fd = directories_audit_log(config, error);
+	agentd->log_fd = directories_log(config, error);
+	if (agentd->log_fd < 0)
+		return -1;
+	agentd->audit_fd = audit_files_open(agentd->log_fd, config, error);
 	if (agentd->audit_fd < 0 || take_socket(agentd, error) < 0 ||
 	    make_secrets_socket(agentd, error) < 0)
 		return -1;
@@ -282,6 +286,7 @@ main(int argc, char **argv)
 				.run_fd = -1,
 				.lock_fd = -1,
 				.listen_fd = -1,
+				.log_fd = -1,
 				.audit_fd = -1,
 				.secrets_fd = -1};
 	struct options options = {0};

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "agentd.h"
+#include "audit_files.h"
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
@@ -225,6 +226,51 @@ kek_query(struct daemon *daemon, struct channel *channel, struct msg *msg)
 	channel_send(channel, &answer);
 }
 
+/* --- the audit log
+ * ----------------------------------------------------------------------------------- */
+
+static void
+audit_log_query(struct daemon *daemon, struct channel *channel, struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+	int fds[AUDIT_FILES_MAX], count;
+	struct msg answer;
+	unsigned left_out;
+
+	count = audit_files_read(daemon->agentd->log_fd, fds, &left_out, &error);
+	if (count < 0) {
+		channel_reply_error(channel, msg->id, &error);
+		return;
+	}
+	msg_init(&answer, MSG_AUDIT_LOG);
+	answer.id = msg->id;
+	answer.audit_log.left_out = left_out;
+	for (int i = 0; i < count; i++)
+		msg_add_fd(&answer, fds[i]);
+	channel_send(channel, &answer);
+}
+
+/* A full disk or the like: secretd goes on in the file that it has. */
+static void
+audit_full(struct daemon *daemon, struct channel *channel, struct msg *msg)
+{
+	struct agentd *agentd = daemon->agentd;
+	struct error error = ERROR_INIT;
+	struct msg answer;
+	int fd;
+
+	if (daemon->spec->role != ROLE_SECRETD)
+		return;
+	fd = audit_files_next(agentd->log_fd, agentd->config, msg->audit_full.seq, &error);
+	if (fd < 0) {
+		log_problem(LOG_LEVEL_ERROR, &error);
+		return;
+	}
+	msg_init(&answer, MSG_AUDIT_NEXT);
+	msg_add_fd(&answer, fd);
+	channel_send(channel, &answer);
+}
+
 /* --- dispatch
  * --------------------------------------------------------------------------------------- */
 
@@ -239,6 +285,8 @@ static const struct {
     {MSG_SHUTDOWN_REQUEST, shutdown_request},
     {MSG_RELOAD_REQUEST, reload_request},
     {MSG_KEK_QUERY, kek_query},
+    {MSG_AUDIT_LOG_QUERY, audit_log_query},
+    {MSG_AUDIT_FULL, audit_full},
 };
 
 void

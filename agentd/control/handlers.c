@@ -429,6 +429,15 @@ ask_agentd(struct request *request, enum msg_type type)
 }
 
 static void
+audit_log(struct request *request)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_AUDIT_LOG_QUERY);
+	ask(request, UP_AGENTD, &msg, MSG_AUDIT_LOG, forward);
+}
+
+static void
 reload(struct request *request)
 {
 	ask_agentd(request, MSG_RELOAD_REQUEST);
@@ -476,6 +485,7 @@ const struct request_rule request_rules[] = {
     {.type = MSG_OP_HOME_LOG, .start = home_log},
     {.type = MSG_OP_HOME_DIFF, .start = home_diff},
     {.type = MSG_OP_HOME_ROLLBACK, .action = "home.rollback", .start = home_rollback},
+    {.type = MSG_OP_AUDIT, .start = audit_log},
     {.type = MSG_OP_RELOAD, .action = "agentd.reload", .start = reload},
     {.type = MSG_OP_SHUTDOWN, .action = "agentd.shutdown", .start = shutdown_agentd},
 };

@@ -445,13 +445,31 @@ request_alloc(struct client *client, struct msg *msg)
 	return request;
 }
 
+/* What cannot be told in the audit log is not begun. */
+static bool
+refuse_untold(struct client *client, const struct request_rule *rule, const struct msg *msg)
+{
+	const struct audit *log = client->control->audit;
+	struct error error = ERROR_INIT;
+
+	if (!rule || !rule->action || !log || audit_ready(log))
+		return false;
+	error_why(&error, ERR_FAILED, "the audit log cannot be written: too much waits for it");
+	error_hint(&error, "make room on the disk of log_dir; the log of agentd says what fails");
+	channel_reply_error(client->channel, msg->id, &error);
+	return true;
+}
+
 void
 request_new(struct client *client, struct msg *msg)
 {
 	const struct request_rule *rule = rule_of(msg->type);
-	struct request *request = rule ? request_alloc(client, msg) : NULL;
 	struct error error = ERROR_INIT;
+	struct request *request;
 
+	if (refuse_untold(client, rule, msg))
+		return;
+	request = rule ? request_alloc(client, msg) : NULL;
 	if (!request) {
 		if (rule)
 			error_why(&error, ERR_FAILED, "%d requests are under way already",
