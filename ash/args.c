@@ -122,11 +122,31 @@ usage_error(const struct parser *parser)
 	return -1;
 }
 
+/* "audit" is a command and the beginning of "audit verify"; not once it has options of its own. */
+static bool
+longer_command(struct parser *parser, const char *word)
+{
+	struct args *args = parser->args;
+	const struct command *longer;
+
+	if (!args->command || args->count > 0)
+		return false;
+	for (size_t i = 0; i < OPTIONS_MAX; i++)
+		if (args->values[i])
+			return false;
+	longer = find_command(parser, args->command->words, word);
+	if (longer)
+		args->command = longer;
+	return longer != NULL;
+}
+
 static int
 take_word(struct parser *parser, const char *word)
 {
 	struct args *args = parser->args;
 
+	if (longer_command(parser, word))
+		return 0;
 	if (args->command) {
 		args->operands[args->count++] = word;
 		return 0;

@@ -1,6 +1,6 @@
 /*
  * One line of a session's log, {"time":…,"stream":…,"text"|"bytes":…[,"partial":true]}, back into
- * the bytes that were printed. A parser of its own: a string may hold \u0000, which cJSON loses.
+ * the bytes that were printed.
  */
 #ifndef ASH_LOGLINE_H
 #define ASH_LOGLINE_H

@@ -19,6 +19,8 @@ struct session {
 	size_t count;
 };
 
+/* What --since takes, as milliseconds since the epoch. -1 with ERR_USAGE. */
+int since_parse(const char *text, uint64_t *since_ms, struct error *error);
 /* Can this be a session's id, the beginning of one, or AGENT@latest? -1 with ERR_NOT_FOUND. */
 int session_ref_check(const char *ref, struct error *error);
 /* Asks for one session. */

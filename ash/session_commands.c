@@ -150,7 +150,7 @@ print_session_array(int fd, struct listing *listing, struct error *error)
 	return r;
 }
 
-static int
+int
 since_parse(const char *text, uint64_t *since_ms, struct error *error)
 {
 	uint64_t ago, now = realtime_ms();

@@ -15,6 +15,8 @@ static const struct command commands[] = {
     {.words = "agent list", .usage = ""},
     {.words = "status", .usage = ""},
     {.words = "audit", .usage = "", .later = true},
+    {.words = "record", .usage = "", .options = {{"--all", 0, NULL, "everything"}}, .max = 1},
+    {.words = "record verify", .usage = ""},
 };
 
 static struct args args;
@@ -130,6 +132,18 @@ START_TEST(help_needs_no_operands)
 }
 END_TEST
 
+START_TEST(a_command_that_begins_another)
+{
+	ck_assert_int_eq(parse("record --json verify"), 0);
+	ck_assert_str_eq(args.command->words, "record verify");
+	ck_assert_int_eq(parse("record"), 0);
+	ck_assert_str_eq(args.command->words, "record");
+	ck_assert_int_eq(parse("record --all verify"), 0);
+	ck_assert_str_eq(args.command->words, "record");
+	ck_assert_str_eq(args.operands[0], "verify");
+}
+END_TEST
+
 START_TEST(commands_to_come_take_anything)
 {
 	ck_assert_int_eq(parse("audit verify --head abc -f --json"), 0);
@@ -142,10 +156,11 @@ int
 main(void)
 {
 	const TTest *tests[] = {
-	    options_stand_anywhere, two_dashes_end_the_options,
-	    letters_may_be_joined,  an_empty_value_is_a_value,
-	    what_is_wrong_is_said,  json_is_known_when_the_rest_is_wrong,
-	    help_needs_no_operands, commands_to_come_take_anything,
+	    options_stand_anywhere,        two_dashes_end_the_options,
+	    letters_may_be_joined,         an_empty_value_is_a_value,
+	    what_is_wrong_is_said,         json_is_known_when_the_rest_is_wrong,
+	    help_needs_no_operands,        commands_to_come_take_anything,
+	    a_command_that_begins_another,
 	};
 
 	return suite_run("ash args", tests, ARRAY_LEN(tests));

@@ -1,4 +1,5 @@
-// with: ash/logs.c ash/logline.c ash/output.c ash/table.c ash/text.c ash/progress.c
+// with: ash/logs.c ash/logline.c ash/jsonline.c
+// with: ash/output.c ash/table.c ash/text.c ash/progress.c
 /* Log lines become the bytes that were printed; segments are read as one stream. */
 #include <stdio.h>
 #include <string.h>
