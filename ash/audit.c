@@ -203,7 +203,7 @@ show_line(struct listing *listing, const char *line, size_t length)
 		show_row(listing->table, &entry);
 	} else if (listing->ash->json) {
 		if (!listing->follow)
-			fputs(listing->shown ? ",\n" : "[", stdout);
+			fputs(listing->shown ? "," : "[", stdout);
 		fwrite(line, 1, length, stdout);
 		if (listing->follow)
 			fputc('\n', stdout);

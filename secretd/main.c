@@ -18,7 +18,7 @@
 #include "requests.h"
 #include "signature.h"
 
-enum { OPEN_FILES = 512, NOGROUP = 65534 };
+enum { OPEN_FILES = 512, NOGROUP = 65534, HEAD_EVERY = 256 /* entries; then the head is logged */ };
 enum { EXTRA_LOG, EXTRA_LISTENER, EXTRA_KEK }; /* START's descriptors */
 
 /* Besides the base: files of its root, its listener, and locked memory. */
@@ -65,6 +65,17 @@ audit_closed(struct channel *channel, const struct error *error, void *arg)
 		log_debug("the audit channel of %s closed", role_name(role));
 }
 
+static void
+log_head(struct secretd *s, const char *when)
+{
+	const struct chain *chain = writer_chain(s->writer);
+	char hex[2 * CHAIN_HASH_BYTES + 1];
+
+	s->logged_seq = chain->seq;
+	log_info("audit.log at %s: entry %llu, head %s", when, (unsigned long long)chain->seq,
+		 sodium_bin2hex(hex, sizeof(hex), chain->head, CHAIN_HASH_BYTES));
+}
+
 /* All that was read so far lies on the disk. */
 static void
 acknowledge(void *arg)
@@ -84,6 +95,8 @@ acknowledge(void *arg)
 		msg.audit_ack.sequence = source.sequence;
 		channel_send(s->peers[role], &msg);
 	}
+	if (writer_chain(s->writer)->seq >= s->logged_seq + HEAD_EVERY)
+		log_head(s, "this time");
 }
 
 static const struct channel_ops audit_ops = {.message = audit_message, .closed = audit_closed};
@@ -179,16 +192,6 @@ agentd_message(struct channel *agentd, struct msg *msg, void *arg)
 		writer_next(s->writer, msg_take_fd(msg, 0));
 	else
 		call_answered(s, agentd, msg);
-}
-
-static void
-log_head(const struct secretd *s, const char *when)
-{
-	const struct chain *chain = writer_chain(s->writer);
-	char hex[2 * CHAIN_HASH_BYTES + 1];
-
-	log_info("audit.log at %s: entry %llu, head %s", when, (unsigned long long)chain->seq,
-		 sodium_bin2hex(hex, sizeof(hex), chain->head, CHAIN_HASH_BYTES));
 }
 
 /* What peers sent before agentd said STOP may be unread yet: ends after quiet rounds only. */

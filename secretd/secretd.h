@@ -25,6 +25,7 @@ struct secretd {
 	struct writer *writer;
 	struct channel *peers[ROLE_COUNT]; /* audit channels */
 	struct source told[ROLE_COUNT];    /* to be durable, on that channel */
+	uint64_t logged_seq;               /* of the head that was logged last */
 	struct channel *agentd, *runnerd, *schedd;
 	struct custody_rules rules;
 	struct store *store;
