@@ -37,7 +37,7 @@ MAKEFLAGS += --no-builtin-rules
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
-CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck jq mandoc python3 shellcheck sqlite3
+CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck jq mandoc python3 shellcheck sqlite3 stress-ng
 BENCH_PACKAGES := bubblewrap crun podman runc
 
 # found NAME: not empty where the program exists.

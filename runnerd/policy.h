@@ -19,7 +19,7 @@ struct effective {
 	enum overlap overlap;
 	uint32_t max, queue_limit;
 	uint64_t timeout_ms, grace_ms, open_files;
-	uint64_t disk; /* bytes */
+	uint64_t disk;    /* bytes */
 	uint64_t idle_ms; /* 0: for ever */
 	uint64_t memory_bytes, pids;
 	uint64_t cpus_milli, cpu_shares; /* ABSENT: as much as there is */

@@ -5,8 +5,8 @@
 // with: runnerd/recover.c runnerd/seccomp.c runnerd/seccomp_rules.c runnerd/seccomp_verdict.c
 // with: runnerd/session.c runnerd/session_end.c runnerd/session_frame.c runnerd/session_keeper.c
 // with: runnerd/session_setup.c runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
-// with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c runnerd/steps/*.c
-// with: runnerd/credentials.c runnerd/secrets.c runnerd/policy_secret.c
+// with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c
+// with: runnerd/steps/*.c runnerd/credentials.c runnerd/secrets.c runnerd/policy_secret.c
 /*
  * Whole sessions of a runnerd in this process, with the real spawner, keeper and init of the build
  * folder and a schedd that the test plays. Every call to the kernel that set-up makes can be made
