@@ -10,6 +10,7 @@
 #include "common/audit_chain.h"
 #include "common/cleanup.h"
 #include "output.h"
+#include "secret.h"
 
 enum {
 	HEX_LEN = 2 * CHAIN_HASH_BYTES,
@@ -25,6 +26,9 @@ struct verification {
 	const char *head;         /* NULL: none asked for */
 	struct audit_log log;
 	struct chain_walk walk;
+	struct msg_audit_macs macs;
+	bool macs_known;
+	char macs_why[ERROR_TEXT_MAX + 1]; /* not */
 };
 
 static int
@@ -90,13 +94,40 @@ walk_log(struct verification *v, struct error *error)
 	}
 }
 
+/* secretd alone has the key. That it cannot be asked is said, and no fault of the log. */
+static void
+ask_macs(struct ash *ash, struct verification *v)
+{
+	struct error error = ERROR_INIT;
+	struct msg request, reply;
+
+	if (v->names) {
+		strcpy(v->macs_why, "secretd, which has the key, looks at its own log only");
+		return;
+	}
+	msg_init(&request, MSG_OP_AUDIT_MACS);
+	if (secrets_begin(ash, &error) == 0 &&
+	    connection_query(&ash->secrets, &request, MSG_AUDIT_MACS, &reply, &error) == 0) {
+		v->macs = reply.audit_macs;
+		v->macs_known = true;
+	} else {
+		error_text(&error, v->macs_why);
+	}
+}
+
 /* --- what is said --------------------------------------------------------------------------------
  */
 
 static bool
+macs_fit(const struct verification *v)
+{
+	return !v->macs_known || (!v->macs.wrong_seq && !v->macs.problem[0]);
+}
+
+static bool
 whole(const struct verification *v)
 {
-	return !v->walk.problem_line && (!v->head || v->walk.found);
+	return !v->walk.problem_line && (!v->head || v->walk.found) && macs_fit(v);
 }
 
 static void
@@ -119,6 +150,14 @@ problem_text(const struct verification *v, char text[640])
 		file_text(v, v->walk.problem_file, file);
 		snprintf(text, 640, "%s, line %llu: %s", file,
 			 (unsigned long long)v->walk.problem_line, v->walk.problem);
+	} else if (v->macs_known && v->macs.wrong_seq) {
+		snprintf(
+		    text, 640,
+		    "entry %llu has a wrong MAC: it was made or changed by somebody who had not "
+		    "secretd's key",
+		    (unsigned long long)v->macs.wrong_seq);
+	} else if (v->macs_known && v->macs.problem[0]) {
+		snprintf(text, 640, "secretd finds: %.255s", v->macs.problem);
 	} else {
 		snprintf(text, 640,
 			 "no entry has the hash %s: the log was rolled back, cut or replaced",
@@ -138,6 +177,24 @@ add_number(struct json *json, const char *key, uint64_t number)
 {
 	json_key(json, key);
 	json_uint(json, number);
+}
+
+static void
+json_macs(struct json *json, const struct verification *v)
+{
+	if (!v->macs_known) {
+		json_null(json);
+		return;
+	}
+	json_object(json);
+	add_number(json, "right", v->macs.right);
+	add_number(json, "covered_seq", v->macs.covered_seq);
+	json_key(json, "wrong_seq");
+	if (v->macs.wrong_seq)
+		json_uint(json, v->macs.wrong_seq);
+	else
+		json_null(json);
+	json_object_end(json);
 }
 
 static int
@@ -161,6 +218,8 @@ say_json(const struct verification *v, struct error *error)
 		json_uint(&json, v->walk.found);
 	else
 		json_null(&json);
+	json_key(&json, "macs");
+	json_macs(&json, v);
 	json_key(&json, "problem");
 	json_string(&json, whole(v) ? NULL : problem_text(v, text));
 	json_object_end(&json);
@@ -181,6 +240,15 @@ say_whole(const struct verification *v, struct error *error)
 		       v->log.left_out);
 	if (v->walk.torn)
 		printf("Writes that a crash cut, as the log itself says: %u.\n", v->walk.torn);
+	if (v->macs_known && v->macs.covered_seq)
+		printf(
+		    "Its MACs are right: nobody without secretd's key changed anything up to entry "
+		    "%llu.\n",
+		    (unsigned long long)v->macs.covered_seq);
+	else if (v->macs_known)
+		puts("No entry has a MAC: the store of secrets was never open.");
+	else
+		printf("Its MACs were not looked at: %s.\n", v->macs_why);
 	printf("Its head, entry %llu: %s\n", (unsigned long long)v->walk.at.seq, hex);
 	if (v->head)
 		printf("The head given is entry %llu; all up to there is as it was then.\n",
@@ -201,8 +269,10 @@ audit_verify_command(struct ash *ash, const struct args *args, struct error *err
 
 	if (take_head(&v, args_value(args, "--head"), error) == 0 &&
 	    (args->count ? open_files(&v, args, error) : audit_log_open(ash, &v.log, error)) == 0 &&
-	    walk_log(&v, error) == 0)
+	    walk_log(&v, error) == 0) {
+		ask_macs(ash, &v);
 		rc = ash->json ? say_json(&v, error) : whole(&v) ? say_whole(&v, error) : 0;
+	}
 	audit_log_close(&v.log);
 	if (rc < 0 || whole(&v))
 		return rc;

@@ -198,34 +198,72 @@ walk_lines(struct chain_walk *walk, const char *text, size_t length)
 	return (size_t)(from - text);
 }
 
+void
+chain_walk_free(struct chain_walk *walk)
+{
+	free(walk->text);
+	walk->text = NULL;
+	walk->held = 0;
+	walk->offset = 0;
+}
+
+/* What was read, to its last whole line. */
+static void
+walk_text(struct chain_walk *walk)
+{
+	size_t taken = walk_lines(walk, walk->text, walk->held);
+
+	if (walk->held - taken > CHAIN_LINE_MAX) {
+		problem(walk, walk->lines + 1, "it is longer than any entry");
+		taken = walk->held;
+	}
+	walk->held -= taken;
+	memmove(walk->text, walk->text + taken, walk->held);
+}
+
+static void
+end_file(struct chain_walk *walk)
+{
+	walk->cut = walk->held > 0;
+	if (walk->cut)
+		problem(walk, walk->lines + 1, "it is cut: its end is missing");
+	explain_strange(walk, "", 0, false);
+	chain_walk_free(walk);
+	walk->files++;
+	walk->lines = 0;
+}
+
+int
+chain_walk_some(struct chain_walk *walk, int fd, size_t bytes)
+{
+	int64_t until = walk->offset + (int64_t)bytes;
+	ssize_t n = 1;
+
+	if (!walk->text)
+		walk->text = malloc(READ_BYTES);
+	if (!walk->text)
+		return -ENOMEM;
+	while (walk->offset < until && n > 0) {
+		n = pread(fd, walk->text + walk->held, READ_BYTES - walk->held, walk->offset);
+		if (n <= 0)
+			break;
+		walk->offset += n;
+		walk->held += (size_t)n;
+		walk_text(walk);
+	}
+	if (n > 0)
+		return 1;
+	end_file(walk);
+	return n < 0 ? -EIO : 0;
+}
+
 int
 chain_walk_file(struct chain_walk *walk, int fd)
 {
-	_cleanup_free_ char *text = malloc(READ_BYTES);
-	size_t length = 0, taken;
-	off_t offset = 0;
-	ssize_t n;
+	int rc;
 
-	if (!text)
-		return -ENOMEM;
-	walk->lines = 0;
-	while ((n = pread(fd, text + length, READ_BYTES - length, offset)) > 0) {
-		offset += n;
-		length += (size_t)n;
-		taken = walk_lines(walk, text, length);
-		/* Longer than any line: all of it is one that is none. */
-		if (length - taken > CHAIN_LINE_MAX && !walk->problem_line)
-			problem(walk, walk->lines + 1, "it is longer than any entry");
-		if (length - taken > CHAIN_LINE_MAX)
-			taken = length;
-		length -= taken;
-		memmove(text, text + taken, length);
-	}
-	walk->cut = length > 0;
-	if (walk->cut)
-		problem(walk, walk->lines + 1, "it is cut: its end is missing");
-	if (walk->strange)
-		explain_strange(walk, "", 0, false);
-	walk->files++;
-	return n < 0 ? -errno : 0;
+	do
+		rc = chain_walk_some(walk, fd, SIZE_MAX / 4);
+	while (rc > 0);
+	return rc;
 }

@@ -57,10 +57,18 @@ struct chain_walk {
 
 	unsigned files;
 	uint64_t strange; /* a line that is no entry and not explained yet */
+	/* The file at hand. */
+	int64_t offset;
+	size_t held;
+	char *text; /* owned while a file is read */
 };
 
 /* Reads a file (borrowed) of the log from its beginning to its end; older files first. What is
  * wrong is in the walk. 0 or -errno. */
 int chain_walk_file(struct chain_walk *walk, int fd);
+/* The same in steps of about this many bytes: 1 while there is more, 0 at the file's end. */
+int chain_walk_some(struct chain_walk *walk, int fd, size_t bytes);
+/* Of a walk that is given up in a file. */
+void chain_walk_free(struct chain_walk *walk);
 
 #endif

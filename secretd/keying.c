@@ -16,6 +16,7 @@ tell_open(const struct secretd *s, const char *note)
 {
 	if (*note)
 		log_warn("secrets: %s", note);
+	writer_key(s->writer, store_audit_key(s->store));
 	log_info("the store of secrets is open: %zu secrets, change %llu",
 		 store_index(s->store)->secrets, (unsigned long long)store_counter(s->store));
 }

@@ -176,6 +176,7 @@ client_free(struct client *client)
 	for (struct call *call = s->calls; call; call = call->next)
 		if (call->client == client)
 			call->client = NULL;
+	macs_forget(s, client);
 	channel_free(client->channel);
 	close_fd(&client->fd);
 	free(client);

@@ -354,6 +354,7 @@ static const struct request_rule {
     {MSG_OP_SECRET_KEYING, NEED_NOTHING, request_keying},
     {MSG_OP_SECRET_KEY, NEED_NOTHING, request_key},
     {MSG_OP_SECRET_ROTATE, NEED_OPEN, request_rotate},
+    {MSG_OP_AUDIT_MACS, NEED_OPEN, request_macs},
 };
 
 static const struct request_rule *

@@ -14,6 +14,10 @@ void request_run(struct client *client, struct msg *msg);
 void request_keying(struct client *client, struct msg *msg);
 void request_key(struct client *client, struct msg *msg);
 void request_rotate(struct client *client, struct msg *msg);
+/* macs.c */
+void request_macs(struct client *client, struct msg *msg);
+/* The client is gone. */
+void macs_forget(struct secretd *s, const struct client *client);
 /* Opens or makes the store with the key in this file (borrowed). 0, or -1 with error. */
 int keying_use(struct secretd *s, int fd, struct error *error);
 /* Asks agentd for the key once more, for nobody: after a reload. */

@@ -38,6 +38,8 @@ struct secretd {
 	struct call *calls; /* questions that were not answered yet */
 	uint32_t last_call;
 
+	struct macs *macs; /* of the audit log, being verified; NULL: none */
+
 	struct plan *plans; /* digests of what is installed */
 	bool plans_known;
 

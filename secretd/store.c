@@ -330,6 +330,12 @@ store_wrap_settle(struct store *store, const uint8_t kek[KEY_BYTES], struct erro
 	return write_wrapped(store, &wrapped, error);
 }
 
+const uint8_t *
+store_audit_key(const struct store *store)
+{
+	return store->state == STORE_OPEN ? store->keys->audit : NULL;
+}
+
 /* --- values -------------------------------------------------------------------------------------
  */
 

@@ -44,6 +44,9 @@ int store_wrap_add(struct store *store, const struct wrap *terms, const uint8_t 
 		   struct error *error);
 int store_wrap_settle(struct store *store, const uint8_t kek[KEY_BYTES], struct error *error);
 
+/* KEY_BYTES for the MACs of the audit log, as long as the store lives; NULL unless it is open. */
+const uint8_t *store_audit_key(const struct store *store);
+
 /* The rest needs an open store. */
 const struct index *store_index(const struct store *store);
 uint64_t store_counter(const struct store *store);

@@ -108,6 +108,41 @@ head -c -5 "$dir/copy" >"$dir/forged"
 status "an end that was cut" 1 ash audit verify "$dir/forged"
 like "is told" "$err" "it is cut"
 
+# --- MACs: who computes every hash anew has no key -----------------------------------------------------
+status "before there is a store of secrets no entry has a MAC" 0 ash audit verify
+like "which is said" "$out" "No entry has a MAC|MACs were not looked at"
+printf 'a-value-of-some-length' | ash secret set api-key >/dev/null
+ash agent run quick
+status "with one, entries have MACs" 0 ash audit verify
+like "which are right" "$out" "MACs are right.* up to entry $(wc -l <"$log")"
+is "for programs" "$(ash --json audit verify | jq -c '[.whole, .macs.wrong_seq, (.macs.right > 0), .macs.covered_seq == .last_seq]')" \
+    "[true,null,true,true]"
+status "of a copy they are not looked at" 0 ash audit verify "$log"
+like "which is said too" "$out" "MACs were not looked at"
+is "the entry of a secret tells which" "$(audited '.action == "secret.set"' | jq -r '.detail' | grep -c api-key)" 1
+instance_stop
+cp "$log" "$dir/genuine"
+perl -MDigest::SHA=sha256_hex -ne '
+	chomp;
+	my ($body, $prev) = /^(.*),"prev":"([0-9a-f]{64})","hash":"[0-9a-f]{64}"\}$/ or die;
+	$prev = $last if defined $last;
+	$body =~ s/"action":"secret.set"/"action":"secret.get"/;
+	$body .= qq(,"prev":"$prev");
+	$last = sha256_hex(pack("H*", $prev) . $body . "}");
+	print qq($body,"hash":"$last"}\n);' "$dir/genuine" >"$dir/forged"
+forged=$(grep -n '"action":"secret.get"' "$dir/forged" | cut -d: -f1)
+cat "$dir/forged" >"$log"
+instance_up "agentd starts with a log whose hashes were computed anew"
+ash agent run quick
+status "the chain alone does not tell" 0 ash audit verify "$log"
+status "its MACs do" 1 ash audit verify
+like "and where" "$err" "entry $forged has a wrong MAC"
+is "for programs" "$(ash --json audit verify | jq -c '[.whole, .macs.wrong_seq]')" "[false,$forged]"
+instance_stop
+cat "$dir/genuine" >"$log"
+instance_up "agentd starts with the genuine log"
+status "which is whole" 0 ash audit verify
+
 # --- a large log becomes an older file ---------------------------------------------------------------
 instance_stop
 before=$(tail -n 1 "$log" | jq -r .hash)
@@ -118,7 +153,7 @@ perl -MDigest::SHA=sha256_hex -e '
 		my $lines = "";
 		for (1 .. 64) {
 			$seq++;
-			my $body = sprintf q({"seq":%d,"time":"2026-01-01T00:00:00.000Z","role":"control","action":"x","agent":null,"session":null,"detail":"%s","prev":"%s"), $seq, "x" x 15000, $prev;
+			my $body = sprintf q({"seq":%d,"time":"2026-01-01T00:00:00.000Z","role":"control","action":"x","agent":null,"session":null,"detail":"%s","mac":null,"prev":"%s"), $seq, "x" x 15000, $prev;
 			my $hash = sha256_hex(pack("H*", $prev) . $body . "}");
 			$lines .= qq($body,"hash":"$hash"}\n);
 			$prev = $hash;
