@@ -144,6 +144,8 @@ DRIVERS := $(wildcard tests/system/*_driver.c tests/bench/*_driver.c)
 OBJ := $(BUILD)/obj
 OBJ_STATIC := $(BUILD)/obj-static
 PROGRAMS := $(addprefix $(BUILD)/,$(DYNAMIC) $(STATIC))
+# Those that stop at named points (common/crash.h), for the sweep; they are never installed.
+CRASH_PROGRAMS := $(addprefix $(BUILD)/crash/,runnerd homekeeper keeper)
 TEST_PROGRAMS := $(UNIT_TESTS:tests/unit/%.c=$(BUILD)/tests/%) \
 	$(FUZZ_TESTS:tests/fuzz/%.c=$(BUILD)/tests/%) $(addprefix $(BUILD)/tests/,$(notdir $(basename $(DRIVERS))))
 TOOLS := $(addprefix $(BUILD)/tests/,$(notdir $(basename $(TOOLS_SRC))) stamp)
@@ -158,6 +160,7 @@ help:
 	@echo 'make install         DESTDIR= prefix=$(prefix); uninstall takes it back'
 	@echo 'make demo            a private instance, an example agent, its two runs'
 	@echo 'make check           the whole test suite and lint'
+	@echo 'make crash-sweep     a death at every named point of a session, and a start again'
 	@echo 'make unit system fuzz-short lint asan bench'
 	@echo 'make packages        what must be installed to build; check-packages, bench-packages'
 
@@ -235,17 +238,43 @@ $(BUILD)/tests/stamp: tests/bench/stamp.c $(BUILD)/gen/flags
 	$(call say,CC,$<)$(CC) $(WARN) -O2 -ffreestanding -fno-stack-protector \
 		-nostdlib -static -o $@ $<
 
+# The same objects, but for those that name a point.
+CRASH_SRC := $(shell grep -lE '\<CRASH_POINT' $(filter runnerd/%.c,$(SOURCES))) tests/crash/points.c
+CRASH_FLAGS := -DSCARAB_CRASH_POINTS
+$(OBJ)-crash/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/build-id.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(COMPILE) $(CRASH_FLAGS) $(HARDEN) -o $@ $<
+$(OBJ_STATIC)-crash/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/build-id.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(COMPILE) $(CRASH_FLAGS) $(HARDEN_STATIC) -o $@ $<
+# crash_objects NAME FOLDER
+crash_objects = $(foreach s,$($(1)_SRC) tests/crash/points.c,$(2)$(if $(filter \
+	$(s),$(CRASH_SRC)),-crash)/$(s:%.c=%.o))
+$(BUILD)/crash/runnerd: $(call crash_objects,runnerd,$(OBJ)) $(SANITIZER_SRC:%.c=$(OBJ)/%.o) \
+		$(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(LINK) -pie $(HARDEN) -o $@ $^ $(call libs,$(runnerd_LIBS)) -lm
+define crash_program
+$(BUILD)/crash/$(1): $(call crash_objects,$(1),$(OBJ_STATIC)) $(BUILD)/libcommon-static.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)$$(LINK) -static-pie $$(HARDEN_STATIC) -o $$@ $$^ $$(call libs,$$($(1)_LIBS),--static)
+endef
+$(foreach p,homekeeper keeper,$(eval $(call crash_program,$(p))))
+
 .PHONY: tests
-tests: $(TEST_PROGRAMS) $(TOOLS) $(ESCAPES)
+tests: $(TEST_PROGRAMS) $(TOOLS) $(ESCAPES) $(CRASH_PROGRAMS)
 
 # --- running them: tests/run BUILD SUITE… ---------------------------------------------------------
-.PHONY: check unit system fuzz-short lint asan bench demo
+.PHONY: check unit system crash-sweep fuzz-short lint asan bench demo
 check: all tests
 	tests/run $(BUILD) unit fuzz system lint
 unit: tests
 	tests/run $(BUILD) unit
 system: all tests
 	tests/run $(BUILD) system
+# Every point, every time that it is passed, whoever is killed there.
+crash-sweep: all tests
+	CRASH_SWEEP=all ONLY=crash_sweep TEST_TIME_FACTOR=20 tests/run $(BUILD) system
 fuzz-short: tests
 	tests/run $(BUILD) fuzz
 lint: $(BUILD)/gen/build-id.h
@@ -318,5 +347,5 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-asan
 
 ifneq ($(filter-out $(WITHOUT_PACKAGES),$(GOALS)),)
--include $(shell find $(OBJ) $(OBJ_STATIC) -name '*.d' 2>/dev/null)
+-include $(shell find $(OBJ) $(OBJ_STATIC) $(OBJ)-crash $(OBJ_STATIC)-crash -name '*.d' 2>/dev/null)
 endif

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/limits.h"
 
 enum { OPEN_TRIES = 64 /* EAGAIN: something was renamed while the path was walked */ };
@@ -151,6 +152,7 @@ empty_dir(DIR *dir)
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
 		failed = remove_entry(dirfd(dir), entry->d_name);
+		CRASH_POINT_OF("file.removed", entry->d_name);
 		if (failed < 0)
 			rc = failed;
 	}

@@ -8,6 +8,7 @@
 
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/crash.h"
 #include "common/keeper_calls.h"
 #include "common/log.h"
 #include "home/layout.h"
@@ -149,6 +150,7 @@ job_message(struct channel *channel, struct msg *msg, void *arg)
 	struct error error = ERROR_INIT;
 
 	(void)channel;
+	CRASH_POINT("home.answered");
 	if (msg->type == MSG_HOME_DONE) {
 		tell(arg, &msg->home_done, NULL);
 		return;
@@ -240,7 +242,9 @@ home_job_start(struct runnerd *r, const struct home_request *request, home_done_
 	    .next = r->home_jobs->first, .jobs = r->home_jobs, .fn = fn, .arg = arg};
 	snprintf(run->agent, sizeof(run->agent), "%s", request->agent);
 	r->home_jobs->first = run;
+	CRASH_POINT("home.begin");
 	rc = start(run, request, &home);
+	CRASH_POINT("home.asked");
 	if (rc == 0)
 		return run;
 	run_free(run);

@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/crash.h"
 #include "common/limits.h"
 #include "common/loop.h"
 #include "fs.h"
@@ -107,6 +108,7 @@ make_session(int home, const struct uuid *id)
 	char name[UUID_TEXT_LEN + 1];
 	int rc;
 
+	CRASH_POINT("layer.made");
 	if (dir >= 0)
 		mark = openat(dir, uuid_format(id, name),
 			      O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -126,12 +128,15 @@ home_layer_mount(const struct home *home, const struct uuid *session, struct err
 	dir = make_session(home->dir, session);
 	if (dir < 0)
 		return error_errno(error, -dir, "making the session's directory in its home");
+	CRASH_POINT("layer.named");
 	upper = make_upper(dir, home->tree);
 	work = dir_make(dir, HOME_WORK, 0700, 0, 0);
 	if (upper < 0 || work < 0)
 		return error_errno(error, upper < 0 ? -upper : -work,
 				   "making the layers of the home");
+	CRASH_POINT("layer.complete");
 	rc = overlay_mount("home", home->tree, upper, work);
+	CRASH_POINT("layer.mounted");
 	if (rc >= 0)
 		return rc;
 	error_errno(error, -rc, "mounting the overlay of the home");

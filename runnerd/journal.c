@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/io.h"
 #include "common/loop.h"
 #include "fs.h"
@@ -23,6 +24,7 @@ journal_create(int session_dir, const struct msg_journal_session *first,
 		    O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
+	CRASH_POINT("journal.made");
 	msg_init(&record, MSG_JOURNAL_SESSION);
 	record.journal_session = *first;
 	rc = reserve(fd, JOURNAL_BYTES);
@@ -35,6 +37,7 @@ journal_create(int session_dir, const struct msg_journal_session *first,
 	}
 	if (!rc)
 		rc = sync_dir(session_dir);
+	CRASH_POINT("journal.end");
 	return rc < 0 ? rc : steal_fd(&fd);
 }
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "fs.h"
 
 enum { LOG_NAME_MAX = 96 };
@@ -57,6 +58,7 @@ log_next(struct session_log *log)
 	char name[LOG_NAME_MAX];
 
 	ahead_name(log, log->segment + 1, name);
+	CRASH_POINT("log.next");
 	return open_segment(log, name);
 }
 
@@ -93,12 +95,15 @@ log_switch(struct session_log *log, uint32_t segment)
 	newest_name(log, newest);
 	older_name(log, older);
 	ahead_name(log, segment, ahead);
+	CRASH_POINT("log.switch");
 	if (faccessat(log->dir, ahead, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (renameat(log->dir, newest, log->dir, older) < 0 && errno != ENOENT)
 			return -errno;
+		CRASH_POINT("log.displaced");
 		if (renameat(log->dir, ahead, log->dir, newest) < 0)
 			return -errno;
 	}
+	CRASH_POINT("log.switched");
 	log->offset += size_of(log, older);
 	log->segment = segment;
 	return 0;
@@ -112,10 +117,12 @@ log_finish(struct session_log *log, bool never)
 	if (log->dir < 0)
 		return;
 	ahead_name(log, log->segment + 1, name);
+	CRASH_POINT("log.finish");
 	/* A keeper that was killed may have gone on without telling. */
 	if (size_of(log, name))
 		log_switch(log, log->segment + 1);
 	unlinkat(log->dir, name, 0);
+	CRASH_POINT("log.finished");
 	newest_name(log, name);
 	if (never && !size_of(log, name))
 		unlinkat(log->dir, name, 0);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/io.h"
 
 /* Half a record, of a disk that was full for a moment, would hide every later one. */
@@ -30,14 +31,17 @@ record_append(int fd, const struct msg *record, bool durable)
 	ssize_t length;
 	int rc;
 
+	CRASH_POINT_OF("record.begin", msg_rule(record->type)->name);
 	length = msg_encode(record, bytes + sizeof(prefix), PROTO_MESSAGE_MAX);
 	if (length < 0)
 		return (int)length;
 	prefix = htole32((uint32_t)length);
 	memcpy(bytes, &prefix, sizeof(prefix));
 	rc = append_whole(fd, bytes, sizeof(prefix) + (size_t)length);
+	CRASH_POINT_OF("record.written", msg_rule(record->type)->name);
 	if (!rc && durable && fdatasync(fd) < 0)
 		rc = -errno;
+	CRASH_POINT_OF("record.end", msg_rule(record->type)->name);
 	return rc;
 }
 

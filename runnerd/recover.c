@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/log.h"
 #include "common/procid.h"
 #include "fs.h"
@@ -237,6 +238,7 @@ recover_one(struct runnerd *r, int dir_fd, const char *name)
 		if (assume_the_worst(r, name, journal) < 0)
 			return -ENOMEM;
 	}
+	CRASH_POINT("recover.begin");
 	if (!journal->has_session)
 		return keep_spooled(r, dir, name);
 	s = revive(r, journal, steal_fd(&dir));
@@ -251,6 +253,7 @@ recover_one(struct runnerd *r, int dir_fd, const char *name)
 		log_session(LOG_LEVEL_WARNING, &s->id, "part of it cannot be opened: %s",
 			    strerrordesc_np(-rc));
 	decide(s, journal);
+	CRASH_POINT("recover.end");
 	return 0;
 }
 
@@ -299,6 +302,7 @@ recover_sessions(struct runnerd *r, struct error *error)
 
 	if (!rc)
 		rc = each_session_dir(r, r->at.live, sweep_live);
+	CRASH_POINT("recover.all");
 	home_jobs_settle_all(r);
 	if (rc < 0)
 		return error_errno(error, -rc, "reading the records of sessions");

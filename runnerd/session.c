@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/log.h"
 #include "fs.h"
 #include "home_jobs.h"
@@ -413,8 +414,10 @@ forget_records(struct runnerd *r, const char *name, bool keep_input)
 	_cleanup_close_ int dir = -1;
 	size_t i;
 
+	CRASH_POINT("forget.begin");
 	if (!keep_input) {
 		dir_remove_flat(r->at.records, name);
+		CRASH_POINT("forget.end");
 		return;
 	}
 	dir = open_resolved(r->at.records, name, O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/log.h"
 #include "journal.h"
 #include "session.h"
@@ -149,6 +150,7 @@ session_is_ended(struct session *s)
 			    session_outcome_name(s->end.outcome), s->end.reason[0] ? ": " : "",
 			    s->end.reason);
 	session_tell_end(s);
+	CRASH_POINT("end.told");
 }
 
 /* --- teardown
@@ -166,12 +168,14 @@ undo_steps(struct session *s)
 
 		if (!s->built[step->id])
 			continue;
+		CRASH_POINT_OF("undo.begin", step->name);
 		if (step->undo)
 			rc = step->undo(s);
 		if (rc < 0)
 			break;
 		journal_step(s->journal, step->id, MARK_UNDONE);
 		s->built[step->id] = false;
+		CRASH_POINT_OF("undo.end", step->name);
 	}
 	return rc;
 }
@@ -182,7 +186,9 @@ finish(struct session *s)
 	bool recorded;
 	int rc = 0;
 
+	CRASH_POINT("end.begin");
 	recorded = settle_outcome(s) && !s->home_told;
+	CRASH_POINT("end.settled");
 	if (s->journal >= 0)
 		rc = undo_steps(s);
 	if (rc < 0 && s->home_job)
@@ -193,6 +199,7 @@ finish(struct session *s)
 		loop_arm_in(s->timer, EMPTY_RETRY_MS);
 		return;
 	}
+	CRASH_POINT("end.undone");
 	rc = s->journal < 0 ? 0 : journal_ended(s->journal, &s->end, !recorded);
 	if (rc < 0)
 		log_session(LOG_LEVEL_ERROR, &s->id, "cannot write its end: %s",
@@ -256,6 +263,7 @@ session_end(struct session *s, enum session_outcome outcome, const char *reason)
 {
 	if (s->phase == PHASE_ENDING || s->phase == PHASE_ENDED)
 		return;
+	CRASH_POINT("end.decided");
 	s->phase = PHASE_ENDING;
 	s->end.outcome = (uint8_t)outcome;
 	if (outcome == OUTCOME_SETUP_FAILED)

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "fs.h"
 #include "session.h"
 #include "spawner.h"
@@ -101,7 +102,9 @@ frame_open(struct session *s, struct error *error)
 	if (cgroup_create(s->r->cgroups, &s->limits, &s->cgroup, error) < 0)
 		return error_what(error, "making the session's cgroup");
 	for (i = 0; i < ARRAY_LEN(frame); i++) {
+		CRASH_POINT_OF("frame.begin", frame[i].what);
 		rc = frame[i].open(s);
+		CRASH_POINT_OF("frame.end", frame[i].what);
 		if (rc < 0)
 			return error_errno(error, -rc, "%s", frame[i].what);
 	}
@@ -119,5 +122,6 @@ frame_close(struct session *s)
 	if (rc < 0)
 		return rc;
 	close_fd(&s->live);
+	CRASH_POINT("frame.undone");
 	return dir_remove_flat(s->r->at.live, s->name);
 }

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/log.h"
 #include "common/procid.h"
 #include "journal.h"
@@ -82,6 +83,7 @@ keeper_spawned(pid_t pid, int pidfd, const struct error *error, void *arg)
 	struct error why = ERROR_INIT;
 	int rc = 0;
 
+	CRASH_POINT("keeper.spawned");
 	s->spawn = NULL;
 	if (!error)
 		rc = keeper_record(s, pid, pidfd);
@@ -143,6 +145,7 @@ on_running(struct session *s, struct msg *msg)
 		loop_arm(s->timer, 0);
 	}
 	s->running_at_ms = msg->keeper_running.running_at_ms;
+	CRASH_POINT("keeper.runs");
 	if (!s->r->schedd)
 		return;
 	msg_init(&told, MSG_RUNNING);
@@ -259,6 +262,7 @@ on_state(struct session *s, struct msg *msg)
 	if (!state->has_next)
 		send_segment(s);
 	log_session(LOG_LEVEL_INFO, &s->id, "adopted: its keeper goes on");
+	CRASH_POINT("adopt.end");
 	tell_log(s);
 }
 
@@ -417,6 +421,7 @@ keeper_tell_go(struct session *s)
 	msg_init(&msg, MSG_GO);
 	msg.go.session = s->id;
 	channel_send(s->keeper, &msg);
+	CRASH_POINT("keeper.told-go");
 }
 
 void
@@ -462,8 +467,10 @@ connect_keeper(const struct session *s, struct error *error)
 int
 keeper_adopt(struct session *s, struct error *error)
 {
-	int fd = connect_keeper(s, error);
+	int fd;
 
+	CRASH_POINT("adopt.begin");
+	fd = connect_keeper(s, error);
 	if (fd < 0)
 		return -1;
 	s->phase = PHASE_LIVE;

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/log.h"
 #include "fs.h"
 #include "home_jobs.h"
@@ -58,11 +59,13 @@ journal_begin(struct session *s, struct error *error)
 	s->records = dir_make(s->r->at.records, s->name, 0700, 0, 0);
 	if (s->records < 0)
 		return error_errno(error, -s->records, "making the session's record");
+	CRASH_POINT("setup.recorded");
 	s->journal = journal_create(s->records, &first, has_groups ? &groups : NULL);
 	if (s->journal < 0)
 		return error_errno(error, -s->journal, "writing the session's journal");
 	if (fsync(s->r->at.records) < 0)
 		return error_errno(error, errno, "writing the session's journal");
+	CRASH_POINT("setup.journalled");
 	return 0;
 }
 
@@ -77,6 +80,7 @@ build_steps(struct session *s, struct error *error)
 		step = &session_steps[i];
 		if (step->need && !step->need(s))
 			continue;
+		CRASH_POINT_OF("build.begin", step->name);
 		step_begins(s, step->id);
 		s->built[step->id] = true;
 		if (step->build(s, error) < 0)
@@ -85,6 +89,7 @@ build_steps(struct session *s, struct error *error)
 			return error_errno(error, -s->recipe.failure, "writing the recipe");
 		if (step->id != STEP_AGENT)
 			step_ends(s);
+		CRASH_POINT_OF("build.end", step->name);
 	}
 	return 0;
 }
@@ -129,6 +134,7 @@ session_progress(struct session *s)
 	if (s->phase != PHASE_BUILDING || !s->keeper_up || !s->sandbox_built || s->hands)
 		return;
 	step_ends(s);
+	CRASH_POINT("setup.built");
 	s->phase = PHASE_PREPARED;
 	loop_arm_in(s->timer, GO_WAIT_MS);
 	if (!s->r->schedd)
@@ -136,4 +142,5 @@ session_progress(struct session *s)
 	msg_init(&msg, MSG_PREPARED);
 	msg.prepared.session = s->id;
 	channel_send(s->r->schedd, &msg);
+	CRASH_POINT("setup.told");
 }

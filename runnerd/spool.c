@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/io.h"
 #include "fs.h"
 #include "session.h"
@@ -108,8 +109,10 @@ spool_done(struct spool *spool)
 {
 	int rc = fdatasync(spool->file) < 0 ? -errno : 0;
 
+	CRASH_POINT("spool.synced");
 	if (!rc && renameat(spool->dir, "input.part", spool->dir, "input") < 0)
 		rc = -errno;
+	CRASH_POINT("spool.named");
 	if (!rc)
 		rc = sync_dir(spool->dir);
 	if (!rc)
@@ -199,6 +202,7 @@ spool_open(struct spool *spool)
 	spool->dir = dir_make(r->at.records, uuid_format(&spool->session, name), 0700, 0, 0);
 	if (spool->dir < 0)
 		return spool->dir;
+	CRASH_POINT("spool.begin");
 	spool->file = openat(spool->dir, "input.part",
 			     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (spool->file < 0)

@@ -6,6 +6,7 @@
 
 #include "changes.h"
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/io.h"
 #include "common/loop.h"
 #include "history.h"
@@ -17,6 +18,7 @@
 static void
 before(const struct home_job *job)
 {
+	CRASH_POINT("commit.step");
 	if (job->before)
 		job->before(job->arg);
 }

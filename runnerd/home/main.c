@@ -14,6 +14,7 @@
 #include "commit.h"
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/crash.h"
 #include "common/log.h"
 #include "order.h"
 #include "runnerd/trash.h"
@@ -88,6 +89,7 @@ serve(struct error *error)
 
 	if (receive(&msg, error) < 0)
 		return -1;
+	CRASH_POINT("homekeeper.begin");
 	lock = msg_take_fd(&msg, FD_LOCK);
 	if (drop(&msg, error) < 0)
 		return -1;
@@ -96,9 +98,12 @@ serve(struct error *error)
 		return error_errno(error, errno, "opening the home");
 	if (carry_out(&msg.home_job, home, &answer, error) < 0)
 		msg_from_error(&answer, 0, error);
+	CRASH_POINT("homekeeper.done");
 	close_fd(&lock);
 	rc = msg_send(HOMEKEEPER_FD_CHANNEL, CH_HOME, SIDE_B, IN_OPEN, &answer);
+	CRASH_POINT("homekeeper.answered");
 	trash_sweep(home);
+	CRASH_POINT("homekeeper.end");
 	return rc < 0 ? error_errno(error, -rc, "answering runnerd") : 0;
 }
 

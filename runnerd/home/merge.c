@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 
 static const char scratch_name[] = "new";
 
 static void
 before(const struct merge *merge)
 {
+	CRASH_POINT("merge.step");
 	if (merge->before)
 		merge->before(merge->arg);
 }

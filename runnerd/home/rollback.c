@@ -3,6 +3,7 @@
 
 #include "commit.h"
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/io.h"
 #include "history.h"
 #include "layout.h"
@@ -12,6 +13,7 @@
 static void
 before(const struct home_job *job)
 {
+	CRASH_POINT("rollback.step");
 	if (job->before)
 		job->before(job->arg);
 }

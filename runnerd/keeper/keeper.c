@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/crash.h"
 #include "common/log.h"
 
 static void
@@ -54,6 +55,7 @@ say_degraded(struct keeper *keeper)
 static int
 keep(struct keeper *keeper, struct error *error)
 {
+	CRASH_POINT("keeper.begin");
 	if (keeper_receive(keeper, error) < 0 || keeper_fork_builder(keeper, error) < 0 ||
 	    keeper_drop(keeper, error) < 0)
 		return -1;
@@ -61,6 +63,7 @@ keep(struct keeper *keeper, struct error *error)
 		      keeper->boot.segment_bytes);
 	if (make_loop(keeper, error) < 0)
 		return -1;
+	CRASH_POINT("keeper.up");
 	link_owe(keeper, DUE_UP);
 	if (keeper->boot.degraded[0])
 		say_degraded(keeper);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "keeper.h"
@@ -119,6 +120,7 @@ write_record(const struct keeper *keeper)
 	if (length < 0)
 		return (int)length;
 	rc = pwrite_all(keeper->fds.record, bytes, (size_t)length, 0);
+	CRASH_POINT("exit.written");
 	if (rc == 0 && fdatasync(keeper->fds.record) < 0)
 		rc = -errno;
 	return rc;
@@ -129,6 +131,7 @@ record_exit(struct keeper *keeper)
 {
 	int rc;
 
+	CRASH_POINT("exit.begin");
 	take_use(keeper);
 	output_drain(keeper);
 	judge(keeper);
@@ -137,6 +140,8 @@ record_exit(struct keeper *keeper)
 	if (rc < 0)
 		log_session(LOG_LEVEL_ERROR, &keeper->boot.session,
 			    "the exit record cannot be written: %s", strerror(-rc));
+	CRASH_POINT("exit.durable");
 	keeper->link.due |= DUE_LOG | (rc == 0 ? DUE_ENDED : 0U);
 	link_settle(keeper);
+	CRASH_POINT("exit.told");
 }

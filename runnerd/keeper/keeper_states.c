@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "common/crash.h"
 #include "keeper.h"
 
 enum {
@@ -20,8 +21,10 @@ stand_at_gate(struct keeper *keeper)
 static enum keeper_state
 open_gate(struct keeper *keeper)
 {
+	CRASH_POINT("gate.begin");
 	keeper->opened = true;
 	sandbox_go(keeper);
+	CRASH_POINT("gate.open");
 	input_start(keeper);
 	if (keeper->boot.timeout_ms)
 		loop_arm_in(keeper->deadline, keeper->boot.timeout_ms);

@@ -12,6 +12,7 @@
 #include "builder_seed.h"
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/crash.h"
 #include "common/proto.h"
 
 enum {
@@ -153,6 +154,7 @@ accompany(const struct nursling *child, int proc, uint32_t base, struct error *e
 			return 0;
 		if (msg.type == MSG_ERROR)
 			return msg_to_error(&msg, error);
+		CRASH_POINT("builder.maps");
 		if (builder_write_maps(proc, child->pid, base, error) < 0 ||
 		    answer_mapped(child, error) < 0)
 			return -1;
@@ -174,7 +176,9 @@ hand_over(const struct builder *own, const struct nursling *child, const char *n
 	msg.nursery_init.pid = (uint32_t)child->pid;
 	msg_add_fd(&msg, child->pidfd);
 	msg_add_fd(&msg, child->gate);
+	CRASH_POINT("builder.stands");
 	rc = msg_send(own->nursery, CH_NURSERY, SIDE_A, IN_OPEN, &msg);
+	CRASH_POINT("builder.handed");
 	if (rc < 0)
 		return error_errno(error, -rc, "handing init to the keeper");
 	msg_init(&msg, MSG_SANDBOX_BUILT);
@@ -216,6 +220,7 @@ builder_main(const struct builder *fds)
 	if (proc < 0 || receive_begin(&own, &begin, &error) < 0 ||
 	    clone_seed(&own, &begin, &child, &error) < 0)
 		give_up(&own, &error);
+	CRASH_POINT("builder.cloned");
 	msg_close_fds(&begin);
 	if (raise_child(&own, &child, proc, &begin.sandbox_begin, &error) < 0)
 		give_up(&own, &error);

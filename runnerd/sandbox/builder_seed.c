@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 
 struct operation {
 	enum msg_type type;
@@ -78,6 +79,7 @@ follow_recipe(struct seed *seed, struct error *error)
 			return error_errno(error, -rc, "receiving the recipe");
 		if (msg.type == MSG_SANDBOX_SEAL)
 			break;
+		CRASH_POINT_OF("seed", msg_rule(msg.type)->name);
 		rc = apply(seed, &msg, error);
 		msg_close_fds(&msg);
 		if (rc < 0)
@@ -127,6 +129,7 @@ seed_main(struct seed *seed)
 	    seed_make_root(seed, &error) < 0 || follow_recipe(seed, &error) < 0 ||
 	    seed_enter_root(seed, &error) < 0)
 		give_up(seed, &error);
+	CRASH_POINT("seed.pivoted");
 	close(seed->root);
 	close_fd(&seed->layers);
 	close(seed->fds->channel);
