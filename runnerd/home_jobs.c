@@ -21,6 +21,8 @@ struct home_job_run {
 	char agent[AGENT_NAME_MAX + 1];
 	struct channel *channel;
 	pid_t pid;
+	bool settles;
+	bool answered;    /* the home is nobody's again; what is in its trash is being deleted */
 	home_done_fn *fn; /* NULL: forgotten, or called */
 	void *arg;
 };
@@ -139,7 +141,7 @@ tell(struct home_job_run *run, const struct msg_home_done *done, const struct er
 	home_done_fn *fn = run->fn;
 
 	run->fn = NULL;
-	run->agent[0] = '\0'; /* the home is nobody's again */
+	run->answered = true;
 	if (fn)
 		fn(done, error, run->arg);
 }
@@ -164,13 +166,22 @@ static void
 job_closed(struct channel *channel, const struct error *error, void *arg)
 {
 	struct home_job_run *run = arg;
+	struct runnerd *r = run->jobs->r;
+	char agent[AGENT_NAME_MAX + 1];
 	struct error died = ERROR_INIT;
+	bool settles = run->settles;
 
 	(void)channel;
 	run->channel = NULL;
+	memcpy(agent, run->agent, sizeof(agent));
 	error_why(&died, ERR_FAILED, "the homekeeper died");
-	tell(run, NULL, error ? error : &died);
+	if (!run->answered)
+		tell(run, NULL, error ? error : &died);
 	run_free(run);
+	/* It died before it was done: nobody else would go on until the next session. */
+	if (!settles &&
+	    (home_unsettled(r->at.homes, agent, NULL) || home_has_trash(r->at.homes, agent)))
+		home_job_settle(r, agent);
 }
 
 static const struct channel_ops job_ops = {
@@ -240,6 +251,7 @@ home_job_start(struct runnerd *r, const struct home_request *request, home_done_
 	}
 	*run = (struct home_job_run){
 	    .next = r->home_jobs->first, .jobs = r->home_jobs, .fn = fn, .arg = arg};
+	run->settles = request->order == HOME_ORDER_SETTLE;
 	snprintf(run->agent, sizeof(run->agent), "%s", request->agent);
 	r->home_jobs->first = run;
 	CRASH_POINT("home.begin");
@@ -265,7 +277,7 @@ home_job_runs(const struct runnerd *r, const char *agent)
 	const struct home_job_run *run;
 
 	for (run = r->home_jobs->first; run; run = run->next)
-		if (!strcmp(run->agent, agent))
+		if (!run->answered && !strcmp(run->agent, agent))
 			return true;
 	return false;
 }
@@ -307,6 +319,7 @@ home_jobs_settle_all(struct runnerd *r)
 
 	while (dir && (entry = readdir(dir)))
 		if (agent_name_valid(entry->d_name) &&
-		    home_unsettled(r->at.homes, entry->d_name, NULL))
+		    (home_unsettled(r->at.homes, entry->d_name, NULL) ||
+		     home_has_trash(r->at.homes, entry->d_name)))
 			home_job_settle(r, entry->d_name);
 }

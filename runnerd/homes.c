@@ -161,6 +161,23 @@ home_unsettled(int homes_fd, const char *agent, const struct uuid *session)
 	return exists(dir, path);
 }
 
+static int
+found_trash(int dir_fd, const char *name)
+{
+	(void)dir_fd;
+	(void)name;
+	return 1;
+}
+
+bool
+home_has_trash(int homes_fd, const char *agent)
+{
+	_cleanup_close_ int dir =
+	    openat(homes_fd, agent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return dir >= 0 && trash_each(dir, found_trash) == 1;
+}
+
 /* --- deletion ------------------------------------------------------------------------------- */
 
 /* The child keeps one descriptor and is nobody's to wait for: it is forked twice. */

@@ -31,6 +31,8 @@ void home_close(struct home *home);
 int home_layer_mount(const struct home *home, const struct uuid *session, struct error *error);
 /* Does the home hold changes of this session (NULL: of any, or a rollback that is not finished)? */
 bool home_unsettled(int homes_fd, const char *agent, const struct uuid *session);
+/* Does it hold what a homekeeper took out of its name and did not come to delete? */
+bool home_has_trash(int homes_fd, const char *agent);
 /* The home is about to be written directly: its history ends here. 0 or -errno. */
 int home_note_direct(const struct home *home);
 /* Takes the home out of its name at once; deleting what it held goes on in a process of its own,
