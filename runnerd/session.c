@@ -415,12 +415,16 @@ forget_records(struct runnerd *r, const char *name, bool keep_input)
 	size_t i;
 
 	CRASH_POINT("forget.begin");
+	dir = open_resolved(r->at.records, name, O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH);
 	if (!keep_input) {
+		/* First: alone it would be taken for one that waits for its session. */
+		if (dir >= 0)
+			unlinkat(dir, "input", 0);
+		CRASH_POINT("forget.input");
 		dir_remove_flat(r->at.records, name);
 		CRASH_POINT("forget.end");
 		return;
 	}
-	dir = open_resolved(r->at.records, name, O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH);
 	for (i = 0; dir >= 0 && i < ARRAY_LEN(files); i++)
 		unlinkat(dir, files[i], 0);
 	unlinkat(r->at.records, name, AT_REMOVEDIR);
