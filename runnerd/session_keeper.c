@@ -215,11 +215,19 @@ on_log(struct session *s, struct msg *msg)
 	tell_log(s);
 }
 
+/* A keeper ends when its builder failed; the builder, or its end, tells why. */
+static bool
+builder_will_tell(const struct session *s)
+{
+	return s->phase == PHASE_BUILDING && s->builder && !s->sandbox_built;
+}
+
 static void
 on_ended(struct session *s, struct msg *msg)
 {
 	(void)msg;
-	session_end(s, OUTCOME_NONE, "");
+	if (!builder_will_tell(s))
+		session_end(s, OUTCOME_NONE, "");
 }
 
 static void
@@ -312,8 +320,7 @@ keeper_closed(struct channel *channel, const struct error *error, void *arg)
 	s->keeper = NULL;
 	if (s->phase == PHASE_ENDING || s->phase == PHASE_ENDED)
 		return;
-	/* A keeper ends when its builder failed; the builder knows why. */
-	if (s->phase == PHASE_BUILDING && s->builder && !s->sandbox_built)
+	if (builder_will_tell(s))
 		return;
 	if (error)
 		session_end(s, s->gate ? OUTCOME_LOST : OUTCOME_SETUP_FAILED, error->why);
