@@ -57,7 +57,8 @@ install silent "echo up; $gate_wait" "$gate_context"
 cp_bombs() { cp "$BUILD/tests/escape/"{memory,forks,descriptors} "$dir/agents/$1/"; }
 install bomb 'exec "${0%/*}/memory" "$SCARAB_TASK"' 'resources: {memory_limit: 48Mi}'
 cp_bombs bomb
-install family '"${0%/*}/memory" anonymous & sleep 1000' 'resources: {memory_limit: 48Mi}'
+install family '"${0%/*}/memory" anonymous & sleep 1000' "resources: {memory_limit: 48Mi}
+lifecycle: {timeout_secs: $((30 * factor)), stop_grace: 1s}"
 cp_bombs family
 install forks 'exec "${0%/*}/forks"' 'resources: {max_pids: 40}'
 cp_bombs forks
@@ -165,3 +166,32 @@ refused() { fails ash agent run later && [ "$(latest later .outcome)" = refused 
 check "a session above it is refused" eventually 5 refused
 like "with the key" "$(latest later .reason)" 'spec.resources.memory_limit .* above ceilings.memory_limit'
 settled_fds "nothing of all that is left, in any hierarchy"
+
+# --- a host that lacks it -----------------------------------------------------------------------------
+
+v1=$(v1_bases | grep -E '^(memory|pids) ' | while read -r controller _; do
+	awk -v c="$controller" '/ - cgroup / && $NF ~ "(^|,)" c "(,|$)" { print $5 }' /proc/self/mountinfo
+done)
+if [ -z "$v1" ]; then
+	skip "a host without controllers" "all of this host's are on v2, and cannot be taken from one instance"
+	exit 0
+fi
+# In a mount namespace of its own.
+printf '#!/bin/sh\nexec unshare -m sh -c "umount -l %s; exec %s/agentd \\"\\$@\\"" sh "$@"\n' "$(tr '\n' ' ' <<<"$v1")" "$BUILD" >"$dir/agentd"
+chmod 0755 "$dir/agentd"
+agentd=$dir/agentd
+instance_stop
+instance_up "an instance sees no v1 hierarchy of memory and processes"
+status "doctor fails" 1 ash doctor
+status "a session is refused, though its manifest asks for nothing" 125 ash agent run talks
+like "with the mechanism and the remedy" "$(latest talks '.outcome + ": " + .reason')" '^refused: the host lacks memory \(.*\); give the sessions. cgroup'
+instance_stop
+echo 'degraded: [memory]' >>"$dir/agentd.yaml"
+instance_up "root accepts one by name"
+status "the other one refuses" 125 ash agent run talks
+like "by its name" "$(latest talks .reason)" 'lacks pids'
+instance_stop
+sed -i 's/^degraded:.*/degraded: [memory, pids]/' "$dir/agentd.yaml"
+instance_up "root accepts both"
+status "a session runs" 5 ash agent run talks
+like "and says in its log what it went without" "$(ash session logs talks@latest 2>&1)" 'lacks memory, pids; agentd.yaml accepts'
