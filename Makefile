@@ -96,8 +96,8 @@ LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-section
 # sanitizers ash is dynamic, to have them too.
 # What stays shares its libraries instead; the spawner's clones must not run a sanitizer's code.
 DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd $(if $(SANITIZE),ash,spawner)
-STATIC := keeper init homekeeper hold mcp-bridge $(if $(SANITIZE),spawner,ash)
-LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init homekeeper hold \
+STATIC := keeper init homekeeper broker hold mcp-bridge $(if $(SANITIZE),spawner,ash)
+LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init homekeeper broker hold \
 	mcp-bridge
 
 agentd_SRC := $(wildcard agentd/*.c)
@@ -111,6 +111,7 @@ spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c)
 keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c) runnerd/overlay.c
 init_SRC := $(wildcard runnerd/sandbox/init*.c)
 homekeeper_SRC := $(wildcard runnerd/home/*.c) runnerd/fs.c runnerd/trash.c
+broker_SRC := $(wildcard runnerd/broker/*.c)
 hold_SRC := $(wildcard runnerd/hold/*.c)
 mcp-bridge_SRC := libagent/c/mcp-bridge.c
 
@@ -125,12 +126,13 @@ spawner_LIBS := libcap
 keeper_LIBS := libcap libsodium
 init_LIBS := libcap
 homekeeper_LIBS := libcap
+broker_LIBS := libcap libsodium
 hold_LIBS :=
 mcp-bridge_LIBS :=
 TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3
 
 SOURCE_DIRS := agentd agentd/control agentd/config ash common runnerd runnerd/steps \
-	runnerd/sandbox runnerd/keeper runnerd/hold runnerd/home schedd secretd
+	runnerd/sandbox runnerd/keeper runnerd/broker runnerd/hold runnerd/home schedd secretd
 COMMON_SRC := $(wildcard common/*.c)
 UNIT_TESTS := $(wildcard tests/unit/test_*.c)
 FUZZ_TESTS := $(wildcard tests/fuzz/fuzz_*.c)

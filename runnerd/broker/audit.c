@@ -1,0 +1,203 @@
+/*
+ * A line for each call that ended, to runnerd: what was called, the shape of its arguments, how
+ * long, how it ended; never a value. Lines wait here while runnerd is away, and while too many wait
+ * no call is taken: none goes unrecorded.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "state.h"
+
+enum {
+	LINES_ON_THE_WAY = 64, /* in runnerd's socket and queue */
+	KEY_SHOWN = 32,        /* bytes of an argument's name */
+};
+
+static void
+due(struct loop_source *source, void *arg)
+{
+	(void)source;
+	audit_flush(arg);
+}
+
+int
+audit_open(struct broker *broker)
+{
+	broker->audit_last = &broker->audit_first;
+	broker->audit_timer = loop_add_timer(broker->loop, due, broker);
+	return broker->audit_timer ? 0 : -1;
+}
+
+bool
+audit_room(const struct broker *broker)
+{
+	return broker->audit_count + broker->calls.count < AUDIT_QUEUE;
+}
+
+bool
+audit_calm(const struct broker *broker)
+{
+	return broker->audit_count < AUDIT_QUEUE / 2;
+}
+
+static void
+pop(struct broker *broker)
+{
+	struct audit_line *line = broker->audit_first;
+
+	broker->audit_first = line->next;
+	if (!broker->audit_first)
+		broker->audit_last = &broker->audit_first;
+	broker->audit_count--;
+	free(line);
+}
+
+/* True when nothing is left. */
+static bool
+pass_lines(struct broker *broker)
+{
+	struct msg msg;
+
+	while (broker->audit_first) {
+		if (!broker->channel || channel_phase(broker->channel) != IN_OPEN ||
+		    channel_queued(broker->channel) > LINES_ON_THE_WAY)
+			return false;
+		msg_init(&msg, MSG_BROKER_CALL);
+		msg.broker_call = broker->audit_first->line;
+		if (channel_send(broker->channel, &msg) < 0)
+			return false;
+		pop(broker);
+	}
+	return true;
+}
+
+void
+audit_flush(struct broker *broker)
+{
+	bool calm = audit_calm(broker);
+
+	loop_arm(broker->audit_timer, 0);
+	if (!pass_lines(broker) && broker->channel)
+		loop_arm_in(broker->audit_timer, AUDIT_MS);
+	if (!calm && audit_calm(broker))
+		agents_watch(broker);
+}
+
+static void
+enqueue(struct broker *broker, const struct msg_broker_call *line)
+{
+	struct audit_line *own = malloc(sizeof(*own));
+
+	if (!own) {
+		log_error("a call of %s goes unrecorded: memory ran out", line->name);
+		return;
+	}
+	own->next = NULL;
+	own->line = *line;
+	*broker->audit_last = own;
+	broker->audit_last = &own->next;
+	if (broker->audit_count++ == 0)
+		loop_arm_in(broker->audit_timer, AUDIT_MS);
+	if (broker->audit_count == AUDIT_QUEUE / 2)
+		agents_watch(broker);
+}
+
+void
+audit_call(struct broker *broker, struct call *call, enum call_outcome outcome,
+	   uint64_t result_bytes)
+{
+	struct msg_broker_call line = {
+	    .server = call->server ? call->server->number : NO_SERVER,
+	    .outcome = (uint8_t)outcome,
+	    .at_ms = realtime_ms(),
+	    .took_us = (boottime_ns() - call->began_ns) / 1000,
+	    .argument_bytes = call->argument_bytes,
+	    .result_bytes = result_bytes,
+	};
+
+	memcpy(line.tool, call->tool, sizeof(line.tool));
+	memcpy(line.name, call->exposed, sizeof(line.name));
+	memcpy(line.shape, call->shape, sizeof(line.shape));
+	memcpy(line.operator, call->operator, sizeof(line.operator));
+	enqueue(broker, &line);
+	if (call->tool[0])
+		stats_count(broker, call->exposed, outcome != CALL_OK, line.took_us);
+}
+
+void
+audit_free(struct broker *broker)
+{
+	while (broker->audit_first)
+		pop(broker);
+}
+
+/* --- shapes: names and types
+ * ------------------------------------------------------------------------------ */
+
+static size_t
+elements(struct span value)
+{
+	enum value_kind kind = value_kind(value);
+	struct cursor cursor;
+	struct span key, item;
+	size_t count = 0;
+
+	if (cursor_open(&cursor, value, kind))
+		while (cursor_next(&cursor, &key, &item))
+			count++;
+	return count;
+}
+
+static void
+put_name(FILE *out, struct span key)
+{
+	char name[KEY_SHOWN + 1];
+	bool plain = string_text(key, name, sizeof(name)) > 0;
+
+	for (const char *c = name; plain && *c; c++)
+		plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+			(*c >= '0' && *c <= '9') || *c == '_' || *c == '-' || *c == '.';
+	fputs(plain ? name : "?", out);
+}
+
+static void
+put_shape(FILE *out, struct span value)
+{
+	enum value_kind kind = value_kind(value);
+
+	fputs(value_kind_name(kind), out);
+	if (kind == VALUE_OBJECT || kind == VALUE_ARRAY)
+		fprintf(out, "(%zu)", elements(value));
+	else if (kind == VALUE_STRING)
+		fprintf(out, "(%zu)", value.length - 2);
+}
+
+/* {path:string(12),opts:object(3)}, cut at its end. */
+void
+shape_of(struct span arguments, char shape[SHAPE_MAX + 1])
+{
+	_cleanup_fclose_ FILE *out = fmemopen(shape, SHAPE_MAX + 1, "w");
+	struct cursor cursor;
+	struct span key, value;
+	const char *comma = "";
+
+	shape[0] = '\0';
+	if (!out)
+		return;
+	if (!cursor_open(&cursor, arguments, VALUE_OBJECT)) {
+		put_shape(out, arguments);
+		return;
+	}
+	fputc('{', out);
+	while (ftell(out) < SHAPE_MAX - 2 * KEY_SHOWN && cursor_next(&cursor, &key, &value)) {
+		fputs(comma, out);
+		put_name(out, key);
+		fputc(':', out);
+		put_shape(out, value);
+		comma = ",";
+	}
+	fputs(cursor.at < cursor.end ? ",...}" : "}", out);
+}
