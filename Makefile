@@ -281,6 +281,15 @@ fuzz-short: tests
 	tests/run $(BUILD) fuzz
 lint: $(BUILD)/gen/build-id.h
 	tests/run $(BUILD) lint
+# libFuzzer over the same targets, for as long as one likes: BUILD/libfuzzer/fuzz_X [CORPUS…].
+LIBFUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/libfuzzer/%,$(shell grep -l SCARAB_LIBFUZZER tests/fuzz/*.c))
+.PHONY: libfuzzer
+libfuzzer: $(LIBFUZZERS)
+$(BUILD)/libfuzzer/%: tests/fuzz/%.c $(COMMON_SRC) | $(BUILD)/gen/build-id.h
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)clang -DSCARAB_LIBFUZZER -fsanitize=fuzzer,address,undefined -g -O1 -std=gnu17 \
+		-D_GNU_SOURCE -I. -I$(BUILD)/gen $(LIBRARY_FLAGS) $(PATHS) -o $@ $< $(call with,$<) \
+		$(COMMON_SRC) $(call libs,$(TEST_LIBS)) -lm
 # A build folder of its own, so that both builds stay warm.
 asan:
 	$(MAKE) BUILD=$(BUILD)-asan SANITIZE=1 all tests

@@ -93,7 +93,7 @@ watch(struct agent *agent)
 
 	if (agent->doomed)
 		return;
-	if (agent->queue.bytes < AGENT_HIGH_BYTES && audit_calm(agent->broker))
+	if (agent->queue.bytes < AGENT_HIGH_BYTES && recorder_calm(agent->broker))
 		events |= EPOLLIN;
 	if (loop_set_events(agent->source, events) < 0)
 		agent_doom(agent, "it cannot be watched");
@@ -214,7 +214,7 @@ permitted(const struct broker *broker, int fd)
 	       peer.uid == broker->boot.agent_uid;
 }
 
-static struct agent *
+struct agent *
 agent_new(struct broker *broker, int fd)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));

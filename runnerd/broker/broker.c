@@ -43,7 +43,7 @@ broker_begin(struct broker *broker, struct error *error)
 	broker->report = loop_add_timer(broker->loop, registry_report_due, broker);
 	broker->stall = loop_add_timer(broker->loop, agents_stalled, broker);
 	if (!broker->reaper || !broker->report || !broker->stall || calls_init(broker) < 0 ||
-	    audit_open(broker) < 0 || stats_open(broker) < 0 || servers_start(broker) < 0)
+	    recorder_open(broker) < 0 || stats_open(broker) < 0 || servers_start(broker) < 0)
 		return error_errno(error, errno, "the broker's timers");
 	if (builtins_register(broker) < 0)
 		return error_errno(error, ENOMEM, "the runtime's own tools");
@@ -83,7 +83,7 @@ stop_now(struct loop_source *source, void *arg)
 	struct broker *broker = arg;
 
 	(void)source;
-	audit_flush(broker);
+	recorder_flush(broker);
 	loop_stop(broker->loop, 0);
 }
 
@@ -98,7 +98,7 @@ broker_stop(struct broker *broker)
 	servers_stop(broker);
 	registry_report_now(broker);
 	stats_tell(broker);
-	audit_flush(broker);
+	recorder_flush(broker);
 	if (!broker->channel ||
 	    (channel_queued(broker->channel) == 0 && broker->audit_count == 0)) {
 		loop_stop(broker->loop, 0);
@@ -125,7 +125,7 @@ broker_free(struct broker *broker)
 		catalog_free(&broker->catalogs[kind]);
 		free(broker->texts[kind]);
 	}
-	audit_free(broker);
+	recorder_free(broker);
 	stats_free(broker);
 	plan_free(broker);
 	close_fd(&broker->listener);

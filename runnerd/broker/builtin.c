@@ -22,7 +22,7 @@ struct request {
 static void
 finish(struct request *request, enum call_outcome outcome, size_t bytes)
 {
-	audit_call(request->broker, request->call, outcome, bytes);
+	recorder_call(request->broker, request->call, outcome, bytes);
 }
 
 static void

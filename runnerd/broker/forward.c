@@ -118,7 +118,7 @@ record(struct call *call, const struct rpc *answer, enum call_outcome outcome)
 {
 	if (outcome == CALL_OK && span_equal(member(answer->result, "isError"), SPAN("true")))
 		outcome = CALL_TOOL_ERROR;
-	audit_call(call->broker, call, outcome, answer ? answer->whole.length : 0);
+	recorder_call(call->broker, call, outcome, answer ? answer->whole.length : 0);
 }
 
 static void
@@ -203,7 +203,7 @@ record_refused(struct broker *broker, const struct item *item, const char *expos
 	snprintf(call.exposed, sizeof(call.exposed), "%s", exposed);
 	snprintf(call.tool, sizeof(call.tool), "%s", item ? item->name : "");
 	shape_of(arguments, call.shape);
-	audit_call(broker, &call, outcome, 0);
+	recorder_call(broker, &call, outcome, 0);
 }
 
 /* Why a tool may not be called now; CALL_OK when it may. */
@@ -340,7 +340,7 @@ forward_tool(struct agent *agent, struct origin *origin, const struct rpc *rpc)
 			     NULL);
 		return;
 	}
-	if (!audit_room(broker)) {
+	if (!recorder_room(broker)) {
 		answer_tool(origin, true, "busy: earlier calls are not recorded yet", NO_SPAN);
 		return;
 	}

@@ -141,7 +141,7 @@ told_query(struct broker *broker, struct msg *msg)
 	stats_tell(broker);
 	if (broker->budget_told)
 		budget_tell(broker);
-	audit_flush(broker);
+	recorder_flush(broker);
 }
 
 static void

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "glob.h"
+#include "common/glob.h"
 #include "pin.h"
 #include "state.h"
 

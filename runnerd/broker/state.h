@@ -160,6 +160,8 @@ void agents_watch(struct broker *broker);    /* back-pressure may have changed *
 void agents_pressure(struct broker *broker); /* more or less is unread */
 void agents_reap(struct broker *broker);
 loop_timer_fn agents_stalled;
+/* Takes fd over, a stream that does not block, unless it returns NULL. */
+struct agent *agent_new(struct broker *broker, int fd);
 void agent_doom(struct agent *agent, const char *why);
 void agents_free(struct broker *broker);
 void agent_notify(struct agent *agent, const struct iovec *pieces, int count);
@@ -318,16 +320,16 @@ void link_tell_ready(struct broker *broker);
 void link_want(struct server *server, uint32_t generation, bool start, const char *why);
 void link_close(struct broker *broker);
 
-/* audit.c: a line for each call that ended. */
-int audit_open(struct broker *broker);
-void audit_call(struct broker *broker, struct call *call, enum call_outcome outcome,
-		uint64_t result_bytes);
+/* recorder.c: a line for each call that ended. */
+int recorder_open(struct broker *broker);
+void recorder_call(struct broker *broker, struct call *call, enum call_outcome outcome,
+		   uint64_t result_bytes);
 /* Is there room for one more call's line? */
-bool audit_room(const struct broker *broker);
+bool recorder_room(const struct broker *broker);
 /* May agents be read from? */
-bool audit_calm(const struct broker *broker);
-void audit_flush(struct broker *broker);
-void audit_free(struct broker *broker);
+bool recorder_calm(const struct broker *broker);
+void recorder_flush(struct broker *broker);
+void recorder_free(struct broker *broker);
 void shape_of(struct span arguments, char shape[SHAPE_MAX + 1]);
 
 /* stats.c */

@@ -1,12 +1,11 @@
 /* Patterns, names, digests, percentiles, shapes: the pure parts of the broker's registry. */
-// with: runnerd/broker/glob.c runnerd/broker/naming.c runnerd/broker/scan.c runnerd/broker/policy.c
-// with: runnerd/broker/stats.c runnerd/broker/catalog.c runnerd/broker/audit.c
-// runnerd/broker/revision.c
+// with: runnerd/broker/naming.c runnerd/broker/scan.c runnerd/broker/policy.c
+// with: runnerd/broker/stats.c runnerd/broker/catalog.c runnerd/broker/recorder.c
 #include <stdio.h>
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "runnerd/broker/glob.h"
+#include "common/glob.h"
 #include "runnerd/broker/naming.h"
 #include "runnerd/broker/pin.h"
 #include "runnerd/broker/state.h"
@@ -252,8 +251,8 @@ START_TEST(rules)
 
 	strcpy(server->plan.name, "fs");
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		char *own[] = {(char *)cases[i].allow, (char *)cases[i].deny,
-				 (char *)cases[i].ask, (char *)cases[i].capability};
+		char *own[] = {(char *)cases[i].allow, (char *)cases[i].deny, (char *)cases[i].ask,
+			       (char *)cases[i].capability};
 
 		for (int kind = RULE_ALLOW; kind <= RULE_ASK; kind++)
 			server->rules[kind] = (struct rules){&own[kind], own[kind] != NULL};

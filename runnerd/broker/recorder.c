@@ -20,11 +20,11 @@ static void
 due(struct loop_source *source, void *arg)
 {
 	(void)source;
-	audit_flush(arg);
+	recorder_flush(arg);
 }
 
 int
-audit_open(struct broker *broker)
+recorder_open(struct broker *broker)
 {
 	broker->audit_last = &broker->audit_first;
 	broker->audit_timer = loop_add_timer(broker->loop, due, broker);
@@ -32,13 +32,13 @@ audit_open(struct broker *broker)
 }
 
 bool
-audit_room(const struct broker *broker)
+recorder_room(const struct broker *broker)
 {
 	return broker->audit_count + broker->calls.count < AUDIT_QUEUE;
 }
 
 bool
-audit_calm(const struct broker *broker)
+recorder_calm(const struct broker *broker)
 {
 	return broker->audit_count < AUDIT_QUEUE / 2;
 }
@@ -75,14 +75,14 @@ pass_lines(struct broker *broker)
 }
 
 void
-audit_flush(struct broker *broker)
+recorder_flush(struct broker *broker)
 {
-	bool calm = audit_calm(broker);
+	bool calm = recorder_calm(broker);
 
 	loop_arm(broker->audit_timer, 0);
 	if (!pass_lines(broker) && broker->channel)
 		loop_arm_in(broker->audit_timer, AUDIT_MS);
-	if (!calm && audit_calm(broker))
+	if (!calm && recorder_calm(broker))
 		agents_watch(broker);
 }
 
@@ -106,8 +106,8 @@ enqueue(struct broker *broker, const struct msg_broker_call *line)
 }
 
 void
-audit_call(struct broker *broker, struct call *call, enum call_outcome outcome,
-	   uint64_t result_bytes)
+recorder_call(struct broker *broker, struct call *call, enum call_outcome outcome,
+	      uint64_t result_bytes)
 {
 	struct msg_broker_call line = {
 	    .server = call->server ? call->server->number : NO_SERVER,
@@ -128,7 +128,7 @@ audit_call(struct broker *broker, struct call *call, enum call_outcome outcome,
 }
 
 void
-audit_free(struct broker *broker)
+recorder_free(struct broker *broker)
 {
 	while (broker->audit_first)
 		pop(broker);
