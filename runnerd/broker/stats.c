@@ -34,25 +34,34 @@ bucket_us(unsigned bucket)
 }
 
 static struct tool_stats *
-find(struct broker *broker, const char *name)
+add(struct broker *broker, const char *name)
 {
-	struct tool_stats **at = &broker->stats, *stats;
-	size_t count = 0;
+	struct tool_stats *stats = calloc(1, sizeof(*stats));
 
-	for (; *at; at = &(*at)->next, count++)
-		if (strcmp((*at)->name, name) == 0)
-			break;
-	stats = *at;
-	if (stats)
-		*at = stats->next; /* to the front: it will be called again */
-	else if (count < TOOLS_COUNTED)
-		stats = calloc(1, sizeof(*stats));
 	if (!stats)
 		return NULL;
 	snprintf(stats->name, sizeof(stats->name), "%s", name);
 	stats->next = broker->stats;
 	broker->stats = stats;
 	return stats;
+}
+
+static struct tool_stats *
+find(struct broker *broker, const char *name)
+{
+	size_t count = 0;
+
+	for (struct tool_stats **at = &broker->stats; *at; at = &(*at)->next, count++) {
+		struct tool_stats *stats = *at;
+
+		if (strcmp(stats->name, name) != 0)
+			continue;
+		*at = stats->next; /* to the front: it will be called again */
+		stats->next = broker->stats;
+		broker->stats = stats;
+		return stats;
+	}
+	return count < TOOLS_COUNTED ? add(broker, name) : NULL;
 }
 
 static void
