@@ -97,8 +97,8 @@ LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-section
 # What stays shares its libraries instead; the spawner's clones must not run a sanitizer's code.
 DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd $(if $(SANITIZE),ash,spawner)
 STATIC := keeper init homekeeper broker hold mcp-bridge $(if $(SANITIZE),spawner,ash)
-LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init homekeeper broker hold \
-	mcp-bridge
+LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init homekeeper broker \
+	hold mcp-bridge
 
 agentd_SRC := $(wildcard agentd/*.c)
 agentd-control_SRC := $(wildcard agentd/control/*.c)
@@ -107,8 +107,9 @@ schedd_SRC := $(wildcard schedd/*.c)
 secretd_SRC := $(wildcard secretd/*.c)
 runnerd_SRC := $(wildcard runnerd/*.c runnerd/steps/*.c) runnerd/home/history.c runnerd/home/tree.c
 ash_SRC := $(wildcard ash/*.c)
-spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c)
-keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c) runnerd/overlay.c
+spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c) runnerd/sandbox/network.c
+keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c) runnerd/overlay.c \
+	runnerd/sandbox/network.c
 init_SRC := $(wildcard runnerd/sandbox/init*.c)
 homekeeper_SRC := $(wildcard runnerd/home/*.c) runnerd/fs.c runnerd/trash.c
 broker_SRC := $(wildcard runnerd/broker/*.c)

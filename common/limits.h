@@ -35,6 +35,7 @@ enum {
 	AGENT_UID = 1000, /* ids inside an agent's range, DESIGN 5 */
 	KEEPER_UID = 2000,
 	BROKER_UID = 2001,
+	PLUGIN_UID = 3000, /* and on: one for each plugin that does not see the home */
 	ID_RANGE = 65536,
 	SERVER_NAME_MAX = 16, /* mcp_servers: [a-z0-9-]{1,16} */
 	SERVERS_MAX = 32,     /* mcp_servers of one manifest */

@@ -47,7 +47,8 @@
  * notice. If the broker dies the session is failed, reason "broker".
  *
  * The end. BROKER_STOP: calls in flight fail, standard inputs are closed, what is owed to runnerd
- * is sent, the process exits 0. EOF of its own socket's listener never comes; EOF of the channel
+ * is sent, the process exits 0; the same at EOF of BROKER_FD_LIFE, when the agent has ended. EOF of
+ * its own socket's listener never comes; EOF of the channel
  * alone changes nothing.
  */
 #ifndef SCARAB_BROKER_H
@@ -57,6 +58,7 @@
 
 enum {
 	BROKER_FD_BOOT = 3, /* CH_BROKER, side B */
+	BROKER_FD_LIFE = 4, /* a pipe of the keeper's: EOF is BROKER_STOP */
 
 	NO_SERVER = 255,          /* instead of a plugin's number: the runtime's own */
 	APPROVAL_MS = 600000,     /* BROKER_BOOT.approval_ms unless runnerd knows better */

@@ -35,7 +35,8 @@ make_loop(struct keeper *keeper, struct error *error)
 	keeper->deadline = loop_add_timer(keeper->loop, deadline_passed, keeper);
 	keeper->patience = loop_add_timer(keeper->loop, patience_ended, keeper);
 	if (!keeper->deadline || !keeper->patience || output_open(keeper) < 0 ||
-	    sandbox_watch(keeper) < 0 || idle_open(keeper) < 0 || oom_open(keeper) < 0)
+	    sandbox_watch(keeper) < 0 || plugins_watch(keeper) < 0 || idle_open(keeper) < 0 ||
+	    oom_open(keeper) < 0)
 		return error_errno(error, errno, "the keeper's loop");
 	return link_open(keeper, error);
 }
@@ -56,8 +57,8 @@ static int
 keep(struct keeper *keeper, struct error *error)
 {
 	CRASH_POINT("keeper.begin");
-	if (keeper_receive(keeper, error) < 0 || keeper_fork_builder(keeper, error) < 0 ||
-	    keeper_drop(keeper, error) < 0)
+	if (keeper_receive(keeper, error) < 0 || keeper_fork_builders(keeper, error) < 0 ||
+	    keeper_fork_broker(keeper, error) < 0 || keeper_drop(keeper, error) < 0)
 		return -1;
 	segments_init(&keeper->segments, keeper->fds.segment, keeper->fds.next_segment,
 		      keeper->boot.segment_bytes);

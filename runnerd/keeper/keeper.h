@@ -24,7 +24,9 @@ enum {
 struct boot_fds {
 	int builder, segment, next_segment, record, socket, lock, input, root, program,
 	    builder_program;
-	int oom_count, oom_event; /* -1: there is none */
+	int oom_count, oom_event;   /* -1: there is none */
+	int broker, broker_channel; /* -1: none; its binary, and its end of the channel */
+	int plugin_builders[SERVERS_MAX];
 };
 
 enum keeper_state {
@@ -34,6 +36,7 @@ enum keeper_state {
 	KEEPER_RUNNING,
 	KEEPER_STOPPING, /* TERM was sent, the grace runs */
 	KEEPER_ENDING,   /* only init's own end is missing */
+	KEEPER_CLOSING,  /* the agent is gone; broker and plugins are awaited */
 	KEEPER_DONE,     /* the record is written */
 	KEEPER_STATES,
 };
@@ -50,6 +53,7 @@ enum keeper_event {
 	EVENT_LINK_LOST, /* runnerd is gone */
 	EVENT_PATIENCE,  /* init did not end though it was told to */
 	EVENT_INIT_EXIT,
+	EVENT_TOOLS_GONE, /* broker and every plugin */
 	EVENTS,
 };
 
@@ -69,7 +73,8 @@ enum {
 	DUE_STATE = 4,
 	DUE_RUNNING = 8,
 	DUE_LOG = 16,
-	DUE_ENDED = 32,
+	DUE_PLUGINS = 32, /* those whose due is set */
+	DUE_ENDED = 64,
 };
 
 struct link {
@@ -88,13 +93,43 @@ struct verdict {
 	char reason[REASON_MAX + 1];
 };
 
+/* KEEPER_PLUGIN.state */
+enum plugin_state {
+	PLUGIN_NONE,  /* no sandbox yet */
+	PLUGIN_GATED, /* nothing runs in it: never started, or ended */
+	PLUGIN_STARTING,
+	PLUGIN_RUNNING,
+	PLUGIN_GONE, /* its init ended */
+};
+
+struct plugin {
+	struct keeper *keeper;
+	char name[32]; /* plugin-NAME, also its stream in the log */
+	uid_t uid;
+	enum plugin_state state;
+	uint32_t generation;
+	int exit_code, signal; /* of its last end */
+	char why[REASON_MAX + 1];
+	bool due; /* runnerd is to be told */
+
+	pid_t init;
+	int pidfd, socket; /* -1: none */
+	struct loop_source *pidfd_source, *socket_source;
+	struct stream stderr_stream;
+};
+
+/* A process of the keeper's that is only reaped. */
+struct child {
+	pid_t pid;
+	int pidfd;
+	struct loop_source *source;
+};
+
 struct keeper {
 	struct loop *loop;
 	struct msg_keeper_boot boot;
 	struct boot_fds fds;
-	pid_t builder;
-	int builder_pidfd;
-	struct loop_source *builder_source;
+	struct child builders[1 + SERVERS_MAX]; /* the agent's first */
 	enum keeper_state state;
 	struct verdict verdict;
 	struct link link;
@@ -110,6 +145,13 @@ struct keeper {
 	struct loop_source *input_source;
 	uint64_t input_offset;
 
+	struct plugin plugins[SERVERS_MAX]; /* boot.plugins of them */
+	struct child broker;
+	int broker_life; /* as long as it is open, the broker goes on */
+	struct stream broker_log;
+	struct loop_source *closing;
+	unsigned closing_stage;
+
 	struct stream streams[2];
 	struct redact_set *secrets; /* fingerprints; NULL: none */
 	bool mute;                  /* what may be shown cannot be told: output is dropped */
@@ -122,16 +164,18 @@ struct keeper {
 	struct loop_source *idle; /* NULL: it may be idle for ever */
 	uint64_t active_ns;       /* CLOCK_BOOTTIME of its last sign of life */
 	struct loop_source *oom_source, *oom_again;
-	uint64_t oom_look_ms; /* until the next look */
-	uint64_t running_ns;  /* CLOCK_BOOTTIME when the agent started */
-	bool opened;          /* the gate was */
+	uint64_t oom_look_ms;           /* until the next look */
+	uint64_t running_ns;            /* CLOCK_BOOTTIME when the agent started */
+	uint64_t ended_ns, ended_at_ms; /* when its init was gone */
+	bool opened;                    /* the gate was */
 	bool exit_known;
 	struct msg_exit_record record;
 };
 
 /* keeper_boot.c: as root; then the drop. 0, or -1 with error. */
 int keeper_receive(struct keeper *keeper, struct error *error);
-int keeper_fork_builder(struct keeper *keeper, struct error *error);
+int keeper_fork_builders(struct keeper *keeper, struct error *error);
+int keeper_fork_broker(struct keeper *keeper, struct error *error);
 int keeper_drop(struct keeper *keeper, struct error *error);
 
 /* keeper_link.c */
@@ -142,15 +186,28 @@ void link_settle(struct keeper *keeper);
 
 /* keeper_sandbox.c: the builder's hand-over, init, and what both report. */
 int sandbox_watch(struct keeper *keeper);
-/* Reads what lies in the nursery now. */
-void sandbox_look(struct keeper *keeper);
+/* Reads one message that lies in the nursery now; false when there was none. */
+bool sandbox_look(struct keeper *keeper);
 void sandbox_go(struct keeper *keeper);
 void sandbox_stop(struct keeper *keeper, uint64_t grace_ms);
 /* EOF: init exits at once. */
 void sandbox_abandon(struct keeper *keeper);
 
+/* keeper_plugins.c: the other inits, and the broker. */
+int plugins_watch(struct keeper *keeper);
+void plugin_take(struct keeper *keeper, struct msg *nursery_init);
+bool plugin_told_go(struct keeper *keeper, struct msg *msg);
+bool plugin_told_stop(struct keeper *keeper, struct msg *msg);
+/* Nobody needs tools any more: the broker closes what plugins read, then they are stopped, then
+ * killed. EVENT_TOOLS_GONE comes once all are gone, a few seconds later at
+ * the latest. */
+void plugins_close(struct keeper *keeper);
+
 /* keeper_output.c and keeper_input.c */
 int output_open(struct keeper *keeper);
+/* One more stream of the log: fd is set, a plugin's standard error or the broker's. */
+int stream_open(struct keeper *keeper, struct stream *stream, const char *name);
+void stream_drain(struct stream *stream);
 void output_drain(struct keeper *keeper);
 void output_say(struct keeper *keeper, const char *text);
 void output_told_dropped(struct keeper *keeper);

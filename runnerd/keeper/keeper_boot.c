@@ -1,20 +1,26 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "common/confine.h"
 #include "common/io.h"
+#include "common/log.h"
 #include "common/proto.h"
 #include "keeper.h"
+#include "runnerd/broker/broker.h"
 #include "runnerd/sandbox/builder.h"
+#include "runnerd/sandbox/network.h"
 
 enum {
 	BOOT_WAIT_MS = 30000,
-	OPEN_FILES = 64,
+	OPEN_FILES = 64 + 4 * SERVERS_MAX,
 };
 
 static int
@@ -47,6 +53,58 @@ check_fds(const struct boot_fds *fds, struct error *error)
 	return rc < 0 ? error_errno(error, -rc, "KEEPER_BOOT: the count of those killed") : 0;
 }
 
+static int
+receive(enum msg_type type, struct msg *msg, struct error *error)
+{
+	int rc = msg_recv(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, IN_SETUP, msg, BOOT_WAIT_MS);
+
+	if (rc <= 0)
+		return error_errno(error, rc < 0 ? -rc : EPIPE, "receiving %s",
+				   msg_rule(type)->name);
+	if (msg->type == type)
+		return 0;
+	msg_close_fds(msg);
+	return error_why(error, ERR_INVALID, "%s came instead of %s", msg_rule(msg->type)->name,
+			 msg_rule(type)->name);
+}
+
+static int
+receive_plugin(struct keeper *keeper, unsigned number, struct msg *msg, struct error *error)
+{
+	struct plugin *plugin = &keeper->plugins[number];
+
+	if (receive(MSG_KEEPER_BUILDER, msg, error) < 0)
+		return -1;
+	keeper->fds.plugin_builders[number] = msg_take_fd(msg, 0);
+	*plugin = (struct plugin){.keeper = keeper,
+				  .uid = keeper->boot.base_uid + msg->keeper_builder.uid,
+				  .pidfd = -1,
+				  .socket = -1};
+	snprintf(plugin->name, sizeof(plugin->name), "plugin-%s", msg->keeper_builder.name);
+	return msg->keeper_builder.plugin == number
+		   ? 0
+		   : error_why(error, ERR_INVALID, "KEEPER_BUILDER out of order");
+}
+
+/* What follows KEEPER_BOOT, as it says. */
+static int
+receive_tools(struct keeper *keeper, struct msg *msg, struct error *error)
+{
+	keeper->fds.broker = keeper->fds.broker_channel = -1;
+	if (keeper->boot.plugins > SERVERS_MAX)
+		return error_why(error, ERR_INVALID, "KEEPER_BOOT speaks of too many plugins");
+	if (keeper->boot.broker) {
+		if (receive(MSG_KEEPER_BROKER, msg, error) < 0)
+			return -1;
+		keeper->fds.broker = msg_take_fd(msg, 0);
+		keeper->fds.broker_channel = msg_take_fd(msg, 1);
+	}
+	for (unsigned i = 0; i < keeper->boot.plugins; i++)
+		if (receive_plugin(keeper, i, msg, error) < 0)
+			return -1;
+	return 0;
+}
+
 int
 keeper_receive(struct keeper *keeper, struct error *error)
 {
@@ -60,24 +118,24 @@ keeper_receive(struct keeper *keeper, struct error *error)
 	int rc =
 	    msg_greet(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, ROLE_KEEPER, ROLE_RUNNERD, BOOT_WAIT_MS);
 
-	if (rc == 0)
-		rc = msg_recv(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, IN_SETUP, &msg, BOOT_WAIT_MS);
-	if (rc <= 0)
-		return error_errno(error, rc < 0 ? -rc : EPIPE, "receiving KEEPER_BOOT");
+	if (rc < 0)
+		return error_errno(error, -rc, "greeting runnerd");
+	if (receive(MSG_KEEPER_BOOT, &msg, error) < 0)
+		return -1;
 	keeper->boot = msg.keeper_boot;
 	for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
 		*slots[i] = msg_take_fd(&msg, i);
-	return check_fds(&keeper->fds, error);
+	if (check_fds(&keeper->fds, error) < 0)
+		return -1;
+	return receive_tools(keeper, &msg, error);
 }
 
 /* --- the builder ------------------------------------------------------------------------------ */
 
-/* The agent may open /dev/stdout and its like again: the pipes are its own. [0] reads. */
+/* A program may open /dev/stdout and its like again: the pipes are its own. [0] reads. */
 static int
-agent_pipe(const struct keeper *keeper, int ends[2], int own)
+program_pipe(uid_t uid, int ends[2], int own)
 {
-	uid_t uid = keeper->boot.base_uid + AGENT_UID;
-
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	if (fchown(ends[0], uid, uid) < 0)
@@ -91,7 +149,7 @@ make_pipes(struct keeper *keeper, int agents_ends[3])
 	int ends[2], rc;
 
 	for (int i = 0; i < 3; i++) {
-		rc = agent_pipe(keeper, ends, i == 0);
+		rc = program_pipe(keeper->boot.base_uid + AGENT_UID, ends, i == 0);
 		if (rc < 0)
 			return rc;
 		agents_ends[i] = ends[i != 0];
@@ -103,38 +161,134 @@ make_pipes(struct keeper *keeper, int agents_ends[3])
 	return 0;
 }
 
-int
-keeper_fork_builder(struct keeper *keeper, struct error *error)
+static int
+fork_builder(struct child *child, const struct builder *own, struct error *error)
 {
-	struct builder own = {.channel = keeper->fds.builder,
-			      .init = KEEPER_FD_INIT,
-			      .net = KEEPER_FD_NET,
-			      .keeper = getpid(),
-			      .program = keeper->fds.builder_program};
-	int nursery[2], rc = make_pipes(keeper, own.stdio);
+	child->pid = fork();
+	if (child->pid == 0)
+		builder_main(own);
+	if (child->pid < 0)
+		return error_errno(error, errno, "fork of the builder");
+	child->pidfd = pidfd_open(child->pid, 0);
+	return child->pidfd < 0 ? error_errno(error, errno, "pidfd_open of the builder") : 0;
+}
+
+/* A plugin reads and writes what comes with its start; its standard error is the keeper's. */
+static int
+fork_plugin_builder(struct keeper *keeper, unsigned number, struct builder *own,
+		    struct error *error)
+{
+	struct plugin *plugin = &keeper->plugins[number];
+	int ends[2], rc = program_pipe(plugin->uid, ends, 0);
+
+	if (rc < 0)
+		return error_errno(error, -rc, "a plugin's pipe");
+	plugin->stderr_stream.fd = ends[0];
+	own->channel = keeper->fds.plugin_builders[number];
+	own->net = -1;
+	own->stdio[0] = STDIN_FILENO;
+	own->stdio[1] = STDOUT_FILENO;
+	own->stdio[2] = ends[1];
+	rc = fork_builder(&keeper->builders[1 + number], own, error);
+	close(ends[1]);
+	close_fd(&keeper->fds.plugin_builders[number]);
+	return rc;
+}
+
+static int
+fork_agent_builder(struct keeper *keeper, struct builder *own, struct error *error)
+{
+	int rc = make_pipes(keeper, own->stdio);
 
 	if (rc < 0)
 		return error_errno(error, -rc, "the agent's pipes");
+	own->channel = keeper->fds.builder;
+	own->net = KEEPER_FD_NET;
+	rc = fork_builder(&keeper->builders[0], own, error);
+	for (int i = 0; i < 3; i++)
+		close(own->stdio[i]);
+	close_fd(&keeper->fds.builder);
+	close(KEEPER_FD_NET);
+	return rc;
+}
+
+/* One for each sandbox, all at once: each knows what it needs for its own and ends with it. */
+int
+keeper_fork_builders(struct keeper *keeper, struct error *error)
+{
+	struct builder own = {
+	    .init = KEEPER_FD_INIT, .keeper = getpid(), .program = keeper->fds.builder_program};
+	int nursery[2], rc;
+
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, nursery) < 0)
 		return error_errno(error, errno, "socketpair for the builder");
 	own.nursery = nursery[0];
 	keeper->nursery = nursery[1];
-	keeper->builder = fork();
-	if (keeper->builder == 0)
-		builder_main(&own);
-	if (keeper->builder < 0)
-		return error_errno(error, errno, "fork of the builder");
-	keeper->builder_pidfd = pidfd_open(keeper->builder, 0);
-	if (keeper->builder_pidfd < 0)
-		return error_errno(error, errno, "pidfd_open of the builder");
-	for (int i = 0; i < 3; i++)
-		close(own.stdio[i]);
+	rc = fork_agent_builder(keeper, &own, error);
+	for (unsigned i = 0; rc == 0 && i < keeper->boot.plugins; i++)
+		rc = fork_plugin_builder(keeper, i, &own, error);
 	close(nursery[0]);
 	close(KEEPER_FD_INIT);
-	close(KEEPER_FD_NET);
-	close_fd(&keeper->fds.builder);
 	close_fd(&keeper->fds.builder_program);
-	return 0;
+	return rc;
+}
+
+/* --- the broker --------------------------------------------------------------------------------
+ */
+
+/* In the child: what the broker finds at its fixed numbers, and nothing else. */
+static _Noreturn void
+become_broker(const struct keeper *keeper, int log, int life)
+{
+	static char name[] = "broker";
+	char *argv[] = {name, NULL}, *envp[] = {NULL};
+	struct error error = ERROR_INIT;
+	int fds[] = {log, keeper->fds.broker_channel, life, keeper->fds.broker};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* until its ids change; then the pipe tells */
+	if (network_unshare(&error) < 0 || unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0) {
+		log_error("the broker's namespaces: %s",
+			  error.why[0] ? error.why : strerror(errno));
+		_exit(1);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 64);
+		if (fds[i] < 0)
+			_exit(1);
+	}
+	for (size_t i = 0; i + 1 < ARRAY_LEN(fds); i++)
+		if (dup2(fds[i], STDERR_FILENO + (int)i) < 0)
+			_exit(1);
+	if (close_range(BROKER_FD_LIFE + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		_exit(1);
+	fexecve(fds[3], argv, envp);
+	log_error("fexecve of the broker: %s", strerror(errno));
+	_exit(1);
+}
+
+int
+keeper_fork_broker(struct keeper *keeper, struct error *error)
+{
+	int log[2], life[2];
+
+	keeper->broker_life = keeper->broker_log.fd = keeper->broker.pidfd = -1;
+	if (!keeper->boot.broker)
+		return 0;
+	if (pipe2(log, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(life, O_CLOEXEC) < 0)
+		return error_errno(error, errno, "the broker's pipes");
+	keeper->broker.pid = fork();
+	if (keeper->broker.pid == 0)
+		become_broker(keeper, log[1], life[0]);
+	close(log[1]);
+	close(life[0]);
+	keeper->broker_log.fd = log[0];
+	keeper->broker_life = life[1];
+	close_fd(&keeper->fds.broker);
+	close_fd(&keeper->fds.broker_channel);
+	if (keeper->broker.pid < 0)
+		return error_errno(error, errno, "fork of the broker");
+	keeper->broker.pidfd = pidfd_open(keeper->broker.pid, 0);
+	return keeper->broker.pidfd < 0 ? error_errno(error, errno, "pidfd_open of the broker") : 0;
 }
 
 /* --- the drop --------------------------------------------------------------------------------- */

@@ -44,7 +44,7 @@ make_up(const struct keeper *keeper, struct msg *msg)
 {
 	msg_init(msg, MSG_KEEPER_UP);
 	msg->keeper_up.pid = (uint32_t)getpid();
-	msg->keeper_up.builder_pid = (uint32_t)keeper->builder;
+	msg->keeper_up.builder_pid = (uint32_t)keeper->builders[0].pid;
 }
 
 static uint8_t
@@ -54,6 +54,7 @@ session_state(const struct keeper *keeper)
 	    [KEEPER_BUILDING] = STATE_SETUP,    [KEEPER_GATED] = STATE_SETUP,
 	    [KEEPER_OPENING] = STATE_SETUP,     [KEEPER_RUNNING] = STATE_RUNNING,
 	    [KEEPER_STOPPING] = STATE_STOPPING, [KEEPER_ENDING] = STATE_STOPPING,
+	    [KEEPER_CLOSING] = STATE_STOPPING,
 	};
 
 	return states[keeper->state];
@@ -102,12 +103,25 @@ make_ended(const struct keeper *keeper, struct msg *msg)
 	msg->keeper_ended.session = keeper->boot.session;
 }
 
+static void
+make_plugin(const struct plugin *plugin, unsigned number, struct msg *msg)
+{
+	msg_init(msg, MSG_KEEPER_PLUGIN);
+	msg->keeper_plugin.plugin = (uint8_t)number;
+	msg->keeper_plugin.generation = plugin->generation;
+	msg->keeper_plugin.state = (uint8_t)plugin->state;
+	msg->keeper_plugin.exit_code = plugin->exit_code;
+	msg->keeper_plugin.signal = plugin->signal;
+	strcpy(msg->keeper_plugin.why, plugin->why);
+}
+
 static const struct {
 	unsigned due;
 	void (*make)(const struct keeper *keeper, struct msg *msg);
 } owed[] = {
     {DUE_HELLO, make_hello},     {DUE_UP, make_up},   {DUE_STATE, make_state},
-    {DUE_RUNNING, make_running}, {DUE_LOG, make_log}, {DUE_ENDED, make_ended},
+    {DUE_RUNNING, make_running}, {DUE_LOG, make_log}, {DUE_PLUGINS, NULL /* send_plugins */},
+    {DUE_ENDED, make_ended},
 };
 
 /* 0, -EAGAIN when the socket is full, another -errno. */
@@ -132,6 +146,27 @@ sendable(const struct link *link)
 	return link->phase == IN_HELLO ? link->due & DUE_HELLO : link->due & ~(unsigned)DUE_HELLO;
 }
 
+/* 0 when nothing of them is owed any more. */
+static int
+send_plugins(struct keeper *keeper)
+{
+	struct plugin *plugin;
+	struct msg msg;
+	int rc;
+
+	for (unsigned i = 0; i < keeper->boot.plugins; i++) {
+		plugin = &keeper->plugins[i];
+		if (!plugin->due)
+			continue;
+		make_plugin(plugin, i, &msg);
+		rc = send_now(keeper, &msg);
+		if (rc < 0)
+			return rc;
+		plugin->due = false;
+	}
+	return 0;
+}
+
 static int
 send_owed(struct keeper *keeper)
 {
@@ -141,8 +176,12 @@ send_owed(struct keeper *keeper)
 	for (size_t i = 0; i < ARRAY_LEN(owed); i++) {
 		if (!(sendable(&keeper->link) & owed[i].due))
 			continue;
-		owed[i].make(keeper, &msg);
-		rc = send_now(keeper, &msg);
+		if (owed[i].make) {
+			owed[i].make(keeper, &msg);
+			rc = send_now(keeper, &msg);
+		} else {
+			rc = send_plugins(keeper);
+		}
 		if (rc < 0)
 			return rc;
 		keeper->link.due &= ~owed[i].due;
@@ -193,7 +232,9 @@ static bool
 told_query(struct keeper *keeper, struct msg *msg)
 {
 	keeper->link.query = msg->id;
-	keeper->link.due |= DUE_STATE;
+	keeper->link.due |= DUE_STATE | DUE_PLUGINS;
+	for (unsigned i = 0; i < keeper->boot.plugins; i++)
+		keeper->plugins[i].due = true;
 	return true;
 }
 
@@ -202,8 +243,9 @@ told_go(struct keeper *keeper, struct msg *msg)
 {
 	if (!uuid_equal(&msg->go.session, &keeper->boot.session))
 		return false;
-	if (keeper->state == KEEPER_BUILDING)
-		sandbox_look(keeper); /* the builder told us before it told runnerd */
+	/* The builder told us before it told runnerd. */
+	while (keeper->state == KEEPER_BUILDING && sandbox_look(keeper))
+		;
 	keeper_on(keeper, EVENT_GO);
 	return true;
 }
@@ -243,6 +285,8 @@ static const struct {
     {MSG_KEEPER_SEGMENT, told_segment},
     {MSG_KEEPER_STOP, told_stop},
     {MSG_KEEPER_REDACT, told_redact},
+    {MSG_KEEPER_PLUGIN_GO, plugin_told_go},
+    {MSG_KEEPER_PLUGIN_STOP, plugin_told_stop},
 };
 
 static bool

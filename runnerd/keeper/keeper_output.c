@@ -242,7 +242,7 @@ stream_ready(struct loop_source *source, uint32_t events, void *arg)
 	grown(stream->keeper);
 }
 
-static int
+int
 stream_open(struct keeper *keeper, struct stream *stream, const char *name)
 {
 	stream->name = name;
@@ -263,18 +263,36 @@ output_open(struct keeper *keeper)
 }
 
 void
+stream_drain(struct stream *stream)
+{
+	for (int round = 0; stream->fd >= 0 && round < DRAIN_ROUNDS; round++)
+		if (!stream_read(stream))
+			break;
+	if (stream->fd >= 0)
+		stream_end(stream);
+}
+
+/* The agent's two, the broker's, the plugins'; NULL after the last. */
+static struct stream *
+stream_at(struct keeper *keeper, size_t number)
+{
+	size_t own = ARRAY_LEN(keeper->streams);
+
+	if (number < own)
+		return &keeper->streams[number];
+	number -= own;
+	if (!keeper->boot.broker || number > keeper->boot.plugins)
+		return NULL;
+	return number == 0 ? &keeper->broker_log : &keeper->plugins[number - 1].stderr_stream;
+}
+
+void
 output_drain(struct keeper *keeper)
 {
 	struct stream *stream;
 
-	for (size_t i = 0; i < ARRAY_LEN(keeper->streams); i++) {
-		stream = &keeper->streams[i];
-		for (int round = 0; stream->fd >= 0 && round < DRAIN_ROUNDS; round++)
-			if (!stream_read(stream))
-				break;
-		if (stream->fd >= 0)
-			stream_end(stream);
-	}
+	for (size_t i = 0; (stream = stream_at(keeper, i)); i++)
+		stream_drain(stream);
 	segments_flush(&keeper->segments);
 }
 
@@ -297,12 +315,13 @@ output_redact(struct keeper *keeper, int fd)
 {
 	struct redact_set *secrets, *before = keeper->secrets;
 	int rc = redact_set_open(fd, &secrets), failed;
+	struct stream *stream;
 
 	close(fd);
 	if (rc == 0) {
 		keeper->secrets = secrets;
-		for (size_t i = 0; i < ARRAY_LEN(keeper->streams); i++) {
-			failed = stream_redact(&keeper->streams[i], secrets);
+		for (size_t i = 0; (stream = stream_at(keeper, i)); i++) {
+			failed = stream_redact(stream, secrets);
 			rc = failed < 0 ? failed : rc;
 		}
 		redact_set_free(before);

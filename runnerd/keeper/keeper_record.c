@@ -22,11 +22,12 @@ static void
 take_use(struct keeper *keeper)
 {
 	struct msg_exit_record *record = &keeper->record;
+	uint64_t ended_ns = keeper->ended_ns ? keeper->ended_ns : boottime_ns();
 	struct rusage use;
 
 	record->cpu_ms = record->wall_ms = record->peak_memory_bytes = -1;
 	if (keeper->running_ns)
-		record->wall_ms = (int64_t)((boottime_ns() - keeper->running_ns) / 1000000);
+		record->wall_ms = (int64_t)((ended_ns - keeper->running_ns) / 1000000);
 	if (keeper->init <= 0 || wait4(keeper->init, NULL, __WALL | WNOHANG, &use) <= 0)
 		return;
 	record->cpu_ms = milliseconds(&use.ru_utime) + milliseconds(&use.ru_stime);
@@ -98,7 +99,7 @@ complete(struct keeper *keeper)
 	record->session = keeper->boot.session;
 	if (record->outcome == OUTCOME_OOM_KILLED)
 		end_by_kill(keeper);
-	record->ended_at_ms = realtime_ms();
+	record->ended_at_ms = keeper->ended_ns ? keeper->ended_at_ms : realtime_ms();
 	if (!keeper->exit_known)
 		record->exit_code = record->signal = -1;
 	record->segment = keeper->segments.number;

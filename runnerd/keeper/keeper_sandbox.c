@@ -45,27 +45,30 @@ close_nursery(struct keeper *keeper)
 	close_fd(&keeper->nursery);
 }
 
-void
+bool
 sandbox_look(struct keeper *keeper)
 {
 	static struct msg msg;
 	int rc;
 
 	if (keeper->nursery < 0)
-		return;
+		return false;
 	rc = msg_recv_now(keeper->nursery, CH_NURSERY, SIDE_B, IN_OPEN, &msg);
 	if (rc == -EAGAIN)
-		return;
-	if (rc == 1 && msg.type == MSG_NURSERY_INIT && keeper->init_pidfd < 0) {
-		take_init(keeper, &msg);
+		return false;
+	if (rc == 1 && msg.type == MSG_NURSERY_INIT) {
+		if (msg.nursery_init.place > 0)
+			plugin_take(keeper, &msg);
+		else if (keeper->init_pidfd < 0)
+			take_init(keeper, &msg);
 		msg_close_fds(&msg);
-		return;
+		return true;
 	}
 	close_nursery(keeper);
 	if (keeper->state != KEEPER_BUILDING) {
 		if (rc == 1)
 			msg_close_fds(&msg);
-		return; /* its work is done */
+		return false; /* their work is done */
 	}
 	if (rc == 1 && msg.type == MSG_ERROR)
 		build_failed(keeper, msg.error.what, msg.error.why);
@@ -73,6 +76,7 @@ sandbox_look(struct keeper *keeper)
 		build_failed(keeper, "", "the builder ended before the sandbox was complete");
 	if (rc == 1)
 		msg_close_fds(&msg);
+	return false;
 }
 
 static void
@@ -86,12 +90,12 @@ nursery_ready(struct loop_source *source, uint32_t events, void *arg)
 static void
 builder_ended(struct loop_source *source, uint32_t events, void *arg)
 {
-	struct keeper *keeper = arg;
+	struct child *builder = arg;
 
 	(void)events;
-	waitpid(keeper->builder, NULL, WNOHANG);
+	waitpid(builder->pid, NULL, WNOHANG);
 	loop_remove(source);
-	close_fd(&keeper->builder_pidfd);
+	close_fd(&builder->pidfd);
 }
 
 int
@@ -99,9 +103,17 @@ sandbox_watch(struct keeper *keeper)
 {
 	keeper->nursery_source =
 	    loop_add_io(keeper->loop, keeper->nursery, EPOLLIN, nursery_ready, keeper);
-	keeper->builder_source =
-	    loop_add_io(keeper->loop, keeper->builder_pidfd, EPOLLIN, builder_ended, keeper);
-	return keeper->nursery_source && keeper->builder_source ? 0 : -errno;
+	if (!keeper->nursery_source)
+		return -errno;
+	for (unsigned i = 0; i <= keeper->boot.plugins; i++) {
+		struct child *builder = &keeper->builders[i];
+
+		builder->source =
+		    loop_add_io(keeper->loop, builder->pidfd, EPOLLIN, builder_ended, builder);
+		if (!builder->source)
+			return -errno;
+	}
+	return 0;
 }
 
 /* --- init ------------------------------------------------------------------------------------- */

@@ -87,12 +87,26 @@ finish(struct keeper *keeper)
 	return KEEPER_DONE;
 }
 
+/* The agent is gone: its tools end in good order, and what they say last is in its log. */
+static enum keeper_state
+close_tools(struct keeper *keeper)
+{
+	if (!keeper->boot.broker)
+		return finish(keeper);
+	loop_arm(keeper->deadline, 0);
+	loop_arm(keeper->patience, 0);
+	keeper->ended_ns = boottime_ns();
+	keeper->ended_at_ms = realtime_ms();
+	plugins_close(keeper);
+	return KEEPER_CLOSING;
+}
+
 /* An init that not even EOF ends (stopped, frozen, or not itself any more) is left to runnerd,
  * which kills the cgroup once the record is there. */
 static enum keeper_state
 lose_patience(struct keeper *keeper)
 {
-	return keeper->init_socket >= 0 ? stop_waiting(keeper) : finish(keeper);
+	return keeper->init_socket >= 0 ? stop_waiting(keeper) : close_tools(keeper);
 }
 
 /* An empty field: the event changes nothing in that state. */
@@ -109,7 +123,7 @@ static transition_fn *const transitions[KEEPER_STATES][EVENTS] = {
 	    [EVENT_GO] = open_gate,
 	    [EVENT_STOP] = abandon,
 	    [EVENT_LINK_LOST] = abandon,
-	    [EVENT_INIT_EXIT] = finish,
+	    [EVENT_INIT_EXIT] = close_tools,
 	},
     [KEEPER_OPENING] =
 	{
@@ -118,14 +132,14 @@ static transition_fn *const transitions[KEEPER_STATES][EVENTS] = {
 	    [EVENT_AGENT_ENDED] = await_end,
 	    [EVENT_STOP] = ask_to_stop,
 	    [EVENT_OOM] = abandon,
-	    [EVENT_INIT_EXIT] = finish,
+	    [EVENT_INIT_EXIT] = close_tools,
 	},
     [KEEPER_RUNNING] =
 	{
 	    [EVENT_AGENT_ENDED] = await_end,
 	    [EVENT_STOP] = ask_to_stop,
 	    [EVENT_OOM] = abandon,
-	    [EVENT_INIT_EXIT] = finish,
+	    [EVENT_INIT_EXIT] = close_tools,
 	},
     [KEEPER_STOPPING] =
 	{
@@ -134,13 +148,14 @@ static transition_fn *const transitions[KEEPER_STATES][EVENTS] = {
 	    [EVENT_AGENT_ENDED] = await_end,
 	    [EVENT_PATIENCE] = stop_waiting,
 	    [EVENT_OOM] = abandon,
-	    [EVENT_INIT_EXIT] = finish,
+	    [EVENT_INIT_EXIT] = close_tools,
 	},
     [KEEPER_ENDING] =
 	{
 	    [EVENT_PATIENCE] = lose_patience,
-	    [EVENT_INIT_EXIT] = finish,
+	    [EVENT_INIT_EXIT] = close_tools,
 	},
+    [KEEPER_CLOSING] = {[EVENT_TOOLS_GONE] = finish},
 };
 
 void

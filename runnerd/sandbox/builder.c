@@ -23,8 +23,11 @@ enum {
 static int
 keep_one(int *fd, int *next)
 {
-	int rc = fcntl(*fd, F_DUPFD_CLOEXEC, *next);
+	int rc;
 
+	if (*fd < 0)
+		return 0;
+	rc = fcntl(*fd, F_DUPFD_CLOEXEC, *next);
 	if (rc != *next)
 		return -1;
 	*fd = (*next)++;
@@ -121,7 +124,8 @@ confine_builder(const struct builder *own, struct error *error)
 	for (size_t i = 0; i < ARRAY_LEN(own->stdio); i++)
 		close(own->stdio[i]);
 	close(own->init);
-	close(own->net);
+	if (own->net >= 0)
+		close(own->net);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_errno(error, errno, "no_new_privs of the builder");
 	rc = confine_load(own->program);
@@ -165,14 +169,15 @@ accompany(const struct nursling *child, int proc, uint32_t base, struct error *e
 }
 
 static int
-hand_over(const struct builder *own, const struct nursling *child, const char *name,
-	  struct error *error)
+hand_over(const struct builder *own, const struct nursling *child,
+	  const struct msg_sandbox_begin *begin, struct error *error)
 {
 	struct msg msg;
 	int rc;
 
 	msg_init(&msg, MSG_NURSERY_INIT);
-	snprintf(msg.nursery_init.name, sizeof(msg.nursery_init.name), "%s", name);
+	snprintf(msg.nursery_init.name, sizeof(msg.nursery_init.name), "%s", begin->name);
+	msg.nursery_init.place = begin->place;
 	msg.nursery_init.pid = (uint32_t)child->pid;
 	msg_add_fd(&msg, child->pidfd);
 	msg_add_fd(&msg, child->gate);
@@ -193,7 +198,7 @@ raise_child(const struct builder *own, const struct nursling *child, int proc,
 	    const struct msg_sandbox_begin *begin, struct error *error)
 {
 	if (confine_builder(own, error) < 0 || accompany(child, proc, begin->base_uid, error) < 0 ||
-	    hand_over(own, child, begin->name, error) < 0) {
+	    hand_over(own, child, begin, error) < 0) {
 		syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
 		return -1;
 	}

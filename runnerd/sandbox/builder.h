@@ -15,10 +15,10 @@ struct builder {
 	int channel;  /* CH_BUILDER, side B */
 	int nursery;  /* CH_NURSERY, side A */
 	int init;     /* the sealed copy of init */
-	int net;      /* the sandbox's network namespace, new and empty */
+	int net;      /* the sandbox's network namespace, new and empty; -1: it makes one */
 	int program;  /* the builder's seccomp program */
 	pid_t keeper; /* whose child it is */
-	int stdio[3]; /* the agent's ends of its three pipes */
+	int stdio[3]; /* what the sandbox has as 0, 1 and 2: the program's ends of its pipes */
 };
 
 /* Runs in the forked child, never returns; closes every descriptor that is not the builder's. */

@@ -201,6 +201,29 @@ seed_mount(struct seed *seed, const struct msg *msg, struct error *error)
 	return seed_attach(seed, msg->fds[0], mount->path, mount->directory, error);
 }
 
+/* To another sandbox of this session. Cloned here, where the mount is attached: before Linux 6.15 a
+ * detached one cannot be. */
+int
+seed_share(struct seed *seed, const struct msg *msg, struct error *error)
+{
+	_cleanup_close_ int point = path_mount_point(seed->root, msg->sandbox_share.path, true);
+	struct msg shared;
+	int mount, rc;
+
+	if (point < 0)
+		return error_errno(error, -point, "opening it");
+	mount = open_tree(point, "",
+			  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (mount < 0)
+		return error_errno(error, errno, "open_tree");
+	msg_init(&shared, MSG_SANDBOX_SHARED);
+	shared.sandbox_shared.place = msg->sandbox_share.place;
+	msg_add_fd(&shared, mount);
+	rc = msg_send(seed->fds->channel, CH_BUILDER, SIDE_B, IN_OPEN, &shared);
+	msg_close_fds(&shared);
+	return rc < 0 ? error_errno(error, -rc, "sending it") : 0;
+}
+
 /* --- the root --------------------------------------------------------------------------------- */
 
 static int

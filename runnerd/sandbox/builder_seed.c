@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/crash.h"
+#include "network.h"
 
 struct operation {
 	enum msg_type type;
@@ -31,6 +32,7 @@ static const struct operation operations[] = {
     OPERATION(MOUNT, mount, "attaching a mount at"),
     OPERATION(PROC, proc, "mounting proc at"),
     OPERATION(DEVPTS, devpts, "mounting devpts at"),
+    OPERATION(SHARE, share, "sharing the mount at"),
     OPERATION(HOME_LINK, home_link, "making the link"),
     OPERATION(OVERLAY, overlay, "mounting the overlay at"),
     {.type = MSG_SANDBOX_LAYERS, .doing = "attaching the layers", .apply = seed_layers},
@@ -104,13 +106,24 @@ enter_cgroups(const struct seed *seed, struct error *error)
 	return 0;
 }
 
-/* The cgroup's view and the network that the spawner made ahead. */
+/* The network that the spawner made ahead is the agent's; a plugin's is made here, while others are
+ * being built. */
 static int
-enter_namespaces(const struct seed *seed, struct error *error)
+enter_network(const struct seed *seed, struct error *error)
 {
+	if (seed->fds->net < 0)
+		return network_unshare(error);
 	if (setns(seed->fds->net, CLONE_NEWNET) < 0)
 		return error_errno(error, errno, "setns to the sandbox's network");
 	close(seed->fds->net);
+	return 0;
+}
+
+static int
+enter_namespaces(const struct seed *seed, struct error *error)
+{
+	if (enter_network(seed, error) < 0)
+		return -1;
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return error_errno(error, errno, "unshare(CLONE_NEWCGROUP)");
 	return 0;

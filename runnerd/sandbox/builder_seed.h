@@ -35,6 +35,7 @@ int seed_link(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_home_link(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_tmpfs(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_mount(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_share(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_proc(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_devpts(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_layers(struct seed *seed, const struct msg *msg, struct error *error);

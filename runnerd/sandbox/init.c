@@ -21,9 +21,12 @@ enum {
 struct init {
 	struct exec_spec spec;
 	int signals;
-	pid_t agent;
+	pid_t program;       /* 0: none, at the gate */
+	int status;          /* its end, once ended */
+	bool ended;          /* what else it started is still being ended */
 	uint64_t kill_at_ns; /* CLOCK_BOOTTIME; 0: nobody asked for the end */
 	bool killed;
+	bool leaving; /* asked to exit when nothing runs */
 };
 
 /* EOF or a broken rule: the keeper is gone. Nothing inside may outlive process 1. */
@@ -40,7 +43,7 @@ tell(struct msg *msg, enum phase phase)
 		leave();
 }
 
-static _Noreturn void
+static void
 tell_ended(int status)
 {
 	struct msg msg;
@@ -49,7 +52,6 @@ tell_ended(int status)
 	msg.init_ended.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	msg.init_ended.signal = WIFSIGNALED(status) ? WTERMSIG(status) : -1;
 	tell(&msg, IN_OPEN);
-	leave();
 }
 
 /* --- before the gate -------------------------------------------------------------------------- */
@@ -95,18 +97,16 @@ prepare(struct init *init)
 	if (rc < 0)
 		fail_setup("reading what to run", -rc);
 	close(INIT_FD_SPEC);
+	if (init->spec.head.stays) {
+		/* It will start programs again and again: under the widest filter that a program
+		 * has, which does not keep the next one from loading its own. */
+		rc = confine_load(INIT_FD_OWN_PROGRAM);
+		if (rc < 0)
+			fail_setup("loading init's filter", -rc);
+		close(INIT_FD_OWN_PROGRAM);
+	}
 	msg_init(&msg, MSG_INIT_READY);
 	tell(&msg, IN_SETUP);
-}
-
-static void
-stand_at_gate(void)
-{
-	struct msg msg;
-
-	if (msg_recv(INIT_FD_KEEPER, CH_INIT, SIDE_B, IN_OPEN, &msg, -1) != 1 ||
-	    msg.type != MSG_INIT_GO)
-		leave();
 }
 
 /* The agent's ends of its pipes are the agent's alone from here on. init's own filter comes after
@@ -122,32 +122,76 @@ keep_little(void)
 }
 
 static void
-start(struct init *init)
+tell_started(pid_t program, struct msg *msg)
 {
-	struct msg msg;
-
-	msg_init(&msg, MSG_INIT_STARTED);
-	init->agent = init_start(&init->spec, msg.init_started.why, sizeof(msg.init_started.why));
-	msg.init_started.errnum = init->agent < 0 ? -init->agent : 0;
-	if (init->agent > 0)
-		keep_little();
-	tell(&msg, IN_OPEN);
-	if (init->agent < 0)
-		leave();
+	msg->init_started.errnum = program < 0 ? -program : 0;
+	tell(msg, IN_OPEN);
 }
 
-/* --- while the agent runs --------------------------------------------------------------------- */
+static void
+start(struct init *init, struct msg *go)
+{
+	const int io[2] = {msg_take_fd(go, 0), msg_take_fd(go, 1)};
+	bool stays = init->spec.head.stays;
+	struct msg msg;
+	pid_t program;
+
+	msg_init(&msg, MSG_INIT_STARTED);
+	program = init_start(&init->spec, io, msg.init_started.why, sizeof(msg.init_started.why));
+	for (int i = 0; i < 2; i++)
+		if (io[i] >= 0)
+			close(io[i]);
+	if (program > 0 && !stays)
+		keep_little();
+	tell_started(program, &msg);
+	if (program < 0 && !stays)
+		leave();
+	init->program = program > 0 ? program : 0;
+	init->ended = init->killed = false;
+	init->kill_at_ns = 0;
+}
+
+/* --- while the program runs ------------------------------------------------------------------- */
+
+/* Nothing of it is left: the next start finds the sandbox as the first one did. */
+static void
+return_to_gate(struct init *init)
+{
+	if (!init->ended)
+		return;
+	tell_ended(init->status);
+	if (init->leaving)
+		leave();
+	init->program = 0;
+	init->ended = false;
+	init->kill_at_ns = 0;
+}
+
+/* The kernel ends what is left when process 1 leaves; one that stays does it itself. */
+static void
+program_ended(struct init *init, int status)
+{
+	if (!init->spec.head.stays) {
+		tell_ended(status);
+		leave();
+	}
+	init->ended = true;
+	init->status = status;
+	kill(-1, SIGKILL);
+}
 
 static void
-reap(const struct init *init)
+reap(struct init *init)
 {
 	int status;
 	pid_t pid;
 
 	for (int i = 0; i < REAP_ROUND; i++) {
 		pid = waitpid(-1, &status, WNOHANG | __WALL);
-		if (pid == init->agent)
-			tell_ended(status);
+		if (pid > 0 && pid == init->program)
+			program_ended(init, status);
+		if (pid < 0)
+			return_to_gate(init);
 		if (pid <= 0)
 			return;
 	}
@@ -168,17 +212,30 @@ run_out(struct init *init)
 
 /* The first STOP counts. CONT lets a stopped process see its TERM. */
 static void
+stop(struct init *init, const struct msg_init_stop *wish)
+{
+	init->leaving |= !wish->stay || !init->spec.head.stays;
+	if (!init->program && init->leaving)
+		leave();
+	if (!init->program || init->kill_at_ns)
+		return;
+	init->kill_at_ns = boottime_ns() + wish->grace_ms * UINT64_C(1000000);
+	kill(-1, SIGTERM);
+	kill(-1, SIGCONT);
+}
+
+static void
 obey(struct init *init)
 {
-	struct msg msg;
+	static struct msg msg;
 
 	if (msg_recv(INIT_FD_KEEPER, CH_INIT, SIDE_B, IN_OPEN, &msg, -1) != 1)
 		leave();
-	if (msg.type != MSG_INIT_STOP || init->kill_at_ns)
-		return;
-	init->kill_at_ns = boottime_ns() + msg.init_stop.grace_ms * UINT64_C(1000000);
-	kill(-1, SIGTERM);
-	kill(-1, SIGCONT);
+	if (msg.type == MSG_INIT_GO && !init->program)
+		start(init, &msg);
+	else if (msg.type == MSG_INIT_STOP)
+		stop(init, &msg.init_stop);
+	msg_close_fds(&msg);
 }
 
 /* NULL: for ever. */
@@ -221,8 +278,6 @@ main(void)
 	static struct init init;
 
 	prepare(&init);
-	stand_at_gate();
-	start(&init);
 	for (;;)
 		attend(&init);
 }

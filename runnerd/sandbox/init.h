@@ -2,7 +2,9 @@
  * init: process 1 of a sandbox. Root of the sandbox's user namespace with the few capabilities
  * that starting and ending the agent takes; nothing of the host is open in it.
  *
- * 0, 1, 2 are the agent's; the descriptors below are init's own.
+ * 0, 1, 2 are the agent's; the descriptors below are init's own. A plugin's init stays when its
+ * program ends, to start it again: 2 is then the plugin's alone, and what it reads and writes comes
+ * with each INIT_GO.
  */
 #ifndef SCARAB_SANDBOX_INIT_H
 #define SCARAB_SANDBOX_INIT_H
@@ -37,8 +39,8 @@ int init_read_spec(int fd, struct exec_spec *spec);
  * places only. 0 (also where the kernel's Landlock is missing or too old) or -errno. */
 int init_landlock(void);
 
-/* Starts the agent and waits until its exec succeeded. The pid, or -errno with the reason as a
- * sentence in why. */
-pid_t init_start(const struct exec_spec *spec, char *why, size_t size);
+/* Starts the program and waits until its exec succeeded. io: its standard input and output, -1:
+ * init's own (borrowed). The pid, or -errno with the reason as a sentence in why. */
+pid_t init_start(const struct exec_spec *spec, const int io[2], char *why, size_t size);
 
 #endif

@@ -171,11 +171,25 @@ load_filter(const struct exec_spec *spec)
 	return confine_load(INIT_FD_AGENT_PROGRAM);
 }
 
+/* A name without a slash is a plugin's, looked for where PATH leads by default. */
 static int
 run_program(const struct exec_spec *spec)
 {
-	execve(spec->head.path, spec->argv, spec->envp);
-	return -errno;
+	static const char *const dirs[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+					   "/usr/bin",        "/sbin",          "/bin"};
+	char path[PATH_MAX];
+	int rc = -ENOENT;
+
+	if (strchr(spec->head.path, '/')) {
+		execve(spec->head.path, spec->argv, spec->envp);
+		return -errno;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(dirs) && (rc == -ENOENT || rc == -EACCES); i++) {
+		snprintf(path, sizeof(path), "%s/%.4000s", dirs[i], spec->head.path);
+		execve(path, spec->argv, spec->envp);
+		rc = -errno;
+	}
+	return rc;
 }
 
 /* In this order; the bounding set and the securebits need CAP_SETPCAP, the ids their own. */
@@ -199,11 +213,21 @@ static const struct {
     {.call = "exec", .run = run_program},
 };
 
+/* What INIT_GO brought lies above the fixed descriptors, close-on-exec. */
+static int
+take_io(const int io[2])
+{
+	for (int fd = 0; fd < 2; fd++)
+		if (io[fd] >= 0 && dup2(io[fd], fd) < 0)
+			return -errno;
+	return 0;
+}
+
 static _Noreturn void
-become_program(const struct exec_spec *spec, int report)
+become_program(const struct exec_spec *spec, const int io[2], int report)
 {
 	struct failure failure = {0};
-	int rc = 0;
+	int rc = take_io(io);
 
 	while (rc == 0 && failure.step < ARRAY_LEN(steps)) {
 		rc = steps[failure.step].run(spec);
@@ -263,7 +287,7 @@ explain(const struct exec_spec *spec, const struct failure *failure, char *why, 
 }
 
 pid_t
-init_start(const struct exec_spec *spec, char *why, size_t size)
+init_start(const struct exec_spec *spec, const int io[2], char *why, size_t size)
 {
 	_cleanup_close_ int reader = -1;
 	struct failure failure;
@@ -277,7 +301,7 @@ init_start(const struct exec_spec *spec, char *why, size_t size)
 	}
 	reader = ends[0];
 	if (pid == 0)
-		become_program(spec, ends[1]);
+		become_program(spec, io, ends[1]);
 	close(ends[1]);
 	if (!read_report(reader, &failure))
 		return pid;

@@ -1,19 +1,17 @@
 #include "spawner.h"
 
 #include <fcntl.h>
-#include <net/if.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "network.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U /* Linux 6.3 */
@@ -91,37 +89,12 @@ spawner_open_net(struct error *error)
 	return fd < 0 ? error_errno(error, errno, "opening the network namespace") : fd;
 }
 
-static int
-raise_loopback(struct error *error)
-{
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = {.ifr_name = "lo"};
-
-	if (fd < 0)
-		return error_errno(error, errno, "socket");
-	request.ifr_flags = IFF_UP | IFF_RUNNING;
-	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-		return error_errno(error, errno, "SIOCSIFFLAGS");
-	return 0;
-}
-
-/* The namespace that the spawner is in for the moment, ready for a session. */
-static int
-furnish_net(struct error *error)
-{
-	if (raise_loopback(error) < 0)
-		return error_what(error, "raising the loopback interface");
-	return spawner_open_net(error);
-}
-
 int
 spawner_new_net(int own, struct error *error)
 {
-	int fd;
+	int fd, rc = network_unshare(error);
 
-	if (unshare(CLONE_NEWNET) < 0)
-		return error_errno(error, errno, "unshare(CLONE_NEWNET)");
-	fd = furnish_net(error);
+	fd = rc < 0 ? -1 : spawner_open_net(error);
 	if (setns(own, CLONE_NEWNET) == 0)
 		return fd;
 	log_error("cannot leave the network namespace of a session: %s", strerrordesc_np(errno));
