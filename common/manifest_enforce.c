@@ -29,13 +29,11 @@ static const struct enforced table[] = {
     {"spec.image", .rule = NOT_BEGUN, .text = "oci:"},
     {"spec.network.policy", .rule = WORDS_ONLY, .words = WORD(NETWORK_NONE)},
     {"spec.network.allowlist", .rule = ABSENT_ONLY},
-    {"spec.mcp_servers", .rule = ABSENT_ONLY},
     {"spec.triggers", .rule = ABSENT_ONLY},
     {"spec.blackout", .rule = ABSENT_ONLY},
     {"spec.retry.max", .rule = ZERO_ONLY},
     {"spec.lifecycle.restart_policy", .rule = WORDS_ONLY, .words = WORD(RESTART_NEVER)},
     {"spec.budget.max_runs_per_day", .rule = ZERO_ONLY},
-    {"spec.budget.max_tool_calls", .rule = ZERO_ONLY},
     {"spec.budget.failures_before_pause", .rule = ZERO_ONLY},
     {"spec.resources.disk", .rule = ABSENT_ONLY},
 };
@@ -57,6 +55,43 @@ enforced(const struct enforced *row, const struct field *field, const void *obje
 	default:
 		return false;
 	}
+}
+
+/* One of spec.mcp_servers; what is wrong with it, or NULL. */
+static const char *
+server_unenforceable(const struct manifest_server *server)
+{
+	size_t i;
+
+	if (server->transport == TRANSPORT_HTTP)
+		return "transport Http: plugins that are reached over a network come later";
+	if (server->ask.count)
+		return "ask: operators cannot answer yet";
+	if (server->network.policy > NETWORK_NONE || server->network.allowlist.count)
+		return "network: a plugin has none";
+	for (i = 0; i < server->env_template.count; i++)
+		if (strstr(server->env_template.items[i].value, "{{secret:"))
+			return "env_template with {{secret:…}}";
+	return NULL;
+}
+
+static const char *
+servers_unenforceable(const struct manifest *manifest, struct error *reason)
+{
+	size_t i;
+
+	for (i = 0; i < manifest->mcp_servers.count; i++) {
+		const struct manifest_server *server = &manifest->mcp_servers.items[i];
+		const char *what = server_unenforceable(server);
+
+		if (!what)
+			continue;
+		error_why(reason, ERR_INVALID, "this build cannot enforce spec.mcp_servers: %s: %s",
+			  server->name, what);
+		error_hint(reason, "remove the key, or install a build that has what it asks for");
+		return "spec.mcp_servers";
+	}
+	return NULL;
 }
 
 static void
@@ -96,6 +131,8 @@ unenforceable_credential(const struct manifest *manifest, struct error *reason)
 const char *
 manifest_unenforceable(const struct manifest *manifest, struct error *reason)
 {
+	const char *path;
+
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		const void *object = manifest;
 		const struct field *field = record_find(&manifest_record, table[i].path, &object);
@@ -108,7 +145,8 @@ manifest_unenforceable(const struct manifest *manifest, struct error *reason)
 			error_why(reason, ERR_FAILED, "%s is no key of a manifest", table[i].path);
 		return table[i].path;
 	}
-	return unenforceable_credential(manifest, reason);
+	path = unenforceable_credential(manifest, reason);
+	return path ? path : servers_unenforceable(manifest, reason);
 }
 
 int

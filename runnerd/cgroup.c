@@ -1,5 +1,6 @@
 #include "cgroup.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -304,6 +305,44 @@ cgroup_enter_agent(const struct cgroups *cgroups, const struct session_cgroup *c
 	return enter(cgroups, cgroup, "agent", cgroup->agent, true, entry);
 }
 
+static int
+enter_plugin_v1(const struct hierarchy *v1, const char *session, const struct cgroup_limits *limits,
+		const char *name, struct cgroup_entry *entry, struct error *error)
+{
+	_cleanup_close_ int dir = -1;
+	char path[LEAF_MAX];
+
+	dir = make_group(v1, leaf_path(v1, session, name, path), PART_AGENT, limits, error);
+	if (dir < 0)
+		return -1;
+	if (add_entry(entry, openat(dir, "tasks", O_WRONLY | O_CLOEXEC)) < 0)
+		return error_errno(error, errno, "opening the tasks of the cgroup %.200s", path);
+	return 0;
+}
+
+/* On v2 first, where its removal will look for names. */
+int
+cgroup_enter_plugin(const struct cgroups *cgroups, const struct cgroup_limits *limits,
+		    const struct session_cgroup *cgroup, const char *name,
+		    struct cgroup_entry *entry, struct error *error)
+{
+	char path[LEAF_MAX];
+	int rc;
+
+	entry->count = 0;
+	leaf_path(&cgroups->all[0], cgroup->paths[0], name, path);
+	rc = make_group(&cgroups->all[0], path, PART_AGENT, limits, error);
+	if (rc >= 0)
+		rc = add_entry(entry, rc);
+	for (unsigned i = 1; rc == 0 && i < cgroups->count; i++)
+		if (cgroup->paths[i])
+			rc = enter_plugin_v1(&cgroups->all[i], cgroup->paths[i], limits, name,
+					     entry, error);
+	if (rc < 0)
+		cgroup_entry_close(entry);
+	return rc;
+}
+
 /* --- what happened in them ----------------------------------------------------------------------
  */
 
@@ -412,6 +451,44 @@ cgroup_populated(const struct session_cgroup *cgroup)
 /* --- their end ----------------------------------------------------------------------------------
  */
 
+static int
+remove_leaf(const struct cgroups *cgroups, const struct session_cgroup *cgroup, const char *leaf)
+{
+	char path[LEAF_MAX];
+
+	for (unsigned i = cgroups->count; i-- > 0;) {
+		if (!cgroup->paths[i])
+			continue;
+		leaf_path(&cgroups->all[i], cgroup->paths[i], leaf, path);
+		if (unlinkat(cgroups->all[i].root, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+/* The leaves of plugins have names: those that are there on v2. */
+static int
+remove_plugins(const struct cgroups *cgroups, const struct session_cgroup *cgroup)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	struct dirent *entry;
+	int rc = 0, fd = cgroup->dir < 0
+			     ? -1
+			     : openat(cgroup->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (rc == 0 && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "plugin-", strlen("plugin-")))
+			rc = remove_leaf(cgroups, cgroup, entry->d_name);
+	return rc;
+}
+
 /* By path: a group of which nothing could be opened goes too. */
 static int
 remove_groups(const struct hierarchy *hierarchy, const char *session)
@@ -431,7 +508,7 @@ remove_groups(const struct hierarchy *hierarchy, const char *session)
 int
 cgroup_remove(const struct cgroups *cgroups, struct session_cgroup *cgroup)
 {
-	int rc = 0;
+	int rc = cgroups ? remove_plugins(cgroups, cgroup) : 0;
 
 	for (unsigned i = cgroups ? cgroups->count : 0; rc == 0 && i-- > 0;)
 		if (cgroup->paths[i])

@@ -61,6 +61,11 @@ int cgroup_enter_runtime(const struct cgroups *cgroups, const struct session_cgr
 			 struct cgroup_entry *entry);
 int cgroup_enter_agent(const struct cgroups *cgroups, const struct session_cgroup *cgroup,
 		       struct cgroup_entry *entry);
+/* Makes one more leaf, of a plugin, with the limits of the agent's. name: plugin-NAME. 0, or -1
+ * with error. */
+int cgroup_enter_plugin(const struct cgroups *cgroups, const struct cgroup_limits *limits,
+			const struct session_cgroup *cgroup, const char *name,
+			struct cgroup_entry *entry, struct error *error);
 void cgroup_entry_close(struct cgroup_entry *entry);
 
 /* For the keeper, which closes them as its own: [0] the file in whose line "oom_kill N" the kernel

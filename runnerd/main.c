@@ -79,6 +79,17 @@ open_places(struct runnerd *r, struct error *error)
 }
 
 static int
+open_broker(struct runnerd *r, struct error *error)
+{
+	char path[PATH_LEN_MAX + 1];
+
+	if (snprintf(path, sizeof(path), "%s/broker", r->config->libexec_dir) > PATH_LEN_MAX)
+		return error_errno(error, ENAMETOOLONG, "%s/broker", r->config->libexec_dir);
+	r->broker_binary = open(path, O_RDONLY | O_CLOEXEC);
+	return r->broker_binary < 0 ? error_errno(error, errno, "cannot open %s", path) : 0;
+}
+
+static int
 read_boot_id(struct runnerd *r, struct error *error)
 {
 	_cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -102,6 +113,9 @@ compile_filters(struct runnerd *r, struct error *error)
 	r->init_program = confine_program(init_syscalls, init_syscall_count, error);
 	if (r->init_program < 0)
 		return error_what(error, "init's filter");
+	r->broker_program = confine_program(broker_syscalls, broker_syscall_count, error);
+	if (r->broker_program < 0)
+		return error_what(error, "the broker's filter");
 	for (unsigned i = 0; i < PROFILE_COUNT; i++) {
 		r->agent_programs[i] = profile_program((enum seccomp_profile)i, error);
 		if (r->agent_programs[i] < 0)
@@ -209,7 +223,7 @@ begin(struct runnerd *r, struct error *error)
 		return -1;
 	close_fd(&extra[0]);
 	allow_descriptors();
-	if (open_places(r, error) < 0 || read_boot_id(r, error) < 0 ||
+	if (open_places(r, error) < 0 || open_broker(r, error) < 0 || read_boot_id(r, error) < 0 ||
 	    compile_filters(r, error) < 0 || drop(error) < 0)
 		return -1;
 	r->loop = loop_new();
@@ -308,6 +322,8 @@ main(void)
 	struct runnerd r = {.keeper_program = -1,
 			    .builder_program = -1,
 			    .init_program = -1,
+			    .broker_program = -1,
+			    .broker_binary = -1,
 			    .agent_programs = {-1, -1},
 			    .bridge = -1};
 	struct error error = ERROR_INIT;

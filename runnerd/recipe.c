@@ -50,7 +50,7 @@ copy_of(int fd)
 }
 
 void
-recipe_begin(struct recipe *recipe, const char *name, const char *hostname,
+recipe_begin(struct recipe *recipe, const char *name, unsigned place, const char *hostname,
 	     const struct cgroup_entry *entry)
 {
 	struct msg msg;
@@ -58,6 +58,7 @@ recipe_begin(struct recipe *recipe, const char *name, const char *hostname,
 	msg_init(&msg, MSG_SANDBOX_BEGIN);
 	snprintf(msg.sandbox_begin.name, sizeof(msg.sandbox_begin.name), "%s", name);
 	snprintf(msg.sandbox_begin.hostname, sizeof(msg.sandbox_begin.hostname), "%s", hostname);
+	msg.sandbox_begin.place = (uint8_t)place;
 	msg.sandbox_begin.base_uid = recipe->base_uid;
 	msg.sandbox_begin.root_bytes = ROOT_BYTES;
 	msg.sandbox_begin.root_inodes = ROOT_INODES;
@@ -93,6 +94,19 @@ recipe_file(struct recipe *recipe, const char *path, uint32_t mode, const char *
 	} else {
 		add_fd(recipe, &msg, memfd_sealed("file", text, length));
 	}
+	emit(recipe, &msg);
+}
+
+void
+recipe_file_of(struct recipe *recipe, const char *path, uint32_t mode, int memfd)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_FILE);
+	set_path(recipe, msg.sandbox_file.path, path);
+	msg.sandbox_file.mode = mode;
+	msg.sandbox_file.uid = msg.sandbox_file.gid = recipe->base_uid;
+	add_fd(recipe, &msg, memfd);
 	emit(recipe, &msg);
 }
 
@@ -165,6 +179,17 @@ recipe_overlay(struct recipe *recipe, const char *path, const char *layer, int l
 	set_path(recipe, msg.sandbox_overlay.path, path);
 	snprintf(msg.sandbox_overlay.layer, sizeof(msg.sandbox_overlay.layer), "%s", layer);
 	add_fd(recipe, &msg, lower);
+	emit(recipe, &msg);
+}
+
+void
+recipe_share(struct recipe *recipe, const char *path, unsigned place)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SANDBOX_SHARE);
+	set_path(recipe, msg.sandbox_share.path, path);
+	msg.sandbox_share.place = (uint8_t)place;
 	emit(recipe, &msg);
 }
 

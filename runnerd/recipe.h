@@ -15,13 +15,15 @@ struct recipe {
 	int failure; /* 0 or -errno */
 };
 
-/* The entry is borrowed. */
-void recipe_begin(struct recipe *recipe, const char *name, const char *hostname,
+/* place: 0 the agent, else a plugin's number and one. The entry is borrowed. */
+void recipe_begin(struct recipe *recipe, const char *name, unsigned place, const char *hostname,
 		  const struct cgroup_entry *entry);
 void recipe_dir(struct recipe *recipe, const char *path, uint32_t mode, uint32_t owner);
 /* Owned by the sandbox's root. */
 void recipe_file(struct recipe *recipe, const char *path, uint32_t mode, const char *text,
 		 size_t length);
+/* The same from a sealed memfd, which is taken over. */
+void recipe_file_of(struct recipe *recipe, const char *path, uint32_t mode, int memfd);
 void recipe_link(struct recipe *recipe, const char *path, const char *target);
 /* In the agent's home, as its own; what is there already stays. */
 void recipe_home_link(struct recipe *recipe, const char *path, const char *target);
@@ -39,6 +41,8 @@ void recipe_layers(struct recipe *recipe, int mount);
 /* An overlay of that layer upon lower, a detached mount that is taken over. Path "/": an image,
  * which must come first. */
 void recipe_overlay(struct recipe *recipe, const char *path, const char *layer, int lower);
+/* The builder sends a copy of the mount at path, for the sandbox of that place. */
+void recipe_share(struct recipe *recipe, const char *path, unsigned place);
 void recipe_proc(struct recipe *recipe, const char *path);
 void recipe_devpts(struct recipe *recipe, const char *path);
 /* The EXEC_SPEC memfd is taken over; the programs are borrowed. */

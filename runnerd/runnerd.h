@@ -42,7 +42,9 @@ struct runnerd {
 	struct spools *spools;
 	struct session_table *sessions;
 	int keeper_program, builder_program, init_program; /* sealed memfds, confine_program() */
-	int agent_programs[PROFILE_COUNT];                 /* sealed memfds, profile_program() */
+	int broker_program;
+	int broker_binary; /* opened at start: an upgrade under a running runnerd mixes nothing */
+	int agent_programs[PROFILE_COUNT]; /* sealed memfds, profile_program() */
 	int bridge; /* O_PATH: mcp-bridge of libexec_dir, for every sandbox */
 	char boot_id[BOOT_ID_LEN + 1];
 };

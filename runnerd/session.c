@@ -11,6 +11,7 @@
 #include "secrets.h"
 #include "spawner.h"
 #include "steps/steps.h"
+#include "tools.h"
 
 /* --- the table -------------------------------------------------------------------------------- */
 
@@ -137,6 +138,7 @@ session_free(struct session *s)
 	secrets_forget(s);
 	channel_free(s->keeper);
 	channel_free(s->builder);
+	tools_free(s->tools);
 	loop_remove(s->keeper_watch);
 	loop_remove(s->cgroup_watch);
 	loop_remove(s->timer);
@@ -452,7 +454,9 @@ building_too_long(struct session *s)
 	struct error error = ERROR_INIT;
 
 	error_why(&error, ERR_FAILED, "%s did not answer within %d s",
-		  s->keeper_up ? "the sandbox's builder" : "the session's keeper",
+		  !s->keeper_up                  ? "the session's keeper"
+		  : s->tools && !s->tools->ready ? "the session's broker"
+						 : "the sandbox's builder",
 		  STEP_WAIT_MS / 1000);
 	session_fail(s, &error);
 }

@@ -58,6 +58,8 @@ struct session {
 	int layers;      /* runnerd/layers.h; -1: it writes over nothing */
 	int builder_end; /* the builder's end of its channel, until the keeper has it */
 
+	size_t next_step;              /* of set-up */
+	struct tools *tools;           /* tools.h; NULL: not begun */
 	struct spawner_request *spawn; /* not answered yet */
 	struct channel *keeper, *builder;
 	int redaction; /* fingerprints for the keeper, until it is up; -1: none */
@@ -122,6 +124,8 @@ enum session_state session_public_state(const struct session *s);
 
 /* session_setup.c */
 void session_setup(struct session *s);
+/* The step that waited has got what it waited for. */
+void session_setup_goes_on(struct session *s);
 /* Keeper or builder answered: PREPARED when both are there. */
 void session_progress(struct session *s);
 

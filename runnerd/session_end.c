@@ -13,6 +13,7 @@
 #include "session.h"
 #include "spawner.h"
 #include "steps/steps.h"
+#include "tools.h"
 
 enum { EMPTY_RETRY_MS = 20 /* a group that is empty may stay busy for a moment */ };
 
@@ -274,6 +275,7 @@ session_end(struct session *s, enum session_outcome outcome, const char *reason)
 	channel_free(s->keeper);
 	s->builder = s->keeper = NULL;
 	close_fd(&s->builder_end);
+	tools_end(s->tools);
 	if (!s->gate || outcome != OUTCOME_NONE)
 		cgroup_kill(s->cgroup.agent);
 	session_end_advance(s);

@@ -49,7 +49,7 @@ open_builder(struct session *s)
 	rc = cgroup_enter_agent(s->r->cgroups, &s->cgroup, &entry);
 	if (rc < 0)
 		return rc;
-	recipe_begin(&s->recipe, "agent", s->agent_name, &entry);
+	recipe_begin(&s->recipe, "agent", 0, s->agent_name, &entry);
 	cgroup_entry_close(&entry);
 	return s->recipe.failure;
 }

@@ -16,6 +16,7 @@
 #include "secrets.h"
 #include "session.h"
 #include "spawner.h"
+#include "tools.h"
 
 #define BUILDER_DIED "the sandbox's builder died"
 
@@ -231,6 +232,12 @@ on_ended(struct session *s, struct msg *msg)
 }
 
 static void
+on_plugin(struct session *s, struct msg *msg)
+{
+	tools_heard_keeper(s, &msg->keeper_plugin);
+}
+
+static void
 on_keeper_error(struct session *s, struct msg *msg)
 {
 	struct error error = ERROR_INIT;
@@ -282,6 +289,7 @@ static const struct {
     {.type = MSG_KEEPER_STATE, .handler = on_state},
     {.type = MSG_KEEPER_RUNNING, .handler = on_running},
     {.type = MSG_KEEPER_LOG, .handler = on_log},
+    {.type = MSG_KEEPER_PLUGIN, .handler = on_plugin},
     {.type = MSG_KEEPER_ENDED, .handler = on_ended},
     {.type = MSG_ERROR, .handler = on_keeper_error},
 };
@@ -363,6 +371,10 @@ builder_message(struct channel *channel, struct msg *msg, void *arg)
 	struct error error = ERROR_INIT;
 
 	(void)channel;
+	if (msg->type == MSG_SANDBOX_SHARED) {
+		tools_share(s, msg);
+		return;
+	}
 	if (msg->type == MSG_SANDBOX_BUILT && s->keeper) {
 		s->sandbox_built = true;
 		know_init(s, (pid_t)msg->sandbox_built.pid);

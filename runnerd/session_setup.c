@@ -69,29 +69,55 @@ journal_begin(struct session *s, struct error *error)
 	return 0;
 }
 
-/* Builds every step that is needed; the last one, agent, ends later, in session_progress. */
+static int
+check_recipe(const struct session *s, struct error *error)
+{
+	if (s->recipe.failure)
+		return error_errno(error, -s->recipe.failure, "writing the recipe");
+	return 0;
+}
+
+/* Builds every step that is needed, up to one that waits; the last one, agent, ends later, in
+ * session_progress. */
 static int
 build_steps(struct session *s, struct error *error)
 {
 	const struct step *step;
-	size_t i;
+	int rc;
 
-	for (i = 0; i < session_step_count; i++) {
-		step = &session_steps[i];
+	for (; s->next_step < session_step_count; s->next_step++) {
+		step = &session_steps[s->next_step];
 		if (step->need && !step->need(s))
 			continue;
 		CRASH_POINT_OF("build.begin", step->name);
 		step_begins(s, step->id);
 		s->built[step->id] = true;
-		if (step->build(s, error) < 0)
+		rc = step->build(s, error);
+		if (rc < 0 || check_recipe(s, error) < 0)
 			return -1;
-		if (s->recipe.failure)
-			return error_errno(error, -s->recipe.failure, "writing the recipe");
+		if (rc == STEP_WAITS)
+			return 0;
 		if (step->id != STEP_AGENT)
 			step_ends(s);
 		CRASH_POINT_OF("build.end", step->name);
 	}
 	return 0;
+}
+
+void
+session_setup_goes_on(struct session *s)
+{
+	struct error error = ERROR_INIT;
+
+	loop_arm_in(s->timer, STEP_WAIT_MS);
+	if (session_steps[s->next_step].resume(s, &error) < 0 || check_recipe(s, &error) < 0) {
+		session_fail(s, &error);
+		return;
+	}
+	step_ends(s);
+	s->next_step++;
+	if (build_steps(s, &error) < 0)
+		session_fail(s, &error);
 }
 
 /* A rollback, or what a crash left: it comes to its end by itself. */

@@ -11,7 +11,8 @@
 
 enum {
 	LOG_A_SECOND = 10,
-	GONE_ROUNDS = 256, /* reads of what a plugin that ended left behind */
+	GONE_ROUNDS = 256,   /* reads of what a plugin that ended left behind */
+	GONE_WAIT_MS = 1000, /* for the news of the end of one that closed its output */
 };
 
 /* --- words -------------------------------------------------------------------------------------
@@ -73,6 +74,22 @@ close_pipes(struct server *server)
 	close_fd(&server->out);
 }
 
+/* A process that ends closes it a moment before runnerd can tell why it ended; while nobody waits
+ * for an answer, that reason is waited for. */
+static void
+output_ended(struct server *server)
+{
+	if (server->state != SERVER_STARTING || server->was_ready) {
+		server_break(server, "it closed its standard output");
+		return;
+	}
+	loop_remove(server->out_source);
+	server->out_source = NULL;
+	close_fd(&server->out);
+	server->output_ended = true;
+	loop_arm_in(server->timer, GONE_WAIT_MS);
+}
+
 /* One read. False when nothing more is to be read now. */
 static bool
 read_some(struct server *server)
@@ -84,7 +101,7 @@ read_some(struct server *server)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {
-		server_break(server, "it closed its standard output");
+		output_ended(server);
 		return false;
 	}
 	frame_feed(&server->frame, broker->scratch, (size_t)n, server_line, server);
@@ -287,7 +304,9 @@ timer_rang(struct loop_source *source, void *arg)
 		loop_arm_in(server->timer, RESTART_LAST_MS);
 		return;
 	}
-	if (server->state == SERVER_STARTING && server->was_ready)
+	if (server->output_ended)
+		server_break(server, "it closed its standard output");
+	else if (server->state == SERVER_STARTING && server->was_ready)
 		server_break(server, "it was not ready within %llu ms of its restart",
 			     (unsigned long long)server->plan.start_timeout_ms);
 	else if (server->state != SERVER_READY)
@@ -323,6 +342,7 @@ server_handed(struct server *server, uint32_t generation, int in, int out)
 	}
 	server->generation = generation;
 	server->garbage = 0;
+	server->output_ended = false;
 	if (watch_pipes(server, in, out) < 0) {
 		server_fail(server, "its pipes cannot be watched");
 		return;

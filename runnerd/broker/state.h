@@ -63,8 +63,9 @@ struct server {
 
 	uint32_t generation;
 	enum server_state state;
-	bool unwritable; /* it is broken at the end of this round */
-	bool was_ready;  /* once: then it is started again after a crash */
+	bool unwritable;   /* it is broken at the end of this round */
+	bool output_ended; /* while it starts: the news of its end are waited for */
+	bool was_ready;    /* once: then it is started again after a crash */
 	unsigned failures;
 	char why[REASON_MAX + 1], revision[16], software[128];
 	uint64_t ready_ns;

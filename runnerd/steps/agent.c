@@ -1,4 +1,5 @@
-/* agent: the keeper gets all that it keeps, and the builder the end of the recipe. */
+/* agent: the keeper gets all that it keeps, as soon as all is there, and the builder the end of the
+ * recipe. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -91,8 +92,8 @@ add_oom(const struct session *s, struct msg *msg, struct error *error)
 	return 0;
 }
 
-static int
-boot_keeper(struct session *s, struct error *error)
+int
+keeper_boot(struct session *s, struct error *error)
 {
 	struct msg msg;
 	int rc;
@@ -106,6 +107,8 @@ boot_keeper(struct session *s, struct error *error)
 	msg.keeper_boot.idle_ms = s->effective.idle_ms;
 	msg.keeper_boot.segment_bytes = LOG_SEGMENT_BYTES;
 	snprintf(msg.keeper_boot.degraded, sizeof(msg.keeper_boot.degraded), "%s", s->degraded);
+	msg.keeper_boot.broker = true;
+	msg.keeper_boot.plugins = (uint8_t)s->agent->plan->mcp_servers.count;
 	if (add_descriptors(s, &msg, error) < 0 || add_oom(s, &msg, error) < 0) {
 		msg_close_fds(&msg);
 		return -1;
@@ -123,7 +126,7 @@ agent_build(struct session *s, struct error *error)
 		return -1;
 	recipe_seal(&s->recipe, spec, s->r->agent_programs[profile_of(s->effective.trust)],
 		    s->r->init_program);
-	return boot_keeper(s, error);
+	return 0;
 }
 
 int

@@ -41,17 +41,21 @@ machine_id(const struct session *s, char *text)
 		 (unsigned long long)half[1]);
 }
 
-static void
-synthesise_etc(struct session *s)
+void
+identity_etc(struct session *s, uint32_t uid)
 {
-	char id[33];
+	char id[33], plugin[64] = "";
+
+	if (uid != AGENT_UID)
+		snprintf(plugin, sizeof(plugin), "plugin:x:%u:%u:plugin:/home/agent:/bin/sh\n", uid,
+			 uid);
 
 	machine_id(s, id);
 	etc_file(s, "/etc/passwd",
 		 "root:x:0:0:root:/:/usr/sbin/nologin\n"
 		 "agent:x:%d:%d:agent:/home/agent:/bin/sh\n"
-		 "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
-		 AGENT_UID, AGENT_UID);
+		 "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n%s",
+		 AGENT_UID, AGENT_UID, plugin);
 	etc_file(s, "/etc/group", "root:x:0:\ntty:x:5:\nagent:x:%d:\nnogroup:x:65534:\n",
 		 AGENT_UID);
 	etc_file(s, "/etc/hosts",
@@ -140,7 +144,7 @@ lasting_home(struct session *s, struct error *error)
 int
 identity_build(struct session *s, struct error *error)
 {
-	synthesise_etc(s);
+	identity_etc(s, AGENT_UID);
 	return s->effective.home == HOME_NONE ? no_home(s, error) : lasting_home(s, error);
 }
 

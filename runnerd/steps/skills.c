@@ -85,11 +85,13 @@ write_index(struct session *s, struct error *error)
 	return 0;
 }
 
+/* How many were mounted, or -1 with error. */
 int
-skills_build(struct session *s, struct error *error)
+skills_mounts(struct session *s, struct error *error)
 {
 	const struct manifest *plan = s->agent->plan;
-	size_t i, mounted = 0;
+	int mounted = 0;
+	size_t i;
 
 	recipe_dir(&s->recipe, "/skills", 0755, 0);
 	if (write_index(s, error) < 0)
@@ -102,6 +104,17 @@ skills_build(struct session *s, struct error *error)
 			return -1;
 		mounted++;
 	}
+	return mounted;
+}
+
+int
+skills_build(struct session *s, struct error *error)
+{
+	int mounted = skills_mounts(s, error);
+	size_t i;
+
+	if (mounted < 0)
+		return -1;
 	for (i = 0; mounted && i < ARRAY_LEN(home_links); i++)
 		recipe_home_link(&s->recipe, home_links[i], "/skills");
 	return 0;

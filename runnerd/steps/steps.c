@@ -1,6 +1,7 @@
 #include "steps.h"
 
 #include "common/cleanup.h"
+#include "runnerd/tools.h"
 
 const struct step session_steps[] = {
     {.id = STEP_IMAGE, .name = "image", .build = image_build},
@@ -12,7 +13,12 @@ const struct step session_steps[] = {
     {.id = STEP_CONTEXT, .name = "context", .build = context_build},
     {.id = STEP_SKILLS, .name = "skills", .build = skills_build},
     {.id = STEP_NETWORK, .name = "network", .build = network_build},
-    {.id = STEP_TOOLS, .name = "tools", .build = tools_build},
+    {.id = STEP_TOOLS,
+     .name = "tools",
+     .build = tools_build,
+     .resume = tools_resume,
+     .undo = tools_undo,
+     .adopt = tools_adopt},
     {.id = STEP_AGENT,
      .name = "agent",
      .build = agent_build,

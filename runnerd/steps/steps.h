@@ -8,11 +8,15 @@
 
 #include "runnerd/session.h"
 
+/* build: not done yet. session_setup_goes_on() calls resume, and the table goes on from there. */
+enum { STEP_WAITS = 1 };
+
 struct step {
 	enum session_step id;
 	const char *name;
 	bool (*need)(const struct session *s); /* NULL: in every session */
 	int (*build)(struct session *s, struct error *error);
+	int (*resume)(struct session *s, struct error *error);
 	/* NULL: nothing outlives the sandbox. 0, or -EAGAIN: not done yet, and
 	 * session_end_advance() is called when it may be. */
 	int (*undo)(struct session *s);
@@ -32,6 +36,19 @@ int context_build(struct session *s, struct error *error);
 int skills_build(struct session *s, struct error *error);
 int network_build(struct session *s, struct error *error);
 int tools_build(struct session *s, struct error *error);
+int tools_resume(struct session *s, struct error *error);
+int tools_undo(struct session *s);
+/* agent.c: the keeper gets all that it keeps. */
+int keeper_boot(struct session *s, struct error *error);
+/* plugin.c: the whole recipe of a plugin's sandbox. 0, or -1 with error. */
+int plugin_recipe(struct session *s, struct recipe *recipe, const struct manifest_server *plan,
+		  uint32_t uid, struct error *error);
+int plugin_seal(struct session *s, struct recipe *recipe, const struct manifest_server *plan,
+		uint32_t uid, struct error *error);
+bool plugin_sees(const struct manifest_server *plan, const char *mount);
+/* Parts of steps that a plugin's sandbox has too. uid: who runs in it. */
+void identity_etc(struct session *s, uint32_t uid);
+int skills_mounts(struct session *s, struct error *error);
 int agent_build(struct session *s, struct error *error);
 int agent_undo(struct session *s);
 int agent_adopt(struct session *s, struct error *error);
@@ -50,7 +67,7 @@ int image_etc_of_agent(struct session *s, struct error *error);
  * (image.c). Descriptor, borrowed, or -1 with error. */
 int session_layers(struct session *s, struct error *error);
 
-/* The plan's environment and command as the sealed memfd of SANDBOX_SEAL (agent_exec.c).
+/* The agent's environment and command as the sealed memfd of SANDBOX_SEAL (agent_exec.c).
  * Descriptor, or -1 with error. */
 int agent_exec_spec(struct session *s, struct error *error);
 

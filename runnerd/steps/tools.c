@@ -1,5 +1,7 @@
-/* tools: the registry as it is at the start, the mission, and the bridge for clients of MCP that
- * speak over standard input and output alone. */
+/* tools: the broker, the plugins, the mission, and the bridge for clients of MCP that speak over
+ * standard input and output alone; when the plugins have answered, the registry as it is then. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +9,7 @@
 #include "runnerd/agent_files.h"
 #include "runnerd/mission.h"
 #include "runnerd/mounts.h"
+#include "runnerd/tools.h"
 #include "steps.h"
 
 static int
@@ -25,7 +28,6 @@ bridge(struct session *s, struct error *error)
 int
 tools_build(struct session *s, struct error *error)
 {
-	static const char registry[] = "[]\n";
 	_cleanup_free_ char *mission = NULL;
 	size_t length;
 
@@ -34,6 +36,30 @@ tools_build(struct session *s, struct error *error)
 		return error_errno(error, ENOMEM, "writing mission.json");
 	recipe_dir(&s->recipe, "/run/agentd", 0755, 0);
 	recipe_file(&s->recipe, "/run/agentd/mission.json", 0444, mission, length);
-	recipe_file(&s->recipe, "/run/agentd/tools.json", 0444, registry, strlen(registry));
-	return bridge(s, error);
+	if (bridge(s, error) < 0 || tools_open(s, error) < 0 || keeper_boot(s, error) < 0 ||
+	    tools_boot(s, mission, length, error) < 0)
+		return -1;
+	loop_arm_in(s->timer, STEP_WAIT_MS + tools_start_ms(s));
+	return STEP_WAITS;
+}
+
+int
+tools_resume(struct session *s, struct error *error)
+{
+	int registry = fcntl(s->tools->registry, F_DUPFD_CLOEXEC, 3);
+
+	if (registry < 0)
+		return error_errno(error, errno, "the registry of the session's tools");
+	recipe_file_of(&s->recipe, "/run/agentd/tools.json", 0444, registry);
+	return 0;
+}
+
+int
+tools_undo(struct session *s)
+{
+	if (s->live >= 0) {
+		unlinkat(s->live, "agent.sock", 0);
+		unlinkat(s->live, "broker.sock", 0);
+	}
+	return 0;
 }

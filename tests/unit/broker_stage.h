@@ -46,6 +46,7 @@ struct stage {
 	char dir[64];
 	pid_t pid;
 	int channel, own;
+	int life; /* the keeper's end of the pipe; closed by the test's end */
 	struct rows *plan;
 	struct msg_broker_boot boot;
 	size_t servers;
@@ -231,7 +232,7 @@ stage_connect(const struct stage *stage, const char *name)
 
 /* The broker beside this test program. */
 static inline void
-stage_exec(int boot)
+stage_exec(int boot, int life)
 {
 	char path[PATH_MAX];
 	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -240,11 +241,11 @@ stage_exec(int boot)
 	for (int i = 0; i < 2 && strrchr(path, '/'); i++)
 		*strrchr(path, '/') = '\0';
 	strncat(path, "/broker", sizeof(path) - strlen(path) - 1);
-	if (boot == BROKER_FD_BOOT)
-		fcntl(boot, F_SETFD, 0);
-	else
-		dup2(boot, BROKER_FD_BOOT);
-	close_range(BROKER_FD_BOOT + 1, ~0U, 0);
+	boot = fcntl(boot, F_DUPFD_CLOEXEC, 64);
+	life = fcntl(life, F_DUPFD_CLOEXEC, 64);
+	dup2(boot, BROKER_FD_BOOT);
+	dup2(life, BROKER_FD_LIFE);
+	close_range(BROKER_FD_LIFE + 1, ~0U, 0);
 	execl(path, "broker", (char *)NULL);
 	_exit(127);
 }
@@ -307,10 +308,11 @@ stage_boot(struct stage *stage)
 {
 	static const char mission[] = "{\"version\":1,\"agent\":\"a\"}";
 	struct error error = ERROR_INIT;
-	int ends[2];
+	int ends[2], life[2];
 	struct msg msg;
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	ck_assert_int_eq(pipe2(life, O_CLOEXEC), 0);
 	msg_init(&msg, MSG_BROKER_BOOT);
 	msg.broker_boot = stage->boot;
 	ck_assert(msg_add_fd(&msg, rows_seal(stage->plan)));
@@ -321,9 +323,11 @@ stage_boot(struct stage *stage)
 	ck_assert(msg_add_fd(&msg, confine_program(broker_syscalls, broker_syscall_count, &error)));
 	stage->pid = fork();
 	if (stage->pid == 0)
-		stage_exec(ends[1]);
+		stage_exec(ends[1], life[0]);
 	ck_assert_int_gt(stage->pid, 0);
 	stage_guard(stage->pid);
+	close(life[0]);
+	stage->life = life[1];
 	close(ends[1]);
 	stage->channel = ends[0];
 	ck_assert_int_eq(

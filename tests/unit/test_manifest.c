@@ -162,8 +162,9 @@ static const struct {
      "f:5:38: spec.network.allowlist has no effect without policy allowlist or local\n"},
     {"  credentials: [{name: k, env: K, inject: {host: a.example, header: x}}]\n",
      "f:5:32: spec.credentials[0].env has no effect beside inject\n"},
-    {"  mcp_servers: [{name: s, transport: Stdio, command: c, url: \"https://a.example/\"}]\n",
-     "f:5:62: spec.mcp_servers[0].url has no effect with transport Stdio\n"},
+    {"  mcp_servers: [{name: s, transport: Stdio, command: c, ask: [t], url: "
+     "\"https://a.example/\"}]\n",
+     "f:5:72: spec.mcp_servers[0].url has no effect with transport Stdio\n"},
 };
 
 START_TEST(inert_keys_warn)
@@ -212,8 +213,14 @@ static const struct {
     {"  credentials: [{name: k}]\n", NULL},
     {"  credentials: [{name: k, inject: {host: a.example, header: x}}]\n",
      "5:16: this build cannot enforce spec.credentials[0].inject"},
-    {"  mcp_servers: [{name: a, command: b}]\n",
-     "5:16: this build cannot enforce spec.mcp_servers"},
+    {"  mcp_servers: [{name: a, command: b}]\n", NULL},
+    {"  mcp_servers: [{name: a, command: b}, {name: h, transport: Http, url: \"https://a.b/\"}]\n",
+     "5:16: this build cannot enforce spec.mcp_servers: h: transport Http: plugins that are "
+     "reached over a network come later"},
+    {"  mcp_servers: [{name: a, command: b, ask: [x]}]\n",
+     "5:16: this build cannot enforce spec.mcp_servers: a: ask: operators cannot answer yet"},
+    {"  mcp_servers: [{name: a, command: b, env_template: {K: \"{{secret:k}}\"}}]\n",
+     "5:16: this build cannot enforce spec.mcp_servers: a: env_template with {{secret:…}}"},
     {"  triggers: [{every: 15m}]\n", "5:13: this build cannot enforce spec.triggers"},
     {"  triggers: []\n  blackout: []\n", NULL},
     {"  blackout: [{cron: \"@daily\"}]\n", "5:13: this build cannot enforce spec.blackout"},

@@ -1,12 +1,14 @@
 // with: runnerd/agent_files.c runnerd/cgroup*.c runnerd/fs.c runnerd/home_jobs.c
-// with: runnerd/home_requests.c runnerd/homes.c runnerd/ids.c runnerd/install.c runnerd/journal.c
-// with: runnerd/logs.c runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c runnerd/overlay.c
-// with: runnerd/peers.c runnerd/policy.c runnerd/proof.c runnerd/recipe.c runnerd/records.c
-// with: runnerd/recover.c runnerd/seccomp.c runnerd/seccomp_rules.c runnerd/seccomp_verdict.c
-// with: runnerd/session.c runnerd/session_end.c runnerd/session_frame.c runnerd/session_keeper.c
-// with: runnerd/session_setup.c runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
+// with: runnerd/home_requests.c runnerd/homes.c runnerd/ids.c runnerd/install.c
+// with: runnerd/journal.c runnerd/logs.c runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c
+// with: runnerd/overlay.c runnerd/peers.c runnerd/policy.c runnerd/proof.c runnerd/recipe.c
+// with: runnerd/records.c runnerd/recover.c runnerd/seccomp.c runnerd/seccomp_rules.c
+// with: runnerd/seccomp_verdict.c runnerd/session.c runnerd/session_end.c
+// with: runnerd/session_frame.c runnerd/session_keeper.c runnerd/session_setup.c
+// with: runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
 // with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c
 // with: runnerd/steps/*.c runnerd/credentials.c runnerd/secrets.c runnerd/policy_secret.c
+// with: runnerd/tools.c runnerd/tools_broker.c runnerd/tools_notes.c
 /*
  * Whole sessions of a runnerd in this process, with the real spawner, keeper and init of the build
  * folder and a schedd that the test plays. Every call to the kernel that set-up makes can be made
@@ -37,124 +39,9 @@
 #include "runnerd/session.h"
 #include "runnerd/spawner.h"
 #include "runnerd/spool.h"
+#include "tests/unit/failing_kernel.h"
 #include "tests/unit/peer.h"
 #include "tests/unit/suite.h"
-
-/* --- a kernel that fails ------------------------------------------------------------------------
- */
-
-/* Counts calls while armed; the one numbered fail_at fails with EIO. */
-static struct {
-	bool armed;
-	unsigned count, fail_at;
-} kernel;
-
-static bool
-failing(void)
-{
-	if (!kernel.armed || ++kernel.count != kernel.fail_at)
-		return false;
-	errno = EIO;
-	return true;
-}
-
-#define EXPORT __attribute__((visibility("default")))
-
-EXPORT int
-openat(int dir, const char *path, int flags, ...)
-{
-	mode_t mode;
-	va_list ap;
-
-	va_start(ap, flags);
-	mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
-	va_end(ap);
-	return failing() ? -1 : (int)syscall(SYS_openat, dir, path, flags, mode);
-}
-
-EXPORT int
-open(const char *path, int flags, ...)
-{
-	mode_t mode;
-	va_list ap;
-
-	va_start(ap, flags);
-	mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
-	va_end(ap);
-	return failing() ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-}
-
-EXPORT int
-mkdirat(int dir, const char *path, mode_t mode)
-{
-	return failing() ? -1 : (int)syscall(SYS_mkdirat, dir, path, mode);
-}
-
-EXPORT int
-open_tree(int dir, const char *path, unsigned flags)
-{
-	return failing() ? -1 : (int)syscall(SYS_open_tree, dir, path, flags);
-}
-
-EXPORT int
-mount_setattr(int dir, const char *path, unsigned flags, struct mount_attr *attr, size_t size)
-{
-	return failing() ? -1 : (int)syscall(SYS_mount_setattr, dir, path, flags, attr, size);
-}
-
-EXPORT int
-socketpair(int domain, int type, int protocol, int fds[2])
-{
-	return failing() ? -1 : (int)syscall(SYS_socketpair, domain, type, protocol, fds);
-}
-
-EXPORT int
-socket(int domain, int type, int protocol)
-{
-	return failing() ? -1 : (int)syscall(SYS_socket, domain, type, protocol);
-}
-
-EXPORT int
-bind(int fd, const struct sockaddr *address, socklen_t length)
-{
-	return failing() ? -1 : (int)syscall(SYS_bind, fd, address, length);
-}
-
-EXPORT int
-memfd_create(const char *name, unsigned flags)
-{
-	return failing() ? -1 : (int)syscall(SYS_memfd_create, name, flags);
-}
-
-EXPORT int
-fdatasync(int fd)
-{
-	return failing() ? -1 : (int)syscall(SYS_fdatasync, fd);
-}
-
-EXPORT int
-fsync(int fd)
-{
-	return failing() ? -1 : (int)syscall(SYS_fsync, fd);
-}
-
-EXPORT int
-fchown(int fd, uid_t uid, gid_t gid)
-{
-	return failing() ? -1 : (int)syscall(SYS_fchown, fd, uid, gid);
-}
-
-EXPORT int
-fchmod(int fd, mode_t mode)
-{
-	return failing() ? -1 : (int)syscall(SYS_fchmod, fd, mode);
-}
-
-EXPORT int
-flock(int fd, int operation)
-{
-	return failing() ? -1 : (int)syscall(SYS_flock, fd, operation);
-}
 
 /* --- the stage -----------------------------------------------------------------------------------
  */
@@ -216,6 +103,18 @@ write_program(const char *name, const char *text)
 	fputs(text, file);
 	fclose(file);
 	ck_assert_int_eq(chmod(path, 0755), 0);
+}
+
+static int
+open_broker(const char *libexec_dir)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/broker", libexec_dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	return fd;
 }
 
 static void
@@ -291,6 +190,8 @@ begin(void)
 	r->keeper_program = confine_program(keeper_syscalls, keeper_syscall_count, &error);
 	r->builder_program = confine_program(builder_syscalls, builder_syscall_count, &error);
 	r->init_program = confine_program(init_syscalls, init_syscall_count, &error);
+	r->broker_program = confine_program(broker_syscalls, broker_syscall_count, &error);
+	r->broker_binary = open_broker(r->config->libexec_dir);
 	for (unsigned p = 0; p < PROFILE_COUNT; p++)
 		r->agent_programs[p] = profile_program((enum seccomp_profile)p, &error);
 	r->home_jobs = home_jobs_new(r, &error);
@@ -313,7 +214,7 @@ close_stage(struct stage *stage)
 			    &r->at.records,   &r->at.store,          &r->at.homes,
 			    &r->at.logs,      &r->keeper_program,    &r->builder_program,
 			    &r->init_program, &r->agent_programs[0], &r->agent_programs[1],
-			    &r->bridge};
+			    &r->bridge,       &r->broker_program,    &r->broker_binary};
 	size_t i;
 
 	peer_free(&stage->schedd);
@@ -715,8 +616,8 @@ fail_one(struct stage *stage, unsigned n)
 		hear_end(stage, &id, &msg);
 	} else {
 		ck_assert_msg(msg.type == MSG_ENDED, "call %u: %s", n, msg_rule(msg.type)->name);
-		ck_assert_msg(msg.ended.outcome == OUTCOME_SETUP_FAILED, "call %u: %s", n,
-			      session_outcome_name(msg.ended.outcome));
+		ck_assert_msg(msg.ended.outcome == OUTCOME_SETUP_FAILED, "call %u: %s: %s", n,
+			      session_outcome_name(msg.ended.outcome), msg.ended.reason);
 		ck_assert_msg(msg.ended.reason[0], "call %u: no reason", n);
 	}
 	acknowledge(stage, &id);

@@ -1,0 +1,325 @@
+/*
+ * What a session's broker says: news of plugins, the registry, calls, and what the agent says of
+ * itself. All of it is typed and bounded; JSON stays in memfds that nobody here reads.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "broker/broker.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "tools.h"
+
+enum { ASKS_MAX = 256 /* of one session; a broker has fewer calls in flight */ };
+
+static struct tool_server *
+server_of(struct tools *tools, uint8_t number)
+{
+	return number < tools->count ? &tools->servers[number] : NULL;
+}
+
+static void
+on_up(struct tools *tools, struct msg *msg)
+{
+	(void)msg;
+	channel_set_phase(tools->broker, IN_OPEN);
+	tools->up = true;
+}
+
+static void
+on_want(struct tools *tools, struct msg *msg)
+{
+	const struct msg_broker_want *want = &msg->broker_want;
+	struct tool_server *server = server_of(tools, want->server);
+
+	if (!server)
+		return;
+	if (want->why[0])
+		log_session(LOG_LEVEL_INFO, &tools->s->id, "the plugin %s: %s", server->name,
+			    want->why);
+	if (want->start)
+		tools_start_plugin(server, want->generation);
+	else
+		tools_stop_plugin(server, want->generation);
+}
+
+static void
+on_server_state(struct tools *tools, struct msg *msg)
+{
+	const struct msg_broker_server_state *state = &msg->broker_server_state;
+	struct tool_server *server = server_of(tools, state->server);
+
+	if (!server)
+		return;
+	server->state = state->state;
+	server->tool_count = state->tools;
+	snprintf(server->revision, sizeof(server->revision), "%s", state->revision);
+	snprintf(server->why, sizeof(server->why), "%s", state->why);
+	if (state->state == SERVER_FAILED)
+		log_session(LOG_LEVEL_WARNING, &tools->s->id, "the plugin %s failed: %s",
+			    server->name, state->why);
+}
+
+static void
+on_registry(struct tools *tools, struct msg *msg)
+{
+	close_fd(&tools->registry);
+	close_fd(&tools->rows);
+	tools->registry = msg_take_fd(msg, 0);
+	tools->rows = msg_take_fd(msg, 1);
+	tools->registered = msg->broker_registry.tools;
+	tools->quarantined = msg->broker_registry.quarantined;
+}
+
+/* Said again to a restarted runnerd; then nobody waits for it. */
+static void
+on_ready(struct tools *tools, struct msg *msg)
+{
+	struct session *s = tools->s;
+	struct error error = ERROR_INIT;
+
+	if (tools->ready || s->phase != PHASE_BUILDING)
+		return;
+	tools->ready = true;
+	if (msg->broker_ready.ready) {
+		session_setup_goes_on(s);
+		return;
+	}
+	error_why(&error, ERR_FAILED, "%s", msg->broker_ready.why);
+	session_fail(s, &error);
+}
+
+static const char *
+outcome_name(uint8_t outcome)
+{
+	static const char *const names[CALL_OUTCOMES] = {
+	    [CALL_OK] = "ok",
+	    [CALL_TOOL_ERROR] = "tool-error",
+	    [CALL_ERROR] = "error",
+	    [CALL_TIMED_OUT] = "timed-out",
+	    [CALL_CANCELLED] = "cancelled",
+	    [CALL_DIED] = "died",
+	    [CALL_BUSY] = "busy",
+	    [CALL_REFUSED] = "refused",
+	    [CALL_DENIED] = "denied",
+	    [CALL_EXPIRED] = "expired",
+	    [CALL_BUDGET] = "budget",
+	    [CALL_INVALID] = "invalid",
+	};
+
+	return outcome < CALL_OUTCOMES ? names[outcome] : "unknown";
+}
+
+static bool
+was_allowed(uint8_t outcome)
+{
+	return outcome != CALL_REFUSED && outcome != CALL_DENIED && outcome != CALL_EXPIRED &&
+	       outcome != CALL_BUDGET;
+}
+
+/* Names, sizes, times: never a value. */
+static void
+on_call(struct tools *tools, struct msg *msg)
+{
+	const struct msg_broker_call *call = &msg->broker_call;
+	struct session *s = tools->s;
+	struct msg_audit line = {.session = s->id, .allowed = was_allowed(call->outcome)};
+
+	snprintf(line.action, sizeof(line.action), "tool.call");
+	snprintf(line.agent, sizeof(line.agent), "%s", s->agent_name);
+	snprintf(line.detail, sizeof(line.detail),
+		 "%s: %s, %llu us, arguments %s (%llu bytes), result %llu bytes%s%s", call->name,
+		 outcome_name(call->outcome), (unsigned long long)call->took_us, call->shape,
+		 (unsigned long long)call->argument_bytes, (unsigned long long)call->result_bytes,
+		 call->operator[0] ? ", decided by " : "", call->operator);
+	audit_send(s->r->audit, &line);
+}
+
+static struct ask **
+find_ask(struct tools *tools, uint64_t number)
+{
+	struct ask **at = &tools->asks;
+
+	while (*at && (*at)->call.ask != number)
+		at = &(*at)->next;
+	return at;
+}
+
+static void
+on_ask(struct tools *tools, struct msg *msg)
+{
+	struct ask *ask, **at = find_ask(tools, msg->broker_ask.ask);
+	unsigned count = 0;
+
+	if (*at)
+		return; /* told again */
+	for (ask = tools->asks; ask; ask = ask->next)
+		count++;
+	ask = count < ASKS_MAX ? calloc(1, sizeof(*ask)) : NULL;
+	if (!ask)
+		return; /* it expires */
+	ask->call = msg->broker_ask;
+	ask->arguments = msg_take_fd(msg, 0);
+	*at = ask;
+	log_session(LOG_LEVEL_INFO, &tools->s->id, "a call of %s waits for an operator",
+		    ask->call.name);
+}
+
+static void
+on_ask_over(struct tools *tools, struct msg *msg)
+{
+	struct ask **at = find_ask(tools, msg->broker_ask_over.ask), *over = *at;
+
+	if (!over)
+		return;
+	*at = over->next;
+	close_fd(&over->arguments);
+	free(over);
+}
+
+static void
+on_stats(struct tools *tools, struct msg *msg)
+{
+	close_fd(&tools->stats);
+	tools->stats = msg_take_fd(msg, 0);
+	tools->calls = msg->broker_stats.calls;
+	tools->errors = msg->broker_stats.errors;
+}
+
+static void
+on_end(struct tools *tools, struct msg *msg)
+{
+	struct session *s = tools->s;
+
+	if (msg->broker_end.outcome == OUTCOME_NONE || msg->broker_end.outcome >= OUTCOME_COUNT)
+		return;
+	if (s->phase == PHASE_OPENING || s->phase == PHASE_LIVE)
+		keeper_tell_stop(s, msg->broker_end.outcome, msg->broker_end.reason);
+}
+
+static void
+on_error(struct tools *tools, struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+
+	msg_to_error(msg, &error);
+	error_what(&error, "the session's broker");
+	if (tools->s->phase == PHASE_BUILDING)
+		session_fail(tools->s, &error);
+	else
+		log_problem(LOG_LEVEL_ERROR, &error);
+}
+
+static const struct {
+	enum msg_type type;
+	void (*handler)(struct tools *tools, struct msg *msg);
+} broker_messages[] = {
+    {.type = MSG_BROKER_UP, .handler = on_up},
+    {.type = MSG_BROKER_WANT, .handler = on_want},
+    {.type = MSG_BROKER_SERVER_STATE, .handler = on_server_state},
+    {.type = MSG_BROKER_REGISTRY, .handler = on_registry},
+    {.type = MSG_BROKER_READY, .handler = on_ready},
+    {.type = MSG_BROKER_CALL, .handler = on_call},
+    {.type = MSG_BROKER_ASK, .handler = on_ask},
+    {.type = MSG_BROKER_ASK_OVER, .handler = on_ask_over},
+    {.type = MSG_BROKER_NOTE, .handler = tools_note},
+    {.type = MSG_BROKER_STATS, .handler = on_stats},
+    {.type = MSG_BROKER_END, .handler = on_end},
+    {.type = MSG_ERROR, .handler = on_error},
+};
+
+static void
+broker_message(struct channel *channel, struct msg *msg, void *arg)
+{
+	size_t i;
+
+	(void)channel;
+	for (i = 0; i < ARRAY_LEN(broker_messages); i++)
+		if (broker_messages[i].type == msg->type)
+			broker_messages[i].handler(arg, msg);
+}
+
+static void
+broker_opened(struct channel *channel, void *arg)
+{
+	struct tools *tools = arg;
+	struct msg msg;
+
+	if (!tools->adopted)
+		return;
+	msg_init(&msg, MSG_BROKER_QUERY);
+	channel_send(channel, &msg);
+}
+
+/* Its process is the keeper's to watch: a session whose broker died is ended there. */
+static void
+broker_closed(struct channel *channel, const struct error *error, void *arg)
+{
+	struct tools *tools = arg;
+	struct error died = ERROR_INIT;
+
+	(void)channel;
+	tools->broker = NULL;
+	if (error)
+		log_problem(LOG_LEVEL_WARNING, error);
+	if (tools->s->phase != PHASE_BUILDING || tools->s->spawn)
+		return;
+	error_why(&died, ERR_FAILED, "the session's broker ended");
+	session_fail(tools->s, error ? error : &died);
+}
+
+const struct channel_ops broker_ops = {
+    .opened = broker_opened,
+    .message = broker_message,
+    .closed = broker_closed,
+};
+
+/* --- adoption ------------------------------------------------------------------------------------
+ */
+
+static int
+connect_broker(const struct session *s, struct error *error)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = -1;
+	socklen_t size = sizeof(struct ucred);
+	struct ucred peer;
+
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_errno(error, errno, "making a socket");
+	snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/broker.sock", s->live);
+	if (connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
+		return error_errno(error, errno, "connecting to the broker");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return error_errno(error, errno, "asking who the broker is");
+	if (peer.uid != s->base_uid + BROKER_UID)
+		return error_why(error, ERR_PERMISSION, "uid %u listens where the broker %u should",
+				 peer.uid, s->base_uid + BROKER_UID);
+	return steal_fd(&fd);
+}
+
+/* A session without a broker of its own, or whose broker is gone, goes on: its keeper tells. */
+int
+tools_adopt(struct session *s, struct error *error)
+{
+	int fd = connect_broker(s, error);
+
+	if (fd < 0) {
+		log_problem(LOG_LEVEL_WARNING, error);
+		return 0;
+	}
+	s->tools = tools_new(s);
+	if (!s->tools) {
+		close(fd);
+		return error_errno(error, ENOMEM, "the session's tools");
+	}
+	s->tools->adopted = true;
+	tools_name_servers(s->tools);
+	s->tools->broker = channel_new(s->r->loop, fd, CH_BROKER, SIDE_A, ROLE_RUNNERD, ROLE_BROKER,
+				       &broker_ops, s->tools);
+	return s->tools->broker ? 0 : error_errno(error, errno, "opening the broker's channel");
+}
