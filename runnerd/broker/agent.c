@@ -53,6 +53,21 @@ agent_free(struct agent *agent)
 	free(agent);
 }
 
+/* It has said all and got every answer. */
+static bool
+is_done(const struct agent *agent)
+{
+	const struct calls *calls = &agent->broker->calls;
+
+	if (!agent->shut || agent->queue.bytes > 0)
+		return false;
+	for (size_t i = 0; calls->count && i < CALLS_MAX; i++)
+		if (calls->slots[i] && calls->slots[i]->origin &&
+		    calls->slots[i]->origin->agent == agent)
+			return false;
+	return true;
+}
+
 void
 agents_reap(struct broker *broker)
 {
@@ -61,7 +76,7 @@ agents_reap(struct broker *broker)
 	while (*at) {
 		struct agent *agent = *at;
 
-		if (!agent->doomed) {
+		if (!agent->doomed && !is_done(agent)) {
 			at = &agent->next;
 			continue;
 		}
@@ -93,7 +108,9 @@ watch(struct agent *agent)
 
 	if (agent->doomed)
 		return;
-	if (agent->queue.bytes < AGENT_HIGH_BYTES && recorder_calm(agent->broker))
+	if (agent->shut)
+		events |= EPOLLPRI; /* never comes; a hang-up does */
+	else if (agent->queue.bytes < AGENT_HIGH_BYTES && recorder_calm(agent->broker))
 		events |= EPOLLIN;
 	if (loop_set_events(agent->source, events) < 0)
 		agent_doom(agent, "it cannot be watched");
@@ -159,15 +176,31 @@ socket_waits(bool waiting, void *arg)
 	watch(agent);
 }
 
+/* A client that only closed its sending side (a bridge whose input ended) still reads. */
 static void
-read_some(struct agent *agent)
+input_ended(struct agent *agent, uint32_t events)
+{
+	if (events & (EPOLLHUP | EPOLLERR)) {
+		agent_doom(agent, NULL);
+		return;
+	}
+	agent->shut = true;
+	loop_arm(agent->broker->reaper, 1);
+}
+
+static void
+read_some(struct agent *agent, uint32_t events)
 {
 	struct broker *broker = agent->broker;
 	ssize_t n = read(agent->fd, broker->scratch, sizeof(broker->scratch));
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0) {
+	if (n == 0) {
+		input_ended(agent, events);
+		return;
+	}
+	if (n < 0) {
 		agent_doom(agent, NULL);
 		return;
 	}
@@ -187,7 +220,9 @@ ready(struct loop_source *source, uint32_t events, void *arg)
 		agents_pressure(agent->broker);
 	}
 	if (!agent->doomed && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-		read_some(agent);
+		read_some(agent, events);
+	if (agent->shut)
+		loop_arm(agent->broker->reaper, 1);
 	watch(agent);
 }
 

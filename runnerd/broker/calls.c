@@ -152,7 +152,9 @@ call_free(struct call *call)
 void
 call_end(struct call *call, const struct rpc *answer, enum call_outcome outcome, const char *why)
 {
-	struct calls *calls = &call->broker->calls;
+	struct broker *broker = call->broker;
+	struct calls *calls = &broker->calls;
+	bool shut = call->origin && call->origin->agent && call->origin->agent->shut;
 
 	/* Its place first: what ends it may begin another. */
 	calls->slots[call->id & (CALLS_MAX - 1)] = NULL;
@@ -162,6 +164,8 @@ call_end(struct call *call, const struct rpc *answer, enum call_outcome outcome,
 		approval_closed(call, outcome);
 	call->ended(call, answer, outcome, why);
 	call_free(call);
+	if (shut) /* it may have been the last one that its connection waited for */
+		loop_arm(broker->reaper, 1);
 }
 
 void

@@ -74,19 +74,21 @@ close_pipes(struct server *server)
 	close_fd(&server->out);
 }
 
-/* A process that ends closes it a moment before runnerd can tell why it ended; while nobody waits
- * for an answer, that reason is waited for. */
+/* A process that ends closes its pipes a moment before runnerd can tell why it ended; while nobody
+ * waits for an answer, that reason is waited for. */
 static void
-output_ended(struct server *server)
+pipe_ended(struct server *server, const char *why)
 {
 	if (server->state != SERVER_STARTING || server->was_ready) {
-		server_break(server, "it closed its standard output");
+		server_break(server, "%s", why);
 		return;
 	}
+	if (server->ended_why)
+		return;
+	server->ended_why = why;
 	loop_remove(server->out_source);
-	server->out_source = NULL;
-	close_fd(&server->out);
-	server->output_ended = true;
+	loop_remove(server->in_source);
+	server->out_source = server->in_source = NULL;
 	loop_arm_in(server->timer, GONE_WAIT_MS);
 }
 
@@ -101,7 +103,7 @@ read_some(struct server *server)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {
-		output_ended(server);
+		pipe_ended(server, "it closed its standard output");
 		return false;
 	}
 	frame_feed(&server->frame, broker->scratch, (size_t)n, server_line, server);
@@ -124,7 +126,7 @@ in_ready(struct loop_source *source, uint32_t events, void *arg)
 
 	(void)source;
 	if (outq_flush(&server->queue) < 0 || (events & EPOLLERR))
-		server_break(server, "it closed its standard input");
+		pipe_ended(server, "it closed its standard input");
 }
 
 static void
@@ -176,7 +178,7 @@ servers_reap(struct broker *broker)
 {
 	for (size_t i = 0; i < broker->server_count; i++)
 		if (broker->servers[i].unwritable)
-			server_break(&broker->servers[i], "it closed its standard input");
+			pipe_ended(&broker->servers[i], "it closed its standard input");
 }
 
 /* --- its end
@@ -304,8 +306,8 @@ timer_rang(struct loop_source *source, void *arg)
 		loop_arm_in(server->timer, RESTART_LAST_MS);
 		return;
 	}
-	if (server->output_ended)
-		server_break(server, "it closed its standard output");
+	if (server->ended_why)
+		server_break(server, "%s", server->ended_why);
 	else if (server->state == SERVER_STARTING && server->was_ready)
 		server_break(server, "it was not ready within %llu ms of its restart",
 			     (unsigned long long)server->plan.start_timeout_ms);
@@ -342,7 +344,7 @@ server_handed(struct server *server, uint32_t generation, int in, int out)
 	}
 	server->generation = generation;
 	server->garbage = 0;
-	server->output_ended = false;
+	server->ended_why = NULL;
 	if (watch_pipes(server, in, out) < 0) {
 		server_fail(server, "its pipes cannot be watched");
 		return;

@@ -63,9 +63,10 @@ struct server {
 
 	uint32_t generation;
 	enum server_state state;
-	bool unwritable;   /* it is broken at the end of this round */
-	bool output_ended; /* while it starts: the news of its end are waited for */
-	bool was_ready;    /* once: then it is started again after a crash */
+	bool unwritable; /* it is broken at the end of this round */
+	const char
+	    *ended_why; /* a pipe ended while it started: the news of its end are waited for */
+	bool was_ready; /* once: then it is started again after a crash */
 	unsigned failures;
 	char why[REASON_MAX + 1], revision[16], software[128];
 	uint64_t ready_ns;
@@ -136,6 +137,7 @@ struct agent {
 	struct outq queue;
 	bool waiting; /* its socket is full */
 	bool moved;   /* it has read since somebody last looked */
+	bool shut;    /* it writes no more, but waits for its answers */
 	bool doomed;
 	bool initialized; /* the handshake was made: requests without _meta are of that era */
 	char revision[16];
