@@ -121,6 +121,9 @@ static const struct {
     TEXT("users.dialer", users.dialer),
     TEXT("users.webhook", users.webhook),
     TEXT("cgroup", cgroup),
+    TEXT("secrets.kek_file", secrets.kek_file),
+    TEXT("secrets.kek_credential", secrets.kek_credential),
+    TEXT("secrets.passphrase", secrets.passphrase),
 };
 
 static void

@@ -20,7 +20,7 @@ struct replacement {
 	uint32_t replaced, failed;
 };
 
-/* One file that secretd shall write. */
+/* One file that secretd shall write; or the fingerprints of all that the session has. */
 struct hand {
 	struct hand *next;
 	uint32_t id;
@@ -31,6 +31,7 @@ struct hand {
 	int dir;
 	char file[128 + 1];
 	struct replacement *replacement; /* NULL: nobody waits for the count */
+	bool prints, refreshed;          /* refreshed: a value has changed */
 };
 
 struct secrets {
@@ -99,6 +100,42 @@ tell_plans(struct secrets *secrets)
 /* --- asking
  * ---------------------------------------------------------------------------------------- */
 
+static bool
+is_for_agent(const struct manifest_credential *credential)
+{
+	return !credential->has_inject &&
+	       (!credential->for_server || strcmp(credential->for_server, "agent") == 0);
+}
+
+static void
+send_prints_query(struct secrets *secrets, const struct hand *hand)
+{
+	const struct manifest *plan = hand->session->agent->plan;
+	struct msg_secret_prints_query *query;
+	struct msg msg;
+
+	msg_init(&msg, MSG_SECRET_PRINTS_QUERY);
+	msg.id = hand->id;
+	query = &msg.secret_prints_query;
+	query->session = hand->what.session;
+	query->previous = hand->refreshed;
+	memcpy(query->agent, hand->what.agent, sizeof(query->agent));
+	query->digest_len = hand->what.digest_len;
+	memcpy(query->digest, hand->what.digest, sizeof(query->digest));
+	/* 64 credentials of 64 bytes, with two NULs each, have room. */
+	for (size_t i = 0; i < plan->credentials.count; i++) {
+		const char *name = plan->credentials.items[i].name;
+		size_t length = strlen(name) + 1;
+
+		if (!is_for_agent(&plan->credentials.items[i]) ||
+		    query->secrets_len + length + 1 > sizeof(query->secrets))
+			continue;
+		memcpy(query->secrets + query->secrets_len, name, length);
+		query->secrets_len += (uint32_t)length + 1; /* for the agent: an empty server */
+	}
+	channel_send(secrets->channel, &msg);
+}
+
 static void
 send_hand(struct secrets *secrets, const struct hand *hand)
 {
@@ -106,6 +143,10 @@ send_hand(struct secrets *secrets, const struct hand *hand)
 
 	if (!secrets->open)
 		return;
+	if (hand->prints) {
+		send_prints_query(secrets, hand);
+		return;
+	}
 	msg_init(&msg, MSG_SECRET_HAND);
 	msg.id = hand->id;
 	msg.secret_hand = hand->what;
@@ -130,7 +171,7 @@ hand_free(struct secrets *secrets, struct hand *hand)
 }
 
 static struct hand *
-hand_new(struct session *s, const struct manifest_credential *credential, uint64_t max_uses)
+hand_new(struct session *s)
 {
 	struct secrets *secrets = s->r->secrets;
 	struct hand *hand = calloc(1, sizeof(*hand));
@@ -144,19 +185,46 @@ hand_new(struct session *s, const struct manifest_credential *credential, uint64
 	memcpy(hand->what.agent, s->agent_name, sizeof(s->agent_name));
 	hand->what.digest_len = PLAN_DIGEST_BYTES;
 	plan_digest(s->agent, hand->what.digest);
-	snprintf(hand->what.secret, sizeof(hand->what.secret), "%s", credential->name);
-	hand->what.max_uses = max_uses;
-	snprintf(hand->file, sizeof(hand->file), "%s", credential_name(credential));
 	hand->next = secrets->hands;
 	secrets->hands = hand;
 	return hand;
+}
+
+static struct hand *
+hand_of(struct session *s, const struct manifest_credential *credential, uint64_t max_uses)
+{
+	struct hand *hand = hand_new(s);
+
+	if (!hand)
+		return NULL;
+	snprintf(hand->what.secret, sizeof(hand->what.secret), "%s", credential->name);
+	hand->what.max_uses = max_uses;
+	snprintf(hand->file, sizeof(hand->file), "%s", credential_name(credential));
+	return hand;
+}
+
+/* What the keeper filters by: before the gate opens, and again before a changed value takes its
+ * place. 0 or -ENOMEM. */
+static int
+ask_prints(struct session *s, bool refreshed)
+{
+	struct hand *hand = hand_new(s);
+
+	if (!hand)
+		return -ENOMEM;
+	hand->prints = true;
+	hand->refreshed = refreshed;
+	if (!refreshed)
+		s->hands++;
+	send_hand(s->r->secrets, hand);
+	return 0;
 }
 
 int
 secrets_ask(struct session *s, const struct manifest_credential *credential, uint64_t max_uses,
 	    int fd)
 {
-	struct hand *hand = hand_new(s, credential, max_uses);
+	struct hand *hand = hand_of(s, credential, max_uses);
 
 	if (!hand) {
 		close(fd);
@@ -217,7 +285,10 @@ replace_one(struct session *s, const struct manifest_credential *credential,
 	fd = credentials_file(dir, fresh, s->base_uid);
 	if (fd < 0)
 		return fd;
-	hand = hand_new(s, credential, 0);
+	/* The keeper hides the new value before the agent can read it. */
+	if (ask_prints(s, true) < 0)
+		return -ENOMEM;
+	hand = hand_of(s, credential, 0);
 	if (!hand)
 		return -ENOMEM;
 	hand->what.replace = true;
@@ -255,13 +326,6 @@ static bool
 holds_credentials(const struct session *s)
 {
 	return s->agent && s->phase <= PHASE_STOPPING && s->built[STEP_CREDENTIALS];
-}
-
-static bool
-is_for_agent(const struct manifest_credential *credential)
-{
-	return !credential->has_inject &&
-	       (!credential->for_server || strcmp(credential->for_server, "agent") == 0);
 }
 
 static void
@@ -349,22 +413,33 @@ refuse(struct session *s, const struct error *error)
 }
 
 static void
-answered(struct secrets *secrets, const struct msg *msg, const struct error *error)
+answered(struct secrets *secrets, struct msg *msg, const struct error *error)
 {
+	struct error no_memory = ERROR_INIT;
 	struct hand *hand = hand_find(secrets, msg->id);
 	struct session *s;
 
 	if (!hand)
 		return;
+	if (hand->prints && !error)
+		keeper_tell_redaction(hand->session, msg_take_fd(msg, 0));
 	if (hand->what.replace) {
 		replaced(secrets, hand, error);
 		return;
 	}
 	s = hand->session;
+	if (hand->prints && hand->refreshed) {
+		hand_free(secrets, hand);
+		if (error)
+			log_session(LOG_LEVEL_WARNING, &s->id,
+				    "its output is filtered by the old values: %s", error->why);
+		return;
+	}
+	if (--s->hands == 0 && !hand->prints && !error && ask_prints(s, false) < 0)
+		error_errno(&no_memory, ENOMEM, "asking for fingerprints");
 	hand_free(secrets, hand);
-	s->hands--;
-	if (error)
-		refuse(s, error);
+	if (error || no_memory.code)
+		refuse(s, error ? error : &no_memory);
 	else
 		session_progress(s);
 }
@@ -396,7 +471,7 @@ message(struct channel *channel, struct msg *msg, void *arg)
 	(void)channel;
 	if (msg->type == MSG_SECRET_CHANGED) {
 		secret_changed(arg, msg);
-	} else if (msg->type == MSG_SECRET_HANDED) {
+	} else if (msg->type == MSG_SECRET_HANDED || msg->type == MSG_SECRET_PRINTS) {
 		answered(arg, msg, NULL);
 	} else if (msg->type == MSG_ERROR) {
 		msg_to_error(msg, &error);

@@ -8,6 +8,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "operators.h"
+#include "spellings.h"
 
 struct plan {
 	struct plan *next;
@@ -108,7 +109,10 @@ plan_gone(struct secretd *s, struct msg *msg)
 	free(plan);
 	rc = store_revoke_agent(s->store, agent, &error);
 	if (rc != 0)
-		audit_secret(s, NULL, "secret.revoke", agent, rc < 0 ? &error : NULL,
+		audit_secret(s, NULL,
+			     &(struct audited){.action = "secret.revoke",
+					       .agent = agent,
+					       .error = rc < 0 ? &error : NULL},
 			     "the agent was removed: %d grants", rc < 0 ? 0 : rc);
 }
 
@@ -212,21 +216,25 @@ hand_over(struct secretd *s, const struct msg_secret_hand *hand, int fd, uint64_
 	return rc < 0 ? error_errno(error, -rc, "writing the credential %s", hand->secret) : 0;
 }
 
+const char *
+purpose_of(const char *for_server)
+{
+	return *for_server ? for_server : "agent";
+}
+
 static void
 audit_hand(struct secretd *s, const struct msg_secret_hand *hand, uint64_t version,
 	   const struct error *error)
 {
-	struct msg_audit entry = {.allowed = error == NULL, .session = hand->session};
-
-	snprintf(entry.action, sizeof(entry.action), "%s",
-		 error ? "secret.deny" : "secret.hand-over");
-	memcpy(entry.agent, hand->agent, sizeof(entry.agent));
-	snprintf(entry.detail, sizeof(entry.detail), "%s version %llu for %s%s%s%.512s",
-		 hand->secret, (unsigned long long)version,
-		 *hand->for_server ? hand->for_server : "the agent",
-		 hand->replace ? ", in place of the last" : "", error ? ": " : "",
-		 error ? error->why : "");
-	writer_add(s->writer, ROLE_SECRETD, &entry);
+	audit_secret(s, NULL,
+		     &(struct audited){.action = error ? "secret.deny" : "secret.hand-over",
+				       .secret = hand->secret,
+				       .agent = hand->agent,
+				       .purpose = purpose_of(hand->for_server),
+				       .version = version,
+				       .session = &hand->session,
+				       .error = error},
+		     "%s", hand->replace ? "in place of the last" : "");
 }
 
 static void
@@ -251,6 +259,86 @@ secret_hand(struct secretd *s, struct msg *msg)
 /* --- the channel
  * --------------------------------------------------------------------------------------- */
 
+/* What keepers filter by. */
+
+/* The next text of the list with its NUL; NULL at its end, and when that is no text. */
+static const char *
+next_text(const uint8_t **at, const uint8_t *end, size_t max)
+{
+	const char *text = (const char *)*at;
+	const uint8_t *nul = memchr(*at, '\0', (size_t)(end - *at));
+
+	if (!nul || (size_t)(nul - *at) > max)
+		return NULL;
+	*at = nul + 1;
+	return text;
+}
+
+static int
+spell(struct secretd *s, const char *name, bool previous, struct error *error)
+{
+	struct error none = ERROR_INIT;
+	size_t size;
+	int rc = store_read(s->store, name, &size, error);
+
+	if (rc < 0)
+		return -1;
+	rc = spellings_add(s->spellings, name, store_value(s->store), size);
+	if (rc == 0 && previous && store_read_previous(s->store, name, &size, &none) == 0)
+		rc = spellings_add(s->spellings, name, store_value(s->store), size);
+	store_forget(s->store);
+	return rc < 0 ? error_errno(error, -rc, "the fingerprints of %s", name) : 0;
+}
+
+/* Only of what this agent may have: a fingerprint says a little about a value. */
+static int
+spell_all(struct secretd *s, const struct msg_secret_prints_query *query, struct error *error)
+{
+	struct msg_secret_hand hand = {.digest_len = query->digest_len, .replace = true};
+	const uint8_t *at = query->secrets, *end = at + query->secrets_len;
+
+	if (store_state(s->store) != STORE_OPEN)
+		return store_closed(s->store, error);
+	memcpy(hand.agent, query->agent, sizeof(hand.agent));
+	memcpy(hand.digest, query->digest, sizeof(hand.digest));
+	spellings_begin(s->spellings);
+	while (at < end) {
+		const char *name = next_text(&at, end, SECRET_NAME_MAX);
+		const char *server = name ? next_text(&at, end, SERVER_NAME_MAX) : NULL;
+
+		if (!server)
+			return error_why(error, ERR_INVALID, "the list of secrets is damaged");
+		memcpy(hand.secret, name, strlen(name) + 1);
+		memcpy(hand.for_server, server, strlen(server) + 1);
+		if (!hand_decide(s->store, &hand, realtime_ms(), error) ||
+		    spell(s, name, query->previous, error) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+secret_prints_query(struct secretd *s, struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+	struct msg answer;
+	int fd = spell_all(s, &msg->secret_prints_query, &error);
+
+	if (fd == 0) {
+		fd = spellings_seal(s->spellings);
+		if (fd < 0)
+			error_errno(&error, -fd, "sealing fingerprints");
+	}
+	if (fd < 0) {
+		channel_reply_error(s->runnerd, msg->id, &error);
+		return;
+	}
+	msg_init(&answer, MSG_SECRET_PRINTS);
+	answer.id = msg->id;
+	msg_add_fd(&answer, fd);
+	channel_send(s->runnerd, &answer);
+}
+
 static void
 secret_replaced(struct secretd *s, struct msg *msg)
 {
@@ -266,6 +354,7 @@ static const struct {
     {MSG_PLANS_END, plans_end},
     {MSG_SECRET_HAND, secret_hand},
     {MSG_SECRET_REPLACED, secret_replaced},
+    {MSG_SECRET_PRINTS_QUERY, secret_prints_query},
 };
 
 static void

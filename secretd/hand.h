@@ -11,6 +11,9 @@
 void runnerd_introduced(struct secretd *s, int fd);
 void plans_free(struct secretd *s);
 
+/* What a secret is for, in the audit log. */
+const char *purpose_of(const char *for_server);
+
 /* What a grant to this agent is bound to now. -1 with error: no such agent, or (ERR_UNREACHABLE)
  * runnerd has not said yet. */
 int plan_digest_of(const struct secretd *s, const char *agent, uint8_t digest[PLAN_DIGEST_BYTES],

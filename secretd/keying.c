@@ -34,7 +34,7 @@ use_kek(struct secretd *s, const struct wrap *terms, struct error *error)
 	if (rc < 0)
 		return -1;
 	if (*note)
-		audit_secret(s, NULL, "secret.repair", "", NULL, "%s", note);
+		audit_secret(s, NULL, &(struct audited){.action = "secret.repair"}, "%s", note);
 	tell_open(s, note);
 	return 0;
 }
@@ -179,8 +179,10 @@ request_key(struct client *client, struct msg *msg)
 
 	sodium_memzero(client->s->kek, KEY_BYTES);
 	audit_secret(client->s, client,
-		     msg->op_secret_key.rotate ? "secret.rotate-key" : "secret.unlock", "",
-		     rc < 0 ? &error : NULL, "with a passphrase");
+		     &(struct audited){.action = msg->op_secret_key.rotate ? "secret.rotate-key"
+									   : "secret.unlock",
+				       .error = rc < 0 ? &error : NULL},
+		     "with a passphrase");
 	if (rc < 0)
 		client_error(client, msg->id, &error);
 	else
@@ -193,8 +195,9 @@ request_key(struct client *client, struct msg *msg)
 static void
 rotation_over(struct secretd *s, struct call *call, const struct error *error)
 {
-	audit_secret(s, call->client, "secret.rotate-key", "", error, "%u keys open the store",
-		     store_wraps(s->store));
+	audit_secret(s, call->client,
+		     &(struct audited){.action = "secret.rotate-key", .error = error},
+		     "%u keys open the store", store_wraps(s->store));
 	if (error)
 		client_error(call->client, call->request.id, error);
 	else

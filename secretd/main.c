@@ -17,6 +17,7 @@
 #include "operators.h"
 #include "requests.h"
 #include "signature.h"
+#include "spellings.h"
 
 enum { OPEN_FILES = 512, NOGROUP = 65534, HEAD_EVERY = 256 /* entries; then the head is logged */ };
 enum { EXTRA_LOG, EXTRA_LISTENER, EXTRA_KEK }; /* START's descriptors */
@@ -270,7 +271,8 @@ open_store(struct secretd *s, int kek, struct error *error)
 	if (!s->store)
 		return -1;
 	s->kek = sodium_malloc(KEY_BYTES);
-	if (!s->kek || sodium_mlock(s->kek, KEY_BYTES) < 0)
+	s->spellings = spellings_new();
+	if (!s->kek || !s->spellings || sodium_mlock(s->kek, KEY_BYTES) < 0)
 		return error_errno(error, ENOMEM, "locking memory for a key");
 	if (kek >= 0 && store_state(s->store) == STORE_LOCKED)
 		rc = keying_use(s, kek, &why);
@@ -308,6 +310,7 @@ serve(struct secretd *s, int extra[DAEMON_EXTRAS], struct error *error)
 	operators_free(s);
 	plans_free(s);
 	store_free(s->store);
+	spellings_free(s->spellings);
 	return rc;
 }
 

@@ -39,27 +39,38 @@ client_error(struct client *client, uint32_t id, const struct error *error)
 		channel_reply_error(client->channel, id, error);
 }
 
-void
-audit_secret(struct secretd *s, const struct client *client, const char *action, const char *agent,
-	     const struct error *error, const char *fmt, ...)
+static void
+copy_text(char *to, size_t size, const char *text)
 {
-	struct msg_audit entry = {.by_operator = client != NULL, .allowed = error == NULL};
-	va_list args;
-	int length;
+	snprintf(to, size, "%s", text ? text : "");
+}
 
-	snprintf(entry.action, sizeof(entry.action), "%s", action);
-	snprintf(entry.agent, sizeof(entry.agent), "%s", agent);
+void
+audit_secret(struct secretd *s, const struct client *client, const struct audited *what,
+	     const char *fmt, ...)
+{
+	struct msg_audit entry = {.by_operator = client != NULL,
+				  .allowed = what->error == NULL,
+				  .version = what->version};
+	char detail[512];
+	va_list args;
+
+	copy_text(entry.action, sizeof(entry.action), what->action);
+	copy_text(entry.agent, sizeof(entry.agent), what->agent);
+	copy_text(entry.secret, sizeof(entry.secret), what->secret);
+	copy_text(entry.purpose, sizeof(entry.purpose), what->purpose);
+	if (what->session)
+		entry.session = *what->session;
 	if (client) {
 		entry.uid = client->peer.uid;
 		entry.pid = client->peer.pid;
 		entry.login_uid = client->peer.login_uid;
 	}
 	va_start(args, fmt);
-	length = vsnprintf(entry.detail, sizeof(entry.detail), fmt, args);
+	vsnprintf(detail, sizeof(detail), fmt, args);
 	va_end(args);
-	if (error && length >= 0 && (size_t)length < sizeof(entry.detail))
-		snprintf(entry.detail + length, sizeof(entry.detail) - (size_t)length, ": %.512s",
-			 error->why);
+	snprintf(entry.detail, sizeof(entry.detail), "%s%s%.500s", detail,
+		 *detail && what->error ? ": " : "", what->error ? what->error->why : "");
 	writer_add(s->writer, ROLE_SECRETD, &entry);
 }
 

@@ -51,9 +51,15 @@ void client_ok(struct client *client, uint32_t id, uint64_t value);
 void client_error(struct client *client, uint32_t id, const struct error *error);
 void client_reply(struct client *client, uint32_t id, struct msg *reply);
 
-/* An entry of the audit log; client NULL: the runtime itself. error: why it was refused. */
-void audit_secret(struct secretd *s, const struct client *client, const char *action,
-		  const char *agent, const struct error *error, const char *fmt, ...)
-    __attribute__((format(printf, 6, 7)));
+/* What an entry of the audit log is about; client NULL: the runtime itself, error: why it was
+ * refused, texts "" where there is none. */
+struct audited {
+	const char *action, *secret, *agent, *purpose;
+	uint64_t version;
+	const struct uuid *session; /* NULL: none */
+	const struct error *error;
+};
+void audit_secret(struct secretd *s, const struct client *client, const struct audited *what,
+		  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

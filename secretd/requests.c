@@ -110,9 +110,11 @@ replaced(struct secretd *s, struct call *call, struct msg *answer)
 		client_error(call->client, call->request.id, &error);
 		return;
 	}
-	audit_secret(s, call->client, "secret.replace", "", NULL,
-		     "%s version %llu in %u live sessions, %u could not get it", name,
-		     (unsigned long long)version_of(s, name), done, failed);
+	audit_secret(s, call->client,
+		     &(struct audited){.action = "secret.replace",
+				       .secret = name,
+				       .version = version_of(s, name)},
+		     "in %u live sessions, %u could not get it", done, failed);
 	reply_stored(call->client, call->request.id, version_of(s, name), done, failed);
 }
 
@@ -142,9 +144,12 @@ set(struct client *client, struct msg *msg)
 	uint64_t version = 0;
 	int rc = store_value_of(s, msg, &version, &error);
 
-	audit_secret(s, client, "secret.set", "", rc < 0 ? &error : NULL,
-		     "%s version %llu, change %llu of the store", msg->op_secret_set.secret,
-		     (unsigned long long)version, (unsigned long long)store_counter(s->store));
+	audit_secret(s, client,
+		     &(struct audited){.action = "secret.set",
+				       .secret = msg->op_secret_set.secret,
+				       .version = version,
+				       .error = rc < 0 ? &error : NULL},
+		     "change %llu of the store", (unsigned long long)store_counter(s->store));
 	if (rc < 0)
 		client_error(client, msg->id, &error);
 	else if (msg->op_secret_set.now)
@@ -263,7 +268,11 @@ remove_secret(struct client *client, struct msg *msg)
 
 	if (rc == 0)
 		rc = store_remove(client->s->store, name, &error);
-	audit_secret(client->s, client, "secret.remove", "", rc < 0 ? &error : NULL, "%s", name);
+	audit_secret(client->s, client,
+		     &(struct audited){.action = "secret.remove",
+				       .secret = name,
+				       .error = rc < 0 ? &error : NULL},
+		     "%s", "");
 	finish(client, msg, rc, &error);
 }
 
@@ -305,10 +314,13 @@ grant(struct client *client, struct msg *msg)
 
 	/* ash asks again while runnerd is away. */
 	if (rc == 0 || error.code != ERR_UNREACHABLE)
-		audit_secret(client->s, client, "secret.grant", asked->agent,
-			     rc < 0 ? &error : NULL, "%s%s%s%s", asked->secret,
-			     *asked->for_server ? " for " : "", asked->for_server,
-			     asked->until_at_ms || asked->max_uses ? ", bounded" : "");
+		audit_secret(client->s, client,
+			     &(struct audited){.action = "secret.grant",
+					       .secret = asked->secret,
+					       .agent = asked->agent,
+					       .purpose = purpose_of(asked->for_server),
+					       .error = rc < 0 ? &error : NULL},
+			     "%s", asked->until_at_ms || asked->max_uses ? "bounded" : "");
 	finish(client, msg, rc, &error);
 }
 
@@ -325,9 +337,14 @@ revoke_grants(struct client *client, struct msg *msg)
 				  asked->any_server ? NULL : asked->for_server, &error);
 	if (rc == 0)
 		rc = error_why(&error, ERR_NOT_FOUND, "%s has no such grant", asked->secret);
-	audit_secret(client->s, client, "secret.revoke", asked->agent, rc < 0 ? &error : NULL,
-		     "%s%s%s, %d grants", asked->secret, *asked->for_server ? " for " : "",
-		     asked->for_server, rc < 0 ? 0 : rc);
+	audit_secret(
+	    client->s, client,
+	    &(struct audited){.action = "secret.revoke",
+			      .secret = asked->secret,
+			      .agent = asked->agent,
+			      .purpose = asked->any_server ? "" : purpose_of(asked->for_server),
+			      .error = rc < 0 ? &error : NULL},
+	    "%d grants", rc < 0 ? 0 : rc);
 	finish(client, msg, rc, &error);
 }
 

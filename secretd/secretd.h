@@ -29,6 +29,7 @@ struct secretd {
 	struct channel *agentd, *runnerd, *schedd;
 	struct custody_rules rules;
 	struct store *store;
+	struct spellings *spellings;
 	uint8_t *kek; /* KEY_BYTES of locked memory, wiped after each use */
 
 	int listener;

@@ -437,7 +437,7 @@ store_read(struct store *store, const char *name, size_t *size, struct error *er
 {
 	char file[VALUE_NAME_MAX + 1];
 	struct secret *secret;
-	struct sealed sealed;
+	struct sealed sealed = {0};
 	size_t length;
 	int rc;
 
@@ -464,6 +464,30 @@ store_read(struct store *store, const char *name, size_t *size, struct error *er
 	if (secret->damage || rc == -ENOENT) {
 		store_forget(store);
 		return refuse_damaged(secret, error);
+	}
+	*size = sealed.size;
+	return 0;
+}
+
+int
+store_read_previous(struct store *store, const char *name, size_t *size, struct error *error)
+{
+	const struct secret *secret = index_find(&store->index, name);
+	struct sealed sealed = {0};
+	size_t length;
+	int rc;
+
+	if (!secret || secret->version < 2)
+		return error_why(error, ERR_NOT_FOUND, "%s has no version before", name);
+	rc = files_read(store->dir, name, secret->version - 1, store->file, sizeof(store->file),
+			&length);
+	if (rc == 0)
+		rc = sealed_read(store->file, length, store->keys->values, &sealed, store->value);
+	if (rc == 0 && (strcmp(sealed.name, name) != 0 || sealed.version != secret->version - 1))
+		rc = -EBADMSG;
+	if (rc < 0) {
+		store_forget(store);
+		return error_errno(error, -rc, "reading the version of %s before", name);
 	}
 	*size = sealed.size;
 	return 0;

@@ -60,6 +60,8 @@ int store_set(struct store *store, const char *name, size_t size, uint64_t *vers
 	      struct error *error);
 /* -1 with error, which names the file when it was changed. */
 int store_read(struct store *store, const char *name, size_t *size, struct error *error);
+/* The version before the present one. -1 with error when there is none. */
+int store_read_previous(struct store *store, const char *name, size_t *size, struct error *error);
 int store_remove(struct store *store, const char *name, struct error *error);
 /* The secret must be there. An earlier grant to the same holder is replaced. */
 int store_grant(struct store *store, const char *name, const struct grant *grant,
