@@ -8,9 +8,9 @@
 #include "common/cleanup.h"
 #include "common/manifest.h"
 #include "common/timefmt.h"
+#include "explain.h"
 #include "output.h"
 #include "rows.h"
-#include "sandbox_view.h"
 #include "session.h"
 
 static const struct column list_columns[] = {
@@ -254,12 +254,12 @@ read_plan(int fd, struct error *error)
 
 static void
 show_json(const struct msg_agent_row *row, const struct msg_agent_last *last,
-	  const struct manifest *manifest, struct json *json)
+	  const struct manifest *manifest, const struct facts *facts, struct json *json)
 {
 	json_object(json);
 	agent_json_keys(row, last, json);
 	json_key(json, "sandbox");
-	sandbox_json(manifest, row, json);
+	facts_json(facts, json);
 	json_key(json, "manifest");
 	manifest_json(manifest, json);
 	json_object_end(json);
@@ -282,8 +282,29 @@ show_last(const struct ash *ash, const struct msg_agent_last *last)
 }
 
 static void
+command_text(const struct ash *ash, const struct manifest *manifest,
+	     const struct msg_agent_row *row)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t length;
+	FILE *stream = open_memstream(&text, &length);
+
+	if (!stream)
+		return;
+	if (manifest->command)
+		fputs(manifest->command, stream);
+	else
+		fprintf(stream, "%s/%s", row->install_dir, row->name);
+	for (size_t i = 0; i < manifest->args.count; i++)
+		fprintf(stream, " %s", manifest->args.items[i]);
+	fclose(stream);
+	if (text)
+		output_line(ash, "Command", COLOR_NONE, "%s", text);
+}
+
+static void
 show_text(const struct ash *ash, const struct msg_agent_row *row, const struct msg_agent_last *last,
-	  const struct manifest *manifest)
+	  const struct manifest *manifest, const struct facts *facts)
 {
 	char time[32];
 
@@ -297,13 +318,17 @@ show_text(const struct ash *ash, const struct msg_agent_row *row, const struct m
 		    minute_format(row->installed_at_ms, time), row->install_dir);
 	output_line(ash, "Triggers", COLOR_NONE, "%s", row->triggers ? row->trigger_text : "none");
 	show_last(ash, last);
-	sandbox_text(ash, manifest, row);
+	command_text(ash, manifest, row);
+	if (manifest->task)
+		output_line(ash, "Task", COLOR_NONE, "%s", manifest->task);
+	facts_text_whole(ash, facts);
 }
 
 int
 agent_show_command(struct ash *ash, const struct args *args, struct error *error)
 {
 	struct agents agents = {0};
+	struct facts facts = {0};
 	struct json json = JSON_INIT;
 	struct msg one, all, row;
 	struct manifest *manifest = NULL;
@@ -320,17 +345,22 @@ agent_show_command(struct ash *ash, const struct args *args, struct error *error
 	msg_close_fds(&one);
 	if (!manifest)
 		return -1;
-	r = query_agents(ash, "", &all, error);
+	r = explain_agent(ash, args->operands[0], &facts, error);
+	if (r == 0)
+		r = query_agents(ash, "", &all, error);
 	if (r == 0) {
 		r = read_lasts(&all, &agents, error);
 		msg_close_fds(&all);
 	}
 	if (r == 0 && ash->json) {
-		show_json(&row.agent_row, find_last(&agents, row.agent_row.name), manifest, &json);
+		show_json(&row.agent_row, find_last(&agents, row.agent_row.name), manifest, &facts,
+			  &json);
 		r = output_json(&json, error);
 	} else if (r == 0) {
-		show_text(ash, &row.agent_row, find_last(&agents, row.agent_row.name), manifest);
+		show_text(ash, &row.agent_row, find_last(&agents, row.agent_row.name), manifest,
+			  &facts);
 	}
+	facts_free(&facts);
 	free(agents.lasts);
 	manifest_free(manifest);
 	return r;

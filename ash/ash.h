@@ -42,6 +42,7 @@ command_fn secret_set_command, secret_list_command, secret_remove_command, secre
     secret_revoke_command, secret_rotate_command, secret_unlock_command;
 command_fn home_log_command, home_diff_command, home_rollback_command;
 command_fn audit_command, audit_verify_command;
+command_fn explain_command;
 command_fn status_command, ping_command, doctor_command, reload_command, shutdown_command;
 
 #endif

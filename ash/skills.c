@@ -169,7 +169,8 @@ skill_open(const char *entry, const char *install_dir, struct skill *skill, stru
  * ------------------------------------------------------------------------------------ */
 
 struct proving {
-	struct msg *request;
+	struct msg *request;    /* NULL: nothing is to be proved */
+	struct manifest *index; /* NULL: nobody wants it */
 	struct rows *heads;
 	document_warn_fn *warn;
 	void *arg;
@@ -178,7 +179,7 @@ struct proving {
 static int
 prove(struct skill *skill, const char *name, struct proving *proving, struct error *error)
 {
-	_cleanup_free_ char *warning = NULL, *names = NULL, *description = NULL;
+	_cleanup_free_ char *warning = NULL, *found_name = NULL, *description = NULL;
 	struct manifest_skill found;
 	int rc;
 
@@ -186,7 +187,7 @@ prove(struct skill *skill, const char *name, struct proving *proving, struct err
 		return -1;
 	rc = skill_load((const char *)skill->head.skill_head.text, skill->head.skill_head.text_len,
 			skill->file, name, &found, &warning);
-	names = found.name;
+	found_name = found.name;
 	description = found.description;
 	if (!rc)
 		rc = rows_add(proving->heads, &skill->head);
@@ -194,7 +195,12 @@ prove(struct skill *skill, const char *name, struct proving *proving, struct err
 		return error_errno(error, -rc, "keeping %s in memory", skill->file);
 	if (warning)
 		proving->warn(warning, proving->arg);
-	msg_add_fd(proving->request, steal_fd(&skill->dir));
+	if (proving->request)
+		msg_add_fd(proving->request, steal_fd(&skill->dir));
+	if (proving->index)
+		proving->index->skill_index.items[proving->index->skill_index.count++] =
+		    (struct manifest_skill){.name = steal_ptr(&found_name),
+					    .description = steal_ptr(&description)};
 	return 0;
 }
 
@@ -213,6 +219,24 @@ prove_all(const struct manifest *manifest, const char *install_dir, struct provi
 	return 0;
 }
 
+/* The heads, sealed; -1 with error. */
+static int
+take_all(const struct manifest *manifest, const char *install_dir, struct proving *proving,
+	 struct error *error)
+{
+	int heads;
+
+	proving->heads = rows_new("skills");
+	if (!proving->heads)
+		return error_errno(error, errno, "keeping the skills in memory");
+	if (prove_all(manifest, install_dir, proving, error) < 0) {
+		rows_free(proving->heads);
+		return -1;
+	}
+	heads = rows_seal(proving->heads);
+	return heads < 0 ? error_errno(error, -heads, "keeping the skills in memory") : heads;
+}
+
 int
 skills_prove(const struct manifest *manifest, const char *install_dir, struct msg *request,
 	     document_warn_fn *warn, void *arg, struct error *error)
@@ -222,18 +246,27 @@ skills_prove(const struct manifest *manifest, const char *install_dir, struct ms
 
 	if (!manifest->skills.count)
 		return 0;
-	proving.heads = rows_new("skills");
-	if (!proving.heads)
-		return error_errno(error, errno, "keeping the skills in memory");
-	if (prove_all(manifest, install_dir, &proving, error) < 0) {
-		rows_free(proving.heads);
-		return -1;
-	}
-	heads = rows_seal(proving.heads);
+	heads = take_all(manifest, install_dir, &proving, error);
 	if (heads < 0)
-		return error_errno(error, -heads, "keeping the skills in memory");
+		return -1;
 	msg_add_fd(request, heads);
 	return 0;
+}
+
+int
+skills_load(struct manifest *manifest, const char *install_dir, int *heads, document_warn_fn *warn,
+	    void *arg, struct error *error)
+{
+	struct proving proving = {.index = manifest, .warn = warn, .arg = arg};
+
+	*heads = -1;
+	if (!manifest->skills.count)
+		return 0;
+	manifest->skill_index.items = calloc(manifest->skills.count, sizeof(struct manifest_skill));
+	if (!manifest->skill_index.items)
+		return error_errno(error, ENOMEM, "reading the skills");
+	*heads = take_all(manifest, install_dir, &proving, error);
+	return *heads < 0 ? -1 : 0;
 }
 
 /* Nothing to be read offline, and nothing wrong with the manifest. */

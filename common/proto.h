@@ -142,6 +142,18 @@ enum grant_state {
 	GRANT_STATE_COUNT,
 };
 
+/* FACT: what it holds. */
+enum fact_kind {
+	FACT_NONE, /* not known */
+	FACT_TEXT,
+	FACT_NUMBER,
+	FACT_BYTES,
+	FACT_BOOL,
+	FACT_ITEM,  /* text, one more of the list of this key */
+	FACT_EMPTY, /* that list, or without a key the section, has none */
+	FACT_COUNT,
+};
+
 /* In the order of set-up; teardown walks them backwards. */
 enum session_step {
 	STEP_NONE,

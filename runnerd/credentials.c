@@ -57,8 +57,7 @@ credentials_mount(uint32_t base_uid, size_t count, struct error *error)
 
 	if (rc < 0)
 		return error_errno(error, -rc, "the tmpfs of the credentials");
-	fd = fsmount(context, FSMOUNT_CLOEXEC,
-		     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	fd = fsmount(context, FSMOUNT_CLOEXEC, CREDENTIALS_ATTRIBUTES);
 	return fd < 0 ? error_errno(error, errno, "fsmount of the credentials") : fd;
 }
 

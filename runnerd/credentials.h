@@ -6,7 +6,11 @@
 #ifndef SCARAB_RUNNERD_CREDENTIALS_H
 #define SCARAB_RUNNERD_CREDENTIALS_H
 
+#include <sys/mount.h>
+
 #include "session.h"
+
+#define CREDENTIALS_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 /* A detached mount with room for so many secrets; not swapped where the kernel can (6.4). The
  * descriptor, or -1 with error. */

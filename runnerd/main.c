@@ -16,6 +16,7 @@
 #include "common/io.h"
 #include "common/keeper_calls.h"
 #include "common/log.h"
+#include "explain.h"
 #include "filter.h"
 #include "home_jobs.h"
 #include "homes.h"
@@ -317,7 +318,7 @@ end(struct runnerd *r)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	struct runnerd r = {.keeper_program = -1,
 			    .builder_program = -1,
@@ -330,6 +331,8 @@ main(void)
 	int rc;
 
 	log_open("runnerd", LOG_LEVEL_INFO, log_target_auto());
+	if (argc == 3 && !strcmp(argv[1], "explain"))
+		return explain_offline(argv[2]);
 	rc = begin(&r, &error);
 	if (!rc)
 		rc = serve(&r, &error);

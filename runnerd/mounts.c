@@ -31,3 +31,9 @@ mount_detached(int source, enum mount_use use)
 		return -errno;
 	return steal_fd(&fd);
 }
+
+uint64_t
+mount_attributes(enum mount_use use)
+{
+	return attributes[use];
+}

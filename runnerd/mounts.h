@@ -17,5 +17,7 @@ enum mount_use {
 
 /* source: O_PATH or more, borrowed. Descriptor or -errno. */
 int mount_detached(int source, enum mount_use use);
+/* MOUNT_ATTR_… of such a view. */
+uint64_t mount_attributes(enum mount_use use);
 
 #endif

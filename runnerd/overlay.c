@@ -43,6 +43,6 @@ overlay_mount(const char *name, int lower, int upper, int work)
 	    set_layer(context, "upperdir", upper) < 0 || set_layer(context, "workdir", work) < 0 ||
 	    set_options(context) < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
-	fd = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	fd = fsmount(context, FSMOUNT_CLOEXEC, OVERLAY_ATTRIBUTES);
 	return fd < 0 ? -errno : fd;
 }

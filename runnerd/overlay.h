@@ -8,6 +8,10 @@
 #ifndef SCARAB_RUNNERD_OVERLAY_H
 #define SCARAB_RUNNERD_OVERLAY_H
 
+#include <sys/mount.h>
+
+#define OVERLAY_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+
 /* A detached mount (no setuid, no devices) over these directories, borrowed. name is its source in
  * mountinfo. fd or -errno. */
 int overlay_mount(const char *name, int lower, int upper, int work);

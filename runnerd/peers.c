@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "explain.h"
 #include "fs.h"
 #include "home_requests.h"
 #include "install.h"
@@ -177,6 +178,7 @@ static const struct peer_rule control_rules[] = {
     {.type = MSG_LOG_QUERY, .handler = log_query},
     {.type = MSG_DOCTOR_QUERY, .handler = doctor_query},
     {.type = MSG_RUNNERD_QUERY, .handler = runnerd_query},
+    {.type = MSG_EXPLAIN_QUERY, .handler = explain_query},
     {.type = MSG_HOME_QUERY, .handler = home_query},
     {.type = MSG_HOME_DIFF_QUERY, .handler = home_diff_query},
     {.type = MSG_HOME_ROLLBACK, .handler = home_rollback_request},

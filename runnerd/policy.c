@@ -1,6 +1,7 @@
 #include "policy.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -61,6 +62,116 @@ bounded32(uint64_t value)
 	return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
+/* Each limit: the manifest's, else agentd.yaml's (fallback and otherwise), else what is built in.
+ */
+static const struct limit_rule {
+	const char *name, *key, *fallback;
+	size_t value, asked; /* of struct effective, struct manifest */
+	size_t otherwise;    /* of struct config */
+	uint64_t built_in;   /* ABSENT: there is none */
+	bool silent_at_zero, bytes;
+} limit_rules[] = {
+    {.name = "timeout_ms",
+     .key = "spec.lifecycle.timeout_secs",
+     .fallback = "defaults.timeout_secs",
+     .value = offsetof(struct effective, timeout_ms),
+     .asked = offsetof(struct manifest, lifecycle.timeout_ms),
+     .otherwise = offsetof(struct config, defaults.timeout_ms),
+     .silent_at_zero = true},
+    {.name = "stop_grace_ms",
+     .key = "spec.lifecycle.stop_grace",
+     .value = offsetof(struct effective, grace_ms),
+     .asked = offsetof(struct manifest, lifecycle.stop_grace_ms),
+     .built_in = STOP_GRACE_DEFAULT_MS},
+    {.name = "idle_timeout_ms",
+     .key = "spec.lifecycle.idle_timeout_secs",
+     .value = offsetof(struct effective, idle_ms),
+     .asked = offsetof(struct manifest, lifecycle.idle_timeout_ms),
+     .built_in = 0},
+    {.name = "memory_limit",
+     .key = "spec.resources.memory_limit",
+     .fallback = "defaults.memory_limit",
+     .value = offsetof(struct effective, memory_bytes),
+     .asked = offsetof(struct manifest, resources.memory_limit),
+     .otherwise = offsetof(struct config, defaults.memory_limit),
+     .bytes = true},
+    {.name = "max_pids",
+     .key = "spec.resources.max_pids",
+     .fallback = "defaults.max_pids",
+     .value = offsetof(struct effective, pids),
+     .asked = offsetof(struct manifest, resources.max_pids),
+     .otherwise = offsetof(struct config, defaults.max_pids)},
+    {.name = "cpus_milli",
+     .key = "spec.resources.cpus",
+     .value = offsetof(struct effective, cpus_milli),
+     .asked = offsetof(struct manifest, resources.cpus_milli),
+     .built_in = ABSENT},
+    {.name = "cpu_shares",
+     .key = "spec.resources.cpu_shares",
+     .value = offsetof(struct effective, cpu_shares),
+     .asked = offsetof(struct manifest, resources.cpu_shares),
+     .built_in = ABSENT},
+    {.name = "max_open_files",
+     .key = "spec.resources.max_open_files",
+     .fallback = "defaults.max_open_files",
+     .value = offsetof(struct effective, open_files),
+     .asked = offsetof(struct manifest, resources.max_open_files),
+     .otherwise = offsetof(struct config, defaults.max_open_files)},
+    {.name = "disk",
+     .key = "spec.resources.disk",
+     .fallback = "defaults.disk",
+     .value = offsetof(struct effective, disk),
+     .asked = offsetof(struct manifest, resources.disk),
+     .otherwise = offsetof(struct config, defaults.disk),
+     .bytes = true},
+    {.name = "home_max_size",
+     .key = "spec.home.max_size",
+     .value = offsetof(struct effective, home_max_bytes),
+     .asked = offsetof(struct manifest, home.max_size),
+     .built_in = HOME_MAX_BYTES,
+     .bytes = true},
+};
+
+static uint64_t
+number_at(const void *object, size_t offset)
+{
+	uint64_t number;
+
+	memcpy(&number, (const char *)object + offset, sizeof(number));
+	return number;
+}
+
+bool
+policy_limit(size_t index, const struct manifest *plan, const struct config *config,
+	     struct limit *limit)
+{
+	const struct limit_rule *rule = &limit_rules[index];
+
+	if (index >= ARRAY_LEN(limit_rules))
+		return false;
+	*limit = (struct limit){.name = rule->name,
+				.key = rule->key,
+				.value = number_at(plan, rule->asked),
+				.bytes = rule->bytes,
+				.origin = FROM_MANIFEST};
+	if (limit->value != ABSENT && (limit->value || !rule->silent_at_zero))
+		return true;
+	limit->key = rule->fallback;
+	limit->origin = rule->fallback ? FROM_CONFIG : FROM_BUILD;
+	limit->value = rule->fallback ? number_at(config, rule->otherwise) : rule->built_in;
+	return true;
+}
+
+static void
+apply_limits(const struct manifest *plan, const struct config *config, struct effective *effective)
+{
+	struct limit limit;
+	size_t i;
+
+	for (i = 0; policy_limit(i, plan, config, &limit); i++)
+		memcpy((char *)effective + limit_rules[i].value, &limit.value, sizeof(limit.value));
+}
+
 void
 policy_effective(const struct manifest *plan, const struct config *config,
 		 struct effective *effective)
@@ -71,25 +182,12 @@ policy_effective(const struct manifest *plan, const struct config *config,
 	level = &levels[effective->trust];
 	effective->home = plan->home.mode ? plan->home.mode : level->home;
 	effective->home_discards_failure = plan->home.on_failure == ON_FAILURE_DISCARD;
-	effective->home_max_bytes = present(plan->home.max_size, HOME_MAX_BYTES);
 	effective->home_history = bounded32(present(plan->home.history, HOME_HISTORY));
 	effective->network = plan->network.policy ? plan->network.policy : level->network;
 	effective->overlap = plan->concurrency.policy ? plan->concurrency.policy : OVERLAP_QUEUE;
 	effective->max = bounded32(present(plan->concurrency.max, 1));
 	effective->queue_limit = bounded32(present(plan->concurrency.queue_limit, 16));
-	effective->timeout_ms = present(plan->lifecycle.timeout_ms, config->defaults.timeout_ms);
-	if (!effective->timeout_ms)
-		effective->timeout_ms = config->defaults.timeout_ms;
-	effective->grace_ms = present(plan->lifecycle.stop_grace_ms, STOP_GRACE_DEFAULT_MS);
-	effective->idle_ms = present(plan->lifecycle.idle_timeout_ms, 0);
-	effective->memory_bytes =
-	    present(plan->resources.memory_limit, config->defaults.memory_limit);
-	effective->pids = present(plan->resources.max_pids, config->defaults.max_pids);
-	effective->cpus_milli = plan->resources.cpus_milli;
-	effective->cpu_shares = plan->resources.cpu_shares;
-	effective->open_files =
-	    present(plan->resources.max_open_files, config->defaults.max_open_files);
-	effective->disk = present(plan->resources.disk, config->defaults.disk);
+	apply_limits(plan, config, effective);
 }
 
 static bool

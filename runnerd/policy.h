@@ -27,6 +27,20 @@ struct effective {
 
 void policy_effective(const struct manifest *plan, const struct config *config,
 		      struct effective *effective);
+/* Where a limit comes from. */
+enum limit_origin { FROM_MANIFEST, FROM_CONFIG, FROM_BUILD };
+
+/* One limit as it holds: name as in `ash explain`, key as its origin writes it (NULL: built in). */
+struct limit {
+	const char *name, *key;
+	uint64_t value; /* ABSENT: there is none */
+	bool bytes;
+	enum limit_origin origin;
+};
+
+/* Limit index of a plan; false past the last. */
+bool policy_limit(size_t index, const struct manifest *plan, const struct config *config,
+		  struct limit *limit);
 /* May the plan use this secret now? max_uses: what its secret_policy leaves, 0: no bound. Grants
  * are secretd's to look at. 0, or -1 with error naming the key. now_ms 0: at any time. */
 int policy_secret(const struct manifest *plan, const struct manifest_credential *credential,

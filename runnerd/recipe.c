@@ -5,17 +5,96 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/manifest.h"
+#include "sandbox/attributes.h"
 
 enum {
 	ROOT_BYTES = 16 << 20, /* the root's own tmpfs: directories, /etc, mission.json */
 	ROOT_INODES = 8192,
 };
 
+/* --- telling instead of building ---------------------------------------------------------------
+ */
+
+static void
+tell_flags(struct facts *facts, uint64_t attributes)
+{
+	static const struct {
+		uint64_t attribute;
+		const char *word;
+	} words[] = {
+	    {MOUNT_ATTR_NOSUID, "nosuid"},
+	    {MOUNT_ATTR_NODEV, "nodev"},
+	    {MOUNT_ATTR_NOEXEC, "noexec"},
+	};
+
+	fact_item(facts, "flags", attributes & MOUNT_ATTR_RDONLY ? "ro" : "rw");
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (attributes & words[i].attribute)
+			fact_item(facts, "flags", words[i].word);
+}
+
+static void
+tell_mount(struct facts *facts, const char *path, const char *source, const char *type,
+	   uint64_t attributes, uint64_t bytes)
+{
+	facts_entry(facts, "mounts");
+	fact_text(facts, "target", path);
+	fact_text(facts, "source", source);
+	fact_text(facts, "type", type);
+	tell_flags(facts, attributes);
+	fact_bytes(facts, "size_bytes", bytes);
+}
+
+/* What a message of the recipe comes to; views and what has no type of its own are told by who
+ * knows their source. */
+static void
+tell(struct facts *facts, const struct msg *msg)
+{
+	const struct msg_sandbox_tmpfs *tmpfs = &msg->sandbox_tmpfs;
+
+	switch ((unsigned)msg->type) {
+	case MSG_SANDBOX_BEGIN:
+		tell_mount(facts, "/", "tmpfs", "tmpfs", ROOT_ATTRIBUTES | ROOT_ATTRIBUTES_SEALED,
+			   msg->sandbox_begin.root_bytes);
+		break;
+	case MSG_SANDBOX_TMPFS:
+		tell_mount(facts, tmpfs->path, "tmpfs", "tmpfs",
+			   TMPFS_ATTRIBUTES | (tmpfs->noexec ? TMPFS_ATTRIBUTES_NOEXEC : 0),
+			   tmpfs->size_bytes);
+		break;
+	case MSG_SANDBOX_PROC:
+		tell_mount(facts, msg->sandbox_proc.path, "proc", "proc", PROC_ATTRIBUTES, ABSENT);
+		break;
+	case MSG_SANDBOX_DEVPTS:
+		tell_mount(facts, msg->sandbox_devpts.path, "devpts", "devpts", DEVPTS_ATTRIBUTES,
+			   ABSENT);
+		break;
+	default:
+		break;
+	}
+}
+
+void
+recipe_explain(struct recipe *recipe, const char *path, const char *source, const char *type,
+	       uint64_t attributes)
+{
+	tell_mount(recipe->facts, path, source, type, attributes, ABSENT);
+}
+
+/* --- building ----------------------------------------------------------------------------------
+ */
+
 static void
 emit(struct recipe *recipe, struct msg *msg)
 {
 	int rc;
 
+	if (recipe->facts) {
+		tell(recipe->facts, msg);
+		msg_close_fds(msg);
+		return;
+	}
 	if (recipe->failure) {
 		msg_close_fds(msg);
 		return;
@@ -158,6 +237,23 @@ recipe_mount(struct recipe *recipe, const char *path, int mount, bool directory)
 	msg.sandbox_mount.directory = directory;
 	add_fd(recipe, &msg, mount);
 	emit(recipe, &msg);
+}
+
+int
+recipe_view(struct recipe *recipe, int source, const char *name, const char *path,
+	    enum mount_use use, bool directory)
+{
+	int mount;
+
+	if (recipe->facts) {
+		recipe_explain(recipe, path, name, "bind", mount_attributes(use));
+		return 0;
+	}
+	mount = mount_detached(source, use);
+	if (mount < 0)
+		return mount;
+	recipe_mount(recipe, path, mount, directory);
+	return 0;
 }
 
 void

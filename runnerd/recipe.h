@@ -8,11 +8,16 @@
 
 #include "cgroup.h"
 #include "common/channel.h"
+#include "facts.h"
+#include "mounts.h"
 
 struct recipe {
 	struct channel *builder; /* borrowed from the session */
 	uint32_t base_uid;
 	int failure; /* 0 or -errno */
+	/* Not NULL: nothing is built, its mounts are told as facts (`ash explain`). What a manifest
+	 * names is not opened then: who asks may not be allowed to. */
+	struct facts *facts;
 };
 
 /* place: 0 the agent, else a plugin's number and one. The entry is borrowed. */
@@ -43,6 +48,13 @@ void recipe_layers(struct recipe *recipe, int mount);
 void recipe_overlay(struct recipe *recipe, const char *path, const char *layer, int lower);
 /* The builder sends a copy of the mount at path, for the sandbox of that place. */
 void recipe_share(struct recipe *recipe, const char *path, unsigned place);
+/* A view of what is behind source (borrowed; not looked at while explaining) at path. name: the
+ * source's. 0 or -errno. */
+int recipe_view(struct recipe *recipe, int source, const char *name, const char *path,
+		enum mount_use use, bool directory);
+/* While explaining: a mount that the caller's build would have made. */
+void recipe_explain(struct recipe *recipe, const char *path, const char *source, const char *type,
+		    uint64_t attributes);
 void recipe_proc(struct recipe *recipe, const char *path);
 void recipe_devpts(struct recipe *recipe, const char *path);
 /* The EXEC_SPEC memfd is taken over; the programs are borrowed. */

@@ -479,6 +479,7 @@ const struct request_rule request_rules[] = {
     {.type = MSG_OP_FOLLOW, .start = follow},
     {.type = MSG_OP_LOG, .start = session_log},
     {.type = MSG_OP_INSTALL, .action = "agent.install", .start = request_install},
+    {.type = MSG_OP_EXPLAIN, .start = request_explain},
     {.type = MSG_OP_REMOVE, .action = "agent.remove", .start = remove_agent},
     {.type = MSG_OP_RUN, .action = "session.run", .start = request_run},
     {.type = MSG_OP_CANCEL, .action = "session.cancel", .start = cancel},

@@ -1,7 +1,7 @@
 /*
- * OP_INSTALL: the one place of a running system where a manifest's text, and the front matter of
- * its skills, is read. What goes on is a typed plan, the text for the record, and the descriptors
- * that prove what the operator could open; runnerd checks all of it again.
+ * OP_INSTALL and OP_EXPLAIN: the one place of a running system where a manifest's text, and the
+ * front matter of its skills, is read. What goes on is a typed plan, the text for the record, and
+ * the descriptors that prove what the operator could open; runnerd checks all of it again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -84,13 +84,12 @@ override_runtime(struct manifest *manifest, const char *name, struct error *erro
 }
 
 static struct manifest *
-read_manifest(const struct msg *msg, struct error *error)
+read_manifest(int fd, const char *path, struct error *error)
 {
-	const char *path = msg->op_install.manifest_path;
 	const uint8_t *text = NULL;
 	struct manifest *manifest = NULL;
 	size_t length = 0;
-	int rc = memfd_map(msg->fds[FD_MANIFEST], MANIFEST_BYTES_MAX, &text, &length);
+	int rc = memfd_map(fd, MANIFEST_BYTES_MAX, &text, &length);
 
 	if (rc < 0) {
 		error_errno(error, -rc, "its text is no sealed memfd of at most %d bytes",
@@ -170,7 +169,7 @@ encode_plan(const struct manifest *manifest, struct error *error)
 }
 
 static void
-installed(struct request *request, struct msg *answer)
+pass_on(struct request *request, struct msg *answer)
 {
 	struct msg copy = *answer;
 
@@ -187,7 +186,7 @@ send_plan(struct request *request, int plan)
 	    .flags = CALL_ONCE,
 	    .expected = MSG_ROWS,
 	    .wait_ms = ANSWER_WAIT_MS,
-	    .then = installed,
+	    .then = pass_on,
 	};
 	const struct msg_op_install *asked = &request->msg.op_install;
 	struct msg msg;
@@ -218,7 +217,9 @@ void
 request_install(struct request *request)
 {
 	struct error error = ERROR_INIT;
-	struct manifest *manifest = read_manifest(&request->msg, &error);
+	const struct msg *msg = &request->msg;
+	struct manifest *manifest =
+	    read_manifest(msg->fds[FD_MANIFEST], msg->op_install.manifest_path, &error);
 	int plan = -1;
 
 	if (manifest) {
@@ -230,4 +231,66 @@ request_install(struct request *request)
 		request_fail(request, &error);
 	else
 		send_plan(request, plan);
+}
+
+/* --- explaining ---------------------------------------------------------------------------------
+ */
+
+/* plan -1: of the installed agent. */
+static void
+ask_facts(struct request *request, int plan)
+{
+	static const struct call call = {
+	    .upstream = UP_RUNNERD,
+	    .flags = CALL_REPEATED,
+	    .expected = MSG_ROWS,
+	    .wait_ms = ANSWER_WAIT_MS,
+	    .then = pass_on,
+	};
+	const struct msg_op_explain *asked = &request->msg.op_explain;
+	struct msg msg;
+
+	msg_init(&msg, MSG_EXPLAIN_QUERY);
+	memcpy(msg.explain_query.agent, asked->agent, sizeof(asked->agent));
+	memcpy(msg.explain_query.install_dir, asked->install_dir, sizeof(asked->install_dir));
+	if (plan >= 0)
+		msg_add_fd(&msg, plan);
+	request_call(request, &call, &msg);
+}
+
+/* A manifest that nobody installed: no descriptor proves anything, so nothing of it is opened. */
+static int
+plan_to_explain(struct msg *msg, struct error *error)
+{
+	struct manifest *manifest;
+	int plan = -1;
+
+	if (!msg->nfds)
+		return error_why(error, ERR_USAGE, "neither an agent nor a manifest was named");
+	manifest = read_manifest(msg->fds[FD_MANIFEST], msg->op_explain.manifest_path, error);
+	if (!manifest)
+		return -1;
+	if (msg->nfds != 1 + (manifest->skills.count > 0))
+		error_why(error, ERR_USAGE, "the heads of the skills are missing");
+	else if (index_skills(msg, manifest, error) == 0)
+		plan = encode_plan(manifest, error);
+	manifest_free(manifest);
+	return plan;
+}
+
+void
+request_explain(struct request *request)
+{
+	struct error error = ERROR_INIT;
+	int plan;
+
+	if (request->msg.op_explain.agent[0]) {
+		ask_facts(request, -1);
+		return;
+	}
+	plan = plan_to_explain(&request->msg, &error);
+	if (plan < 0)
+		request_fail(request, &error);
+	else
+		ask_facts(request, plan);
 }

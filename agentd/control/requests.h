@@ -83,7 +83,7 @@ extern const struct request_rule request_rules[];
 extern const size_t request_rule_count;
 
 /* The handlers with files of their own. */
-request_fn request_install, request_run;
+request_fn request_install, request_explain, request_run;
 /* Fills session and agent from ROWS with one SESSION_ROW; false: not such rows. */
 bool request_note_session(struct request *request, struct msg *rows);
 

@@ -3,6 +3,7 @@
 
 #include "builder.h"
 #include "common/cleanup.h"
+#include "namespaces.h"
 
 /* CLONE_PARENT makes the keeper its parent, which will read its status; a child of CLONE_PARENT
  * ends with its maker's exit signal, so none is named. The cgroup namespace comes after, in the
@@ -11,8 +12,7 @@ pid_t
 builder_clone(int cgroup, int *pidfd)
 {
 	struct clone_args args = {
-	    .flags = CLONE_PARENT | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
-		     CLONE_PIDFD | CLONE_INTO_CGROUP,
+	    .flags = CLONE_PARENT | NAMESPACES_CLONED | CLONE_PIDFD | CLONE_INTO_CGROUP,
 	    .pidfd = (uintptr_t)pidfd,
 	    .cgroup = (unsigned)cgroup,
 	};

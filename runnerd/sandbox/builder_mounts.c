@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "attributes.h"
 #include "builder_path.h"
 #include "builder_seed.h"
 #include "common/cleanup.h"
@@ -122,9 +123,9 @@ new_tmpfs(const struct msg_sandbox_tmpfs *tmpfs, struct error *error)
 	fs_octal(&fs, "mode", tmpfs->mode & 07777);
 	fs_number(&fs, "uid", tmpfs->uid);
 	fs_number(&fs, "gid", tmpfs->gid);
-	return fs_mount(
-	    &fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (tmpfs->noexec ? MOUNT_ATTR_NOEXEC : 0U),
-	    error);
+	return fs_mount(&fs,
+			TMPFS_ATTRIBUTES | (tmpfs->noexec ? (unsigned)TMPFS_ATTRIBUTES_NOEXEC : 0U),
+			error);
 }
 
 /* A tmpfs without a bound would take 0 for "no limit". */
@@ -147,7 +148,7 @@ seed_proc(struct seed *seed, const struct msg *msg, struct error *error)
 	fs_begin(&fs, "proc");
 	fs_string(&fs, "subset", "pid");
 	fs_string(&fs, "hidepid", "invisible");
-	mount = fs_mount(&fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, error);
+	mount = fs_mount(&fs, PROC_ATTRIBUTES, error);
 	return attach_new(seed, mount, msg->sandbox_proc.path, error);
 }
 
@@ -181,7 +182,7 @@ seed_devpts(struct seed *seed, const struct msg *msg, struct error *error)
 	fs_string(&fs, "mode", "0620");
 	fs_number(&fs, "gid", seed->begin->base_uid + PTY_GID);
 	fs_number(&fs, "max", PTY_MAX);
-	mount = fs_mount(&fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, error);
+	mount = fs_mount(&fs, DEVPTS_ATTRIBUTES, error);
 	if (attach_new(seed, mount, path, error) < 0)
 		return -1;
 	return link_ptmx(seed, path, error);
@@ -237,7 +238,7 @@ new_root(const struct seed *seed, struct error *error)
 	fs_number(&fs, "size", seed->begin->root_bytes);
 	fs_number(&fs, "nr_inodes", seed->begin->root_inodes);
 	fs_octal(&fs, "mode", 0755);
-	return fs_mount(&fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, error);
+	return fs_mount(&fs, ROOT_ATTRIBUTES, error);
 }
 
 /* Attached first: before Linux 6.15 nothing can be mounted upon a detached mount. */

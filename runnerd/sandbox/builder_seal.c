@@ -10,10 +10,12 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "attributes.h"
 #include "builder_seed.h"
 #include "common/cleanup.h"
 #include "common/confine.h"
 #include "init.h"
+#include "namespaces.h"
 
 #define CAP(name) (UINT64_C(1) << CAP_##name)
 
@@ -26,7 +28,7 @@ enum { INIT_FDS_HIGH = 96 /* above every fixed descriptor and the builder's own 
 static int
 pivot(int root, bool writable)
 {
-	struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+	struct mount_attr attributes = {.attr_set = ROOT_ATTRIBUTES_SEALED};
 
 	if (!writable &&
 	    mount_setattr(root, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
@@ -76,7 +78,7 @@ enter_user_namespace(const struct seed *seed, struct error *error)
 
 	if (become_owner(seed->begin->base_uid, error) < 0)
 		return -1;
-	if (unshare(CLONE_NEWUSER) < 0) {
+	if (unshare(NAMESPACES_LAST) < 0) {
 		error_errno(error, errno, "unshare(CLONE_NEWUSER)");
 		return error_hint(error, "user namespaces must be allowed: "
 					 "sysctl user.max_user_namespaces");

@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/crash.h"
+#include "namespaces.h"
 #include "network.h"
 
 struct operation {
@@ -113,7 +114,7 @@ enter_network(const struct seed *seed, struct error *error)
 {
 	if (seed->fds->net < 0)
 		return network_unshare(error);
-	if (setns(seed->fds->net, CLONE_NEWNET) < 0)
+	if (setns(seed->fds->net, NAMESPACES_JOINED) < 0)
 		return error_errno(error, errno, "setns to the sandbox's network");
 	close(seed->fds->net);
 	return 0;
@@ -124,7 +125,7 @@ enter_namespaces(const struct seed *seed, struct error *error)
 {
 	if (enter_network(seed, error) < 0)
 		return -1;
-	if (unshare(CLONE_NEWCGROUP) < 0)
+	if (unshare(NAMESPACES_UNSHARED) < 0)
 		return error_errno(error, errno, "unshare(CLONE_NEWCGROUP)");
 	return 0;
 }

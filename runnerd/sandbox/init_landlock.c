@@ -17,24 +17,9 @@
 
 #include "common/cleanup.h"
 #include "init.h"
+#include "landlock_places.h"
 
-/* Headers of Debian 12 know a part of it. */
-enum { VERSION_FLAG = 1, RULE_PATH_BENEATH = 1, VERSION_LEAST = 2, VERSION_SCOPES = 6 };
-
-#define BIT(number) (UINT64_C(1) << (number))
-#define EXECUTE BIT(0)
-#define WRITE_FILE BIT(1)
-#define READ_FILE BIT(2)
-#define READ_DIR BIT(3)
-#define MAKE_CHAR BIT(6)
-#define MAKE_BLOCK BIT(11)
-#define TRUNCATE BIT(14)  /* version 3 */
-#define IOCTL_DEV BIT(15) /* version 5 */
-
-#define READING (EXECUTE | READ_FILE | READ_DIR)
-#define DEVICE (READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV)
-#define TERMINALS (DEVICE | READ_DIR)
-#define OWN (~(uint64_t)0 & ~(MAKE_CHAR | MAKE_BLOCK))
+enum { RULE_PATH_BENEATH = 1 };
 
 struct ruleset {
 	uint64_t fs;
@@ -47,25 +32,6 @@ struct path_rule {
 	int32_t parent;
 } __attribute__((packed));
 
-/* What may be done where; of a file only what files have. A place that is not there is no place. */
-static const struct {
-	const char *path;
-	uint64_t rights;
-} places[] = {
-    {.path = "/", .rights = READING},
-    {.path = "/home/agent", .rights = OWN},
-    {.path = "/tmp", .rights = OWN},
-    {.path = "/run/agent", .rights = OWN},
-    {.path = "/dev/shm", .rights = OWN},
-    {.path = "/dev/pts", .rights = TERMINALS},
-    {.path = "/dev/null", .rights = DEVICE},
-    {.path = "/dev/zero", .rights = DEVICE},
-    {.path = "/dev/full", .rights = DEVICE},
-    {.path = "/dev/random", .rights = DEVICE},
-    {.path = "/dev/urandom", .rights = DEVICE},
-    {.path = "/dev/tty", .rights = DEVICE},
-};
-
 /* 13 rights in the first version; refer, truncate and ioctl came with 2, 3 and 5. */
 static uint64_t
 known_rights(long version)
@@ -74,7 +40,7 @@ known_rights(long version)
 
 	bits += version >= 3;
 	bits += version >= 5;
-	return BIT(bits) - 1;
+	return RIGHT(bits) - 1;
 }
 
 static int
@@ -140,20 +106,20 @@ init_landlock(void)
 	_cleanup_close_ int ruleset = -1;
 	size_t size = sizeof(rights.fs);
 	int rc;
-	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, VERSION_FLAG);
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
 
-	if (version < VERSION_LEAST)
+	if (version < LANDLOCK_VERSION_LEAST)
 		return 0;
 	rights.fs = known_rights(version);
-	if (version >= VERSION_SCOPES) {
+	if (version >= LANDLOCK_VERSION_SCOPES) {
 		rights.scoped = 3; /* abstract sockets and signals */
 		size = sizeof(rights);
 	}
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rights, size, 0);
 	if (ruleset < 0)
 		return -errno;
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		rc = allow(ruleset, places[i].path, places[i].rights & rights.fs);
+	for (size_t i = 0; i < ARRAY_LEN(landlock_places); i++) {
+		rc = allow(ruleset, landlock_places[i].path, landlock_places[i].rights & rights.fs);
 		if (rc < 0)
 			return rc;
 	}

@@ -28,19 +28,18 @@ static int
 context_entry(struct session *s, const struct manifest_context *entry, struct error *error)
 {
 	_cleanup_close_ int fd = -1;
-	struct stat st;
-	int mount;
+	struct stat st = {0};
+	int rc;
 
 	if (proof_target(entry->target, error) < 0)
 		return -1;
-	fd = open_source(entry->source, &st, error);
-	if (fd < 0)
+	if (!s->recipe.facts)
+		fd = open_source(entry->source, &st, error);
+	if (fd < 0 && !s->recipe.facts)
 		return error_what(error, "context %s", entry->source);
-	mount = mount_detached(fd, MOUNT_VIEW);
-	if (mount < 0)
-		return error_errno(error, -mount, "open_tree of the context %s", entry->source);
-	recipe_mount(&s->recipe, entry->target, mount, S_ISDIR(st.st_mode));
-	return 0;
+	rc = recipe_view(&s->recipe, fd, entry->source, entry->target, MOUNT_VIEW,
+			 S_ISDIR(st.st_mode));
+	return rc < 0 ? error_errno(error, -rc, "open_tree of the context %s", entry->source) : 0;
 }
 
 int

@@ -46,6 +46,16 @@ credentials_build(struct session *s, struct error *error)
 }
 
 int
+credentials_explain(struct session *s, struct error *error)
+{
+	(void)error;
+	if (s->agent->plan->credentials.count)
+		recipe_explain(&s->recipe, "/run/credentials", "tmpfs", "tmpfs",
+			       CREDENTIALS_ATTRIBUTES);
+	return 0;
+}
+
+int
 credentials_undo(struct session *s)
 {
 	secrets_forget(s);

@@ -5,9 +5,11 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "runnerd/agent_files.h"
+#include "runnerd/home/layout.h"
 #include "runnerd/home_jobs.h"
 #include "runnerd/homes.h"
 #include "runnerd/mounts.h"
+#include "runnerd/overlay.h"
 #include "steps.h"
 
 enum { ETC_FILE_MAX = 1024, HOME_TMPFS_BYTES = 256 << 20, HOME_TMPFS_INODES = 65536 };
@@ -68,8 +70,8 @@ identity_etc(struct session *s, uint32_t uid)
 		 "networks: files\nprotocols: files\nservices: files\n");
 }
 
-static int
-no_home(struct session *s, struct error *error)
+static void
+home_tmpfs(struct session *s)
 {
 	const struct recipe_tmpfs home = {.path = "/home/agent",
 					  .mode = 0700,
@@ -85,6 +87,12 @@ no_home(struct session *s, struct error *error)
 		recipe_file(&s->recipe, path, 0444, agent_home_files[i].text,
 			    strlen(agent_home_files[i].text));
 	}
+}
+
+static int
+no_home(struct session *s, struct error *error)
+{
+	home_tmpfs(s);
 	s->home_lock = memfd_sealed("no-home", "", 0);
 	return s->home_lock < 0 ? error_errno(error, -s->home_lock, "memfd_create") : 0;
 }
@@ -146,6 +154,25 @@ identity_build(struct session *s, struct error *error)
 {
 	identity_etc(s, AGENT_UID);
 	return s->effective.home == HOME_NONE ? no_home(s, error) : lasting_home(s, error);
+}
+
+int
+identity_explain(struct session *s, struct error *error)
+{
+	char tree[PATH_LEN_MAX + 1];
+
+	(void)error;
+	identity_etc(s, AGENT_UID);
+	snprintf(tree, sizeof(tree), "%.3900s/homes/%s/%s", s->r->config->state_dir, s->agent_name,
+		 HOME_TREE);
+	if (s->effective.home == HOME_NONE)
+		home_tmpfs(s);
+	else if (s->effective.home == HOME_DIRECT)
+		recipe_explain(&s->recipe, "/home/agent", tree, "bind",
+			       mount_attributes(MOUNT_HOME));
+	else
+		recipe_explain(&s->recipe, "/home/agent", tree, "overlay", OVERLAY_ATTRIBUTES);
+	return 0;
 }
 
 /* --- the end of a session with a journal --------------------------------------------------------

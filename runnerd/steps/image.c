@@ -45,7 +45,7 @@ device(struct session *s, const char *path, unsigned major, unsigned minor, stru
 {
 	_cleanup_close_ int fd = open_without_links(path, O_PATH);
 	struct stat st;
-	int mount;
+	int rc;
 
 	if (fd < 0)
 		return error_errno(error, -fd, "cannot open %s of the host", path);
@@ -53,11 +53,8 @@ device(struct session *s, const char *path, unsigned major, unsigned minor, stru
 		return error_why(error, ERR_FAILED,
 				 "%s of the host is not the character device %u:%u", path, major,
 				 minor);
-	mount = mount_detached(fd, MOUNT_DEVICE);
-	if (mount < 0)
-		return error_errno(error, -mount, "open_tree of %s", path);
-	recipe_mount(&s->recipe, path, mount, false);
-	return 0;
+	rc = recipe_view(&s->recipe, fd, path, path, MOUNT_DEVICE, false);
+	return rc < 0 ? error_errno(error, -rc, "open_tree of %s", path) : 0;
 }
 
 static const struct {
@@ -112,8 +109,9 @@ install_dir(struct session *s, struct error *error)
 
 	if (!manifest_image_dir(s->agent->plan) && path_within(head->install_dir, "/usr"))
 		return 0;
-	fd = open_without_links(head->install_dir, O_PATH | O_DIRECTORY);
-	if (fd < 0) {
+	if (!s->recipe.facts)
+		fd = open_without_links(head->install_dir, O_PATH | O_DIRECTORY);
+	if (fd < 0 && !s->recipe.facts) {
 		error_errno(error, -fd, "cannot open install_dir %s", head->install_dir);
 		return error_hint(error, "install the agent again from where it lies now");
 	}

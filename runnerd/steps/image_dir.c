@@ -14,6 +14,7 @@
 #include "runnerd/layers.h"
 #include "runnerd/mechanism.h"
 #include "runnerd/mounts.h"
+#include "runnerd/overlay.h"
 #include "runnerd/proof.h"
 #include "steps.h"
 
@@ -88,8 +89,8 @@ open_lower(const struct session *s, const char *path, struct error *error)
 	return map_ids(s, lower, error) < 0 ? -1 : steal_fd(&lower);
 }
 
-int
-image_dir(struct session *s, const char *path, struct error *error)
+static int
+cover(struct session *s, const char *path, struct error *error)
 {
 	int lower;
 
@@ -99,6 +100,16 @@ image_dir(struct session *s, const char *path, struct error *error)
 	if (lower < 0)
 		return -1;
 	recipe_overlay(&s->recipe, "/", "image", lower);
+	return 0;
+}
+
+int
+image_dir(struct session *s, const char *path, struct error *error)
+{
+	if (s->recipe.facts)
+		recipe_explain(&s->recipe, "/", path, "overlay", OVERLAY_ATTRIBUTES);
+	else if (cover(s, path, error) < 0)
+		return -1;
 	recipe_tmpfs(&s->recipe, &run);
 	if (image_etc_view(s, bundle, error) < 0)
 		return -1;

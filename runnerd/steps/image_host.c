@@ -14,12 +14,9 @@
 int
 image_view(struct session *s, int source, const char *path, bool directory, struct error *error)
 {
-	int mount = mount_detached(source, MOUNT_VIEW);
+	int rc = recipe_view(&s->recipe, source, path, path, MOUNT_VIEW, directory);
 
-	if (mount < 0)
-		return error_errno(error, -mount, "open_tree of %s", path);
-	recipe_mount(&s->recipe, path, mount, directory);
-	return 0;
+	return rc < 0 ? error_errno(error, -rc, "open_tree of %s", path) : 0;
 }
 
 /* A name of the host's root as the host has it: a link stays that link, a directory is seen. */

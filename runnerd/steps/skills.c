@@ -18,13 +18,10 @@ static const char *const home_links[] = {
 };
 
 static int
-open_skill(const struct session *s, const char *skill, struct error *error)
+open_skill(const char *path, struct error *error)
 {
-	char path[PATH_LEN_MAX + 1];
-	int fd = skill_path(skill, s->agent->head.install_dir, path);
+	int fd = open_without_links(path, O_PATH | O_DIRECTORY);
 
-	if (!fd)
-		fd = open_without_links(path, O_PATH | O_DIRECTORY);
 	if (fd >= 0)
 		return fd;
 	error_errno(error, -fd, "cannot open the skill %s", path);
@@ -34,18 +31,19 @@ open_skill(const struct session *s, const char *skill, struct error *error)
 static int
 mount_skill(struct session *s, const char *skill, const char *name, struct error *error)
 {
-	_cleanup_close_ int fd = open_skill(s, skill, error);
-	char inside[INSIDE_MAX];
-	int mount;
+	char path[PATH_LEN_MAX + 1], inside[INSIDE_MAX];
+	_cleanup_close_ int fd = -1;
+	int rc = skill_path(skill, s->agent->head.install_dir, path);
 
-	if (fd < 0)
+	if (rc < 0)
+		return error_errno(error, -rc, "the skill %s", skill);
+	if (!s->recipe.facts)
+		fd = open_skill(path, error);
+	if (fd < 0 && !s->recipe.facts)
 		return -1;
-	mount = mount_detached(fd, MOUNT_VIEW);
-	if (mount < 0)
-		return error_errno(error, -mount, "open_tree of the skill %s", skill);
 	snprintf(inside, sizeof(inside), "/skills/%s", name);
-	recipe_mount(&s->recipe, inside, mount, true);
-	return 0;
+	rc = recipe_view(&s->recipe, fd, path, inside, MOUNT_VIEW, true);
+	return rc < 0 ? error_errno(error, -rc, "open_tree of the skill %s", skill) : 0;
 }
 
 static void

@@ -20,6 +20,9 @@ struct step {
 	/* NULL: nothing outlives the sandbox. 0, or -EAGAIN: not done yet, and
 	 * session_end_advance() is called when it may be. */
 	int (*undo)(struct session *s);
+	/* Writes the recipe while it is explained: nothing of the session is there, nothing may be
+	 * made or opened that a manifest names. NULL: build does no more. */
+	int (*explain)(struct session *s, struct error *error);
 	/* After a restart, for a session that lives: takes up again what build held. */
 	int (*adopt)(struct session *s, struct error *error); /* NULL: nothing */
 };
@@ -30,6 +33,8 @@ extern const size_t session_step_count;
 int image_build(struct session *s, struct error *error);
 int identity_build(struct session *s, struct error *error);
 int identity_undo(struct session *s);
+int identity_explain(struct session *s, struct error *error);
+int credentials_explain(struct session *s, struct error *error);
 int credentials_build(struct session *s, struct error *error);
 int credentials_undo(struct session *s);
 int context_build(struct session *s, struct error *error);
@@ -38,6 +43,7 @@ int network_build(struct session *s, struct error *error);
 int tools_build(struct session *s, struct error *error);
 int tools_resume(struct session *s, struct error *error);
 int tools_undo(struct session *s);
+int tools_explain(struct session *s, struct error *error);
 /* agent.c: the keeper gets all that it keeps. */
 int keeper_boot(struct session *s, struct error *error);
 /* plugin.c: the whole recipe of a plugin's sandbox. 0, or -1 with error. */
@@ -51,6 +57,7 @@ void identity_etc(struct session *s, uint32_t uid);
 int skills_mounts(struct session *s, struct error *error);
 int agent_build(struct session *s, struct error *error);
 int agent_undo(struct session *s);
+int agent_explain(struct session *s, struct error *error);
 int agent_adopt(struct session *s, struct error *error);
 
 /* What an image is made of (image_host.c, image_dir.c). */

@@ -15,13 +15,50 @@
 static int
 bridge(struct session *s, struct error *error)
 {
-	int mount = mount_detached(s->r->bridge, MOUNT_VIEW);
+	char name[PATH_LEN_MAX + 1];
+	int rc;
 
-	if (mount < 0)
-		return error_errno(error, -mount, "open_tree of mcp-bridge of libexec_dir");
-	recipe_mount(&s->recipe, AGENT_BRIDGE, mount, false);
+	snprintf(name, sizeof(name), "%.3900s/mcp-bridge", s->r->config->libexec_dir);
+	rc = recipe_view(&s->recipe, s->r->bridge, name, AGENT_BRIDGE, MOUNT_VIEW, false);
+	if (rc < 0)
+		return error_errno(error, -rc, "open_tree of mcp-bridge of libexec_dir");
 	recipe_file(&s->recipe, "/run/agentd/mcp.json", 0444, agent_mcp_json.text,
 		    strlen(agent_mcp_json.text));
+	return 0;
+}
+
+/* What there is of it before anything runs. mission: heap text, NULL with error. */
+static char *
+files(struct session *s, size_t *length, struct error *error)
+{
+	char *mission = mission_json(s->request, realtime_ms() + s->timeout_ms, length);
+
+	if (!mission) {
+		error_errno(error, ENOMEM, "writing mission.json");
+		return NULL;
+	}
+	recipe_dir(&s->recipe, "/run/agentd", 0755, 0);
+	recipe_file(&s->recipe, "/run/agentd/mission.json", 0444, mission, *length);
+	if (bridge(s, error) == 0)
+		return mission;
+	free(mission);
+	return NULL;
+}
+
+int
+tools_explain(struct session *s, struct error *error)
+{
+	_cleanup_free_ char *mission = NULL;
+	char socket[PATH_LEN_MAX + 1];
+	size_t length;
+
+	mission = files(s, &length, error);
+	if (!mission)
+		return -1;
+	snprintf(socket, sizeof(socket), "%.3900s/sessions/SESSION/agent.sock",
+		 s->r->config->run_dir);
+	recipe_explain(&s->recipe, "/run/agentd/agentd.sock", socket, "bind",
+		       mount_attributes(MOUNT_VIEW));
 	return 0;
 }
 
@@ -31,12 +68,10 @@ tools_build(struct session *s, struct error *error)
 	_cleanup_free_ char *mission = NULL;
 	size_t length;
 
-	mission = mission_json(s->request, realtime_ms() + s->timeout_ms, &length);
+	mission = files(s, &length, error);
 	if (!mission)
-		return error_errno(error, ENOMEM, "writing mission.json");
-	recipe_dir(&s->recipe, "/run/agentd", 0755, 0);
-	recipe_file(&s->recipe, "/run/agentd/mission.json", 0444, mission, length);
-	if (bridge(s, error) < 0 || tools_open(s, error) < 0 || keeper_boot(s, error) < 0 ||
+		return -1;
+	if (tools_open(s, error) < 0 || keeper_boot(s, error) < 0 ||
 	    tools_boot(s, mission, length, error) < 0)
 		return -1;
 	loop_arm_in(s->timer, STEP_WAIT_MS + tools_start_ms(s));

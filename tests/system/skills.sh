@@ -56,8 +56,9 @@ status "one of its own installs" 0 ash agent install "$(manifest runs)"
 is "its scripts run, by links inside too" "$(ash agent run runs 2>&1 | tr '\n' ' ')" "from the skill from the skill "
 
 # --- none -------------------------------------------------------------------------------------------
-install none 'cat /skills/index.json; ls -A ~'
-is "without skills the index is empty and the home as it was" "$(ash agent run none 2>&1 | tr '\n' ' ')" "[] "
+install none 'cat /skills/index.json; ls -d ~/.agents ~/.claude'
+is "without skills the index is empty and the home as it was" "$(ash agent run none 2>&1 | tr '\n' ' ')" \
+    "[] ls: cannot access '/home/agent/.agents': No such file or directory ls: cannot access '/home/agent/.claude': No such file or directory "
 
 # --- a home that is hostile ---------------------------------------------------------------------------
 canary=$dir/canary

@@ -1,4 +1,4 @@
-// with: runnerd/agent_files.c runnerd/cgroup*.c runnerd/fs.c runnerd/home_jobs.c
+// with: runnerd/agent_files.c runnerd/cgroup*.c runnerd/explain.c runnerd/facts.c runnerd/fs.c runnerd/home_jobs.c
 // with: runnerd/home_requests.c runnerd/homes.c runnerd/ids.c runnerd/install.c
 // with: runnerd/journal.c runnerd/logs.c runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c
 // with: runnerd/overlay.c runnerd/peers.c runnerd/policy.c runnerd/proof.c runnerd/recipe.c
