@@ -2,12 +2,25 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/fsuid.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/limits.h"
 #include "fs.h"
 
+/* One answer whether a path is not there, leads through a link or is another one than was opened:
+ * root sees more than who asks may know. */
+static int
+refuse_proof(const char *path, struct error *error)
+{
+	error_why(error, ERR_PERMISSION, "%s is not what was opened by that name", path);
+	return error_hint(error, "name it as the host sees it and without links (realpath prints "
+				 "it); ash and agentd must share one mount namespace");
+}
+
+/* dir: opened by us, or -errno. */
 static int
 check_same_dir(const char *path, int dir, int proof, struct stat *st, struct error *error)
 {
@@ -20,24 +33,40 @@ check_same_dir(const char *path, int dir, int proof, struct stat *st, struct err
 				 "the descriptor that came for %s is no directory opened for "
 				 "reading",
 				 path);
-	if (fstat(proof, &proved) < 0 || fstat(dir, st) < 0)
-		return error_errno(error, errno, "%s", path);
-	if (!same_file(&proved, st)) {
-		error_why(error, ERR_PERMISSION, "%s is not the directory that was opened", path);
-		return error_hint(error, "give the path without links and as the host sees it; "
-					 "ash and agentd must share one mount namespace");
-	}
+	if (dir < 0 || fstat(proof, &proved) < 0 || fstat(dir, st) < 0 || !same_file(&proved, st))
+		return refuse_proof(path, error);
 	return 0;
 }
 
+static int
+check_path(const char *path, struct error *error)
+{
+	if (!path_is_normal(path))
+		return error_why(error, ERR_INVALID,
+				 "%s is no absolute path without . and .. in it", path);
+	return 0;
+}
+
+/* The directory that the operator opened; its errors tell no more than that it is not. */
+static int
+prove_dir(const char *path, int proof, struct stat *st, struct error *error)
+{
+	_cleanup_close_ int dir = -1;
+
+	if (check_path(path, error) < 0)
+		return -1;
+	dir = open_without_links(path, O_PATH | O_DIRECTORY);
+	return check_same_dir(path, dir, proof, st, error);
+}
+
+/* One that was proved before: what is wrong with it may be said. */
 static int
 open_dir(const char *path, struct error *error)
 {
 	int fd;
 
-	if (!path_is_normal(path))
-		return error_why(error, ERR_INVALID,
-				 "%s is no absolute path without . and .. in it", path);
+	if (check_path(path, error) < 0)
+		return -1;
 	fd = open_without_links(path, O_PATH | O_DIRECTORY);
 	if (fd == -ELOOP) {
 		error_why(error, ERR_INVALID, "%s leads through a link", path);
@@ -49,9 +78,7 @@ open_dir(const char *path, struct error *error)
 int
 proof_install_dir(const char *path, int proof, struct stat *st, struct error *error)
 {
-	_cleanup_close_ int dir = open_dir(path, error);
-
-	if (dir < 0 || check_same_dir(path, dir, proof, st, error) < 0)
+	if (prove_dir(path, proof, st, error) < 0)
 		return error_what(error, "install_dir");
 	if (st->st_mode & S_IXOTH)
 		return 0;
@@ -61,42 +88,46 @@ proof_install_dir(const char *path, int proof, struct stat *st, struct error *er
 	return error_what(error, "install_dir");
 }
 
+/* Of what is no directory its parent is proved, and that before anything is said of it. */
+static int
+prove_entry(const char *source, int fd, int proof, struct error *error)
+{
+	_cleanup_close_ int dir = -1;
+	char parent[PATH_LEN_MAX + 1];
+	struct stat st, of_parent;
+
+	path_split(source, parent);
+	dir = open_without_links(parent, O_PATH | O_DIRECTORY);
+	if (check_same_dir(source, dir, proof, &of_parent, error) < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return 0;
+	return error_why(error, ERR_INVALID, "%s is neither a file nor a directory", source);
+}
+
 int
 proof_context(const char *source, int proof, struct error *error)
 {
-	_cleanup_close_ int fd = -1, dir = -1;
-	char parent[PATH_LEN_MAX + 1];
+	_cleanup_close_ int fd = -1;
 	struct stat st;
+	int rc;
 
-	if (!path_is_normal(source))
-		return error_why(error, ERR_INVALID,
-				 "spec.context source %s is no absolute path without . and ..",
-				 source);
+	if (check_path(source, error) < 0)
+		return error_what(error, "spec.context source");
 	fd = open_without_links(source, O_PATH);
-	if (fd < 0)
-		return error_errno(error, -fd, "spec.context source %s cannot be opened", source);
-	if (fstat(fd, &st) < 0)
-		return error_errno(error, errno, "spec.context source %s", source);
-	if (S_ISDIR(st.st_mode))
-		return check_same_dir(source, fd, proof, &st, error);
-	if (!S_ISREG(st.st_mode))
-		return error_why(error, ERR_INVALID,
-				 "spec.context source %s is neither a file nor a directory",
-				 source);
-	path_split(source, parent);
-	dir = open_dir(parent, error);
-	return dir < 0 ? -1 : check_same_dir(parent, dir, proof, &st, error);
+	if (fd < 0 || fstat(fd, &st) < 0 || S_ISDIR(st.st_mode))
+		rc = check_same_dir(source, fd, proof, &st, error);
+	else
+		rc = prove_entry(source, fd, proof, error);
+	return rc < 0 ? error_what(error, "spec.context source") : 0;
 }
 
 int
 proof_skill(const char *path, int proof, struct error *error)
 {
-	_cleanup_close_ int dir = open_dir(path, error);
 	struct stat st;
 
-	if (dir < 0 || check_same_dir(path, dir, proof, &st, error) < 0)
-		return error_what(error, "spec.skills");
-	return 0;
+	return prove_dir(path, proof, &st, error) < 0 ? error_what(error, "spec.skills") : 0;
 }
 
 int
@@ -132,12 +163,9 @@ holds_own_files(const char *path, const struct config *config)
 int
 proof_image(const char *path, int proof, const struct config *config, struct error *error)
 {
-	_cleanup_close_ int dir = proof_open_image(path, error);
 	struct stat st;
 
-	if (dir < 0)
-		return -1;
-	if (check_same_dir(path, dir, proof, &st, error) < 0)
+	if (prove_dir(path, proof, &st, error) < 0)
 		return error_what(error, "spec.image");
 	if (holds_own_files(path, config))
 		return error_why(error, ERR_INVALID, "spec.image dir:%s holds files of the runtime",
@@ -215,6 +243,39 @@ proof_target(const char *target, struct error *error)
 
 /* --- the program ---------------------------------------------------------------------------- */
 
+/* Nobody's: owns no file and is in no group. */
+enum { STRANGER = 65534 };
+
+/* With no more rights than any user has. The agent has no more either, and who installs it shall
+ * not learn by way of root what lies in directories that are closed. */
+static int
+open_as_stranger(int dir, const char *path, uint64_t resolve)
+{
+	int fd;
+
+	if (geteuid() != 0)
+		return open_resolved(dir, path, O_PATH, resolve);
+	setfsgid(STRANGER);
+	setfsuid(STRANGER); /* takes CAP_DAC_OVERRIDE and its like out of effect */
+	if (setfsuid((uid_t)-1) == STRANGER && setfsgid((gid_t)-1) == STRANGER)
+		fd = open_resolved(dir, path, O_PATH, resolve);
+	else
+		fd = -EPERM;
+	setfsuid(0);
+	setfsgid(0);
+	return fd;
+}
+
+static int
+refuse_open(const char *path, const char *where, int errnum, struct error *error)
+{
+	error_errno(error, errnum, "cannot open %s%s", path, where);
+	if (errnum != EACCES)
+		return -1;
+	return error_hint(error, "the agent runs as a user of its own: every directory on the way "
+				 "must let others in (chmod o+x)");
+}
+
 static int
 check_format(const char *path, int path_fd, const struct stat *st, struct error *error)
 {
@@ -270,11 +331,11 @@ relative_command(const char *command, const char *install_dir, char *path, struc
 	dir = open_dir(install_dir, error);
 	if (dir < 0)
 		return -1;
-	fd = open_resolved(dir, command, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+	fd = open_as_stranger(dir, command, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 	if (fd == -EXDEV)
 		return error_why(error, ERR_INVALID, "%s leads out of install_dir", path);
 	if (fd < 0)
-		return error_errno(error, -fd, "cannot open %s", path);
+		return refuse_open(path, "", -fd, error);
 	return check_program(path, fd, error);
 }
 
@@ -297,9 +358,9 @@ image_command(const char *command, const char *image, char *path, struct error *
 
 	if (dir < 0)
 		return -1;
-	fd = open_resolved(dir, command, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	fd = open_as_stranger(dir, command, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 	if (fd < 0)
-		return error_errno(error, -fd, "cannot open %s in the image %s", command, image);
+		return refuse_open(command, " in the image", -fd, error);
 	snprintf(path, PATH_LEN_MAX + 1, "%s", command);
 	return check_program(command, fd, error);
 }
@@ -322,9 +383,9 @@ absolute_command(const char *command, const char *image, const char *install_dir
 		error_why(error, ERR_INVALID, "%s will not be there inside the sandbox", command);
 		return error_hint(error, "name a program below /usr or install_dir");
 	}
-	fd = open_resolved(AT_FDCWD, command, O_PATH, RESOLVE_NO_MAGICLINKS);
+	fd = open_as_stranger(AT_FDCWD, command, RESOLVE_NO_MAGICLINKS);
 	if (fd < 0)
-		return error_errno(error, -fd, "cannot open %s", command);
+		return refuse_open(command, "", -fd, error);
 	snprintf(path, PATH_LEN_MAX + 1, "%s", command);
 	return check_program(command, fd, error);
 }

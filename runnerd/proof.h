@@ -1,6 +1,8 @@
 /*
  * Proof that an operator could open what a manifest names: the descriptor that ash opened as the
- * operator and the one that runnerd opens itself, without links, are the same file.
+ * operator and the one that runnerd opens itself, without links, are the same file. Where they are
+ * not, the error is the same whatever root found there: a path that is closed to the operator is
+ * neither shown nor admitted to exist.
  */
 #ifndef SCARAB_RUNNERD_PROOF_H
 #define SCARAB_RUNNERD_PROOF_H
