@@ -448,6 +448,27 @@ START_TEST(pauses)
 }
 END_TEST
 
+/* What is whole but for a character that may follow does not wait for it. */
+START_TEST(pause_after_base64)
+{
+	const struct secret secret = {"key", "correct-horse"};
+	struct redact_set *set = make_set(&secret, 1);
+	struct redact *redact = redact_new(set, collect, &out);
+	char text[64];
+
+	out.length = 0;
+	sodium_bin2base64(text, sizeof(text), (const uint8_t *)secret.value, strlen(secret.value),
+			  sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
+	text[strlen(text) - 1] = '\0'; /* the last one has two bits of it */
+	feed(redact, text);
+	ck_assert(redact_waits(redact));
+	ck_assert_int_eq(redact_flush(redact), 0);
+	ck_assert_str_eq(out.bytes, "[redacted:key]");
+	redact_free(redact);
+	redact_set_free(set);
+}
+END_TEST
+
 START_TEST(line_ends_are_shown)
 {
 	const struct secret secret = {"key", "correct-horse"};
@@ -533,6 +554,50 @@ START_TEST(degenerate)
 	ck_assert_int_eq(redact_end(redact), 0);
 	ck_assert_uint_eq(counts['['], 1);
 	ck_assert_uint_eq(counts['a'], 2); /* of [redacted:same] */
+	redact_free(redact);
+	redact_set_free(set);
+}
+END_TEST
+
+/* More beginnings of a secret than are followed, with nothing else to bound them. */
+START_TEST(many_beginnings)
+{
+	char value[3001], text[301];
+	const struct secret secret = {"same", value};
+	struct redact_set *set;
+
+	memset(value, 'a', 3000);
+	value[3000] = '\0';
+	memset(text, 'a', 300);
+	text[300] = '\0';
+	set = make_set(&secret, 1);
+	ck_assert_str_eq(filter_text(set, text), "[redacted:same]");
+	redact_set_free(set);
+}
+END_TEST
+
+/* What is always nearly a secret would be hashed again at every place: after so much of that it is
+ * hidden without. */
+START_TEST(work_is_bounded)
+{
+	char value[3001], text[3001];
+	const struct secret secret = {"same", value};
+	size_t counts[256] = {0};
+	struct redact_set *set;
+	struct redact *redact;
+
+	memset(value, 'a', 3000);
+	value[3000] = '\0';
+	memcpy(text, value, sizeof(text));
+	text[2999] = 'b';
+	set = make_set(&secret, 1);
+	redact = redact_new(set, count_bytes, counts);
+	feed(redact, text);
+	ck_assert_uint_eq(counts['['], 0);
+	for (unsigned i = 0; i < 100; i++)
+		feed(redact, text);
+	ck_assert_int_eq(redact_end(redact), 0);
+	ck_assert_uint_gt(counts['['], 0);
 	redact_free(redact);
 	redact_set_free(set);
 }
@@ -688,6 +753,9 @@ main(void)
 	    damaged_sets,
 	    empty_set,
 	    sets_hold_no_values,
+	    many_beginnings,
+	    work_is_bounded,
+	    pause_after_base64,
 	};
 
 	if (sodium_init() < 0)
