@@ -155,7 +155,7 @@ TOOLS := $(addprefix $(BUILD)/tests/,$(notdir $(basename $(TOOLS_SRC))) stamp)
 ESCAPES := $(ESCAPES_SRC:tests/%.c=$(BUILD)/tests/%)
 
 .PHONY: all
-all: $(PROGRAMS)
+all: $(PROGRAMS) libagent
 
 .PHONY: help
 help:
@@ -264,8 +264,12 @@ $(BUILD)/crash/$(1): $(call crash_objects,$(1),$(OBJ_STATIC)) $(BUILD)/libcommon
 endef
 $(foreach p,homekeeper keeper,$(eval $(call crash_program,$(p))))
 
+include libagent/libagent.mk
+.PHONY: libagent
+libagent: $(LIBAGENT)
+
 .PHONY: tests
-tests: $(TEST_PROGRAMS) $(TOOLS) $(ESCAPES) $(CRASH_PROGRAMS)
+tests: $(TEST_PROGRAMS) $(TOOLS) $(ESCAPES) $(CRASH_PROGRAMS) $(AGENT_DRIVER)
 
 # --- running them: tests/run BUILD SUITE… ---------------------------------------------------------
 .PHONY: check unit system crash-sweep fuzz-short lint asan bench demo
@@ -301,7 +305,7 @@ bench: all $(TOOLS) $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(filter tests/b
 	tests/bench/run $(BUILD)
 
 # --- install ----------------------------------------------------------------------------------------
-MAN_PAGES := $(wildcard man/*.[158])
+MAN_PAGES := $(wildcard man/*.[13578])
 UNITS := $(wildcard etc/*.service etc/*.socket)
 EXAMPLES := $(wildcard examples/agents/*/*)
 man_target = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
@@ -313,10 +317,11 @@ INSTALLED := $(bindir)/ash $(sbindir)/agentd $(addprefix $(libexecdir)/,$(LIBEXE
 	$(addprefix $(docdir)/,README.md ARCHITECTURE.md LICENSE agentd.yaml)
 # Files that name paths are written for the paths of this installation.
 AT_PATHS = sed -e 's,/usr/libexec/scarab-runtime,$(libexecdir),g' -e 's,/usr/sbin/agentd,$(sbindir)/agentd,g' \
-	-e 's,/usr/bin/ash,$(bindir)/ash,g' -e 's,/etc/scarab-runtime,$(sysconfdir),g'
+	-e 's,/usr/bin/ash,$(bindir)/ash,g' -e 's,/etc/scarab-runtime,$(sysconfdir),g' \
+	-e 's,/usr/share/scarab-runtime,$(datadir),g'
 
 .PHONY: install uninstall
-install: all
+install: all install-libagent
 	$(call say,INST,$(DESTDIR)$(prefix))$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libexecdir) $(sysconfdir) \
 		$(docdir) $(unitdir) $(sysusersdir) $(tmpfilesdir))
 	@$(INSTALL) -m 0755 $(BUILD)/ash $(DESTDIR)$(bindir)/ash
@@ -341,7 +346,7 @@ install: all
 	@# The operator's configuration is never overwritten.
 	@if [ ! -e $(DESTDIR)$(sysconfdir)/agentd.yaml ]; then \
 		$(INSTALL) -m 0644 $(DESTDIR)$(docdir)/agentd.yaml $(DESTDIR)$(sysconfdir)/agentd.yaml; fi
-uninstall:
+uninstall: uninstall-libagent
 	$(call say,RM,$(DESTDIR)$(prefix))rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	@rmdir $(addprefix $(DESTDIR),$(libexecdir) $(docdir)) $(DESTDIR)$(datadir)/examples/agents/* \
 		$(DESTDIR)$(datadir)/examples/agents $(DESTDIR)$(datadir)/examples $(DESTDIR)$(datadir) 2>/dev/null || :
@@ -359,5 +364,5 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-asan
 
 ifneq ($(filter-out $(WITHOUT_PACKAGES),$(GOALS)),)
--include $(shell find $(OBJ) $(OBJ_STATIC) $(OBJ)-crash $(OBJ_STATIC)-crash -name '*.d' 2>/dev/null)
+-include $(shell find $(OBJ) $(OBJ_STATIC) $(OBJ)-crash $(OBJ_STATIC)-crash $(OBJ_PIC) -name '*.d' 2>/dev/null)
 endif

@@ -43,5 +43,31 @@ install hello 'echo hello'
 is "and runs an agent" "$(ash agent run hello)" hello
 instance_stop
 
+# libagent as an author of agents meets it.
+cat >"$dir/version.c" <<'C'
+#include <scarab/agent.h>
+#include <stdio.h>
+int
+main(void)
+{
+	struct agent *agent;
+	struct agent_error error;
+
+	puts(agent_status_name(agent_connect(&agent, &error)));
+	return 0;
+}
+C
+export PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig
+like "pkg-config knows libagent" "$(pkg-config --modversion libagent)" '^[0-9]+\.[0-9]+\.[0-9]+$'
+# shellcheck disable=SC2046
+check "a program compiles with what it says" gcc -Wall -Werror -o "$dir/version" "$dir/version.c" $(pkg-config --cflags --libs libagent)
+is "and runs with the shared library" "$(SCARAB_SOCKET=$dir/none LD_LIBRARY_PATH=$dir/usr/lib "$dir/version")" unreachable
+like "which it names by its soname" "$(LD_LIBRARY_PATH=$dir/usr/lib ldd "$dir/version")" "libagent.so.0 => $dir/usr/lib"
+is "the Python module is installed whole" \
+    "$(SCARAB_SOCKET=$dir/none PYTHONPATH=$dir/usr/lib/python3/dist-packages python3 -c 'import libagent
+try: libagent.connect()
+except libagent.AgentError as error: print(error.status)')" unreachable
+check "and the crate" test -s "$dir/usr/share/scarab-runtime/rust/libagent/src/lib.rs"
+
 status "make uninstall" 0 run_make uninstall DESTDIR="$tree" prefix=/opt/scarab
 is "leaves the configuration alone" "$(find "$tree" -type f)" "$tree/etc/scarab-runtime/agentd.yaml"

@@ -1,0 +1,61 @@
+# libagent, included by the Makefile: the C library, shared and static, and where all three are
+# installed. The Rust crate is installed as source: cargo builds it with the agent.
+
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+pythondir ?= $(prefix)/lib/python3/dist-packages
+rustdir ?= $(datadir)/rust/libagent
+
+# The soname's number grows when a program that was linked before would no longer run.
+AGENT_SONAME := libagent.so.0
+AGENT_SHARED := libagent.so.$(VERSION)
+AGENT_SRC := $(filter-out %/mcp-bridge.c,$(wildcard libagent/c/*.c))
+OBJ_PIC := $(BUILD)/obj-pic
+AGENT_OBJ := $(AGENT_SRC:%.c=$(OBJ_PIC)/%.o)
+
+$(OBJ_PIC)/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/build-id.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(COMPILE) -fPIC -DAGENT_VERSION='"$(VERSION)"' $(HARDEN) -o $@ $<
+$(BUILD)/libagent.a: $(AGENT_OBJ)
+	@rm -f $@
+	$(call say,AR,$@)$(AR) rcs $@ $^
+$(BUILD)/$(AGENT_SHARED): $(AGENT_OBJ)
+	$(call say,LINK,$@)$(LINK) -shared -Wl,-soname,$(AGENT_SONAME) $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) \
+		$(HARDEN) -o $@ $^
+comma := ,
+LIBAGENT := $(BUILD)/libagent.a $(BUILD)/$(AGENT_SHARED)
+
+# What runs the steps that every libagent does the same.
+AGENT_DRIVER := $(BUILD)/tests/agent-driver
+$(AGENT_DRIVER): $(OBJ)/tests/libagent/driver.o $(BUILD)/libagent.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(LINK) -pie $(HARDEN) -o $@ $^
+
+PYTHON_FILES := $(notdir $(wildcard libagent/python/libagent/*.py))
+RUST_FILES := $(patsubst libagent/rust/%,%,$(wildcard libagent/rust/Cargo.* libagent/rust/src/*.rs \
+	libagent/rust/examples/*.rs))
+LIBAGENT_INSTALLED := $(addprefix $(libdir)/,libagent.a libagent.so $(AGENT_SONAME) $(AGENT_SHARED) \
+	pkgconfig/libagent.pc) $(includedir)/scarab/agent.h \
+	$(addprefix $(pythondir)/libagent/,$(PYTHON_FILES)) $(addprefix $(rustdir)/,$(RUST_FILES))
+
+.PHONY: install-libagent uninstall-libagent
+install-libagent: $(LIBAGENT)
+	@$(INSTALL) -d $(addprefix $(DESTDIR),$(libdir)/pkgconfig $(includedir)/scarab \
+		$(pythondir)/libagent $(rustdir)/src $(rustdir)/examples)
+	@$(INSTALL) -m 0644 $(BUILD)/libagent.a $(BUILD)/$(AGENT_SHARED) $(DESTDIR)$(libdir)
+	@ln -sf $(AGENT_SHARED) $(DESTDIR)$(libdir)/$(AGENT_SONAME)
+	@ln -sf $(AGENT_SONAME) $(DESTDIR)$(libdir)/libagent.so
+	@$(INSTALL) -m 0644 libagent/c/agent.h $(DESTDIR)$(includedir)/scarab/agent.h
+	@sed -e 's,@prefix@,$(prefix),' -e 's,@libdir@,$(libdir),' -e 's,@includedir@,$(includedir),' \
+		-e 's,@version@,$(VERSION),' libagent/c/libagent.pc.in \
+		>$(DESTDIR)$(libdir)/pkgconfig/libagent.pc
+	@chmod 0644 $(DESTDIR)$(libdir)/pkgconfig/libagent.pc
+	@$(INSTALL) -m 0644 $(addprefix libagent/python/libagent/,$(PYTHON_FILES)) \
+		$(DESTDIR)$(pythondir)/libagent
+	@set -e; for file in $(RUST_FILES); do \
+		$(INSTALL) -m 0644 libagent/rust/$$file $(DESTDIR)$(rustdir)/$$file; done
+uninstall-libagent:
+	@rm -f $(addprefix $(DESTDIR),$(LIBAGENT_INSTALLED))
+	@rm -rf $(DESTDIR)$(pythondir)/libagent/__pycache__
+	@rmdir $(addprefix $(DESTDIR),$(includedir)/scarab $(pythondir)/libagent $(rustdir)/src \
+		$(rustdir)/examples $(rustdir) $(datadir)/rust) 2>/dev/null || :
