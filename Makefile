@@ -106,7 +106,8 @@ agentd-config_SRC := $(wildcard agentd/config/*.c)
 schedd_SRC := $(wildcard schedd/*.c)
 secretd_SRC := $(wildcard secretd/*.c)
 runnerd_SRC := $(wildcard runnerd/*.c runnerd/steps/*.c) runnerd/home/history.c runnerd/home/tree.c
-ash_SRC := $(wildcard ash/*.c)
+# ash reads what plugins answer with the library's reader of JSON.
+ash_SRC := $(wildcard ash/*.c) libagent/c/json.c libagent/c/buffer.c
 spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c) runnerd/sandbox/network.c
 keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c) runnerd/overlay.c \
 	runnerd/sandbox/network.c
@@ -132,7 +133,7 @@ hold_LIBS :=
 mcp-bridge_LIBS :=
 TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3
 
-SOURCE_DIRS := agentd agentd/control agentd/config ash common runnerd runnerd/steps \
+SOURCE_DIRS := agentd agentd/control agentd/config ash common libagent/c runnerd runnerd/steps \
 	runnerd/sandbox runnerd/keeper runnerd/broker runnerd/hold runnerd/home schedd secretd
 COMMON_SRC := $(wildcard common/*.c)
 UNIT_TESTS := $(wildcard tests/unit/test_*.c)

@@ -1,9 +1,11 @@
 #include "args.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/timefmt.h"
 #include "text.h"
 
 enum { SUGGESTIONS_MAX = 64 };
@@ -31,6 +33,7 @@ struct parser {
 	size_t count;
 	char **argv;
 	int argc, at;
+	bool operands;     /* after `--` */
 	const char *group; /* the first word of a command of two */
 	struct args *args;
 	struct error *error;
@@ -262,6 +265,28 @@ next_value(struct parser *parser, const struct option_spec *option)
 	return 0;
 }
 
+/* Everything up to `--`, or to the end. */
+static int
+take_rest(struct parser *parser, const struct option_spec *option)
+{
+	const char **rest = calloc((size_t)parser->argc, sizeof(*rest));
+	size_t count = 0;
+
+	free(parser->args->rest);
+	parser->args->rest = rest;
+	if (!rest)
+		return error_why(parser->error, ERR_FAILED, "out of memory");
+	while (++parser->at < parser->argc && strcmp(parser->argv[parser->at], "--") != 0)
+		rest[count++] = parser->argv[parser->at];
+	parser->operands = true;
+	if (count) {
+		set_option(parser->args, option, rest[0]);
+		return 0;
+	}
+	error_why(parser->error, ERR_USAGE, "%s needs a value (%s)", option->name, option->value);
+	return usage_error(parser);
+}
+
 static int
 take_long(struct parser *parser, const char *argument)
 {
@@ -275,6 +300,8 @@ take_long(struct parser *parser, const char *argument)
 		error_why(parser->error, ERR_USAGE, "%s takes no value", option->name);
 		return usage_error(parser);
 	}
+	if (option->rest && !value)
+		return take_rest(parser, option);
 	if (option->value && !value)
 		return next_value(parser, option);
 	set_option(parser->args, option, value ? value : "");
@@ -335,18 +362,18 @@ check_operands(const struct parser *parser)
 }
 
 static int
-take_argument(struct parser *parser, bool *options)
+take_argument(struct parser *parser)
 {
 	const char *argument = parser->argv[parser->at];
 
 	/* A command of a later build has no options here yet: everything is an operand. */
-	if (*options && parser->args->command && parser->args->command->later &&
+	if (!parser->operands && parser->args->command && parser->args->command->later &&
 	    !look_up(parser, argument, strlen(argument), 0))
 		return 0;
-	if (!*options || argument[0] != '-' || argument[1] == '\0')
+	if (parser->operands || argument[0] != '-' || argument[1] == '\0')
 		return take_word(parser, argument);
 	if (strcmp(argument, "--") == 0) {
-		*options = false;
+		parser->operands = true;
 		return 0;
 	}
 	if (argument[1] == '-')
@@ -364,13 +391,12 @@ args_parse(const struct command *commands, size_t count, int argc, char **argv, 
 				.argc = argc,
 				.args = args,
 				.error = error};
-	bool options = true;
 
 	*args = (struct args){.operands = calloc((size_t)argc + 1, sizeof(char *))};
 	if (!args->operands)
 		return error_why(error, ERR_FAILED, "out of memory");
 	for (parser.at = 1; parser.at < argc; parser.at++)
-		if (take_argument(&parser, &options) < 0)
+		if (take_argument(&parser) < 0)
 			return -1;
 	if (args->help && !args->command && parser.group)
 		args->operands[args->count++] = parser.group;
@@ -381,7 +407,8 @@ void
 args_free(struct args *args)
 {
 	free(args->operands);
-	args->operands = NULL;
+	free(args->rest);
+	args->operands = args->rest = NULL;
 }
 
 const char *
@@ -397,4 +424,23 @@ bool
 args_flag(const struct args *args, const char *name)
 {
 	return args_value(args, name) != NULL;
+}
+
+int
+args_duration(const struct args *args, const char *name, uint64_t *ms, struct error *error)
+{
+	const char *text = args_value(args, name);
+	size_t length = text ? strlen(text) : 0;
+	char seconds[24];
+
+	if (!text)
+		return 0;
+	if (length > 0 && length <= 10 && strspn(text, "0123456789") == length) {
+		snprintf(seconds, sizeof(seconds), "%ss", text);
+		text = seconds;
+	}
+	if (duration_parse(text, ms) && *ms > 0)
+		return 0;
+	return error_why(error, ERR_USAGE, "%s: '%.80s' is not a duration such as 90s or 5m", name,
+			 text);
 }

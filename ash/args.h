@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/error.h"
 
@@ -17,6 +18,8 @@ struct option_spec {
 	char letter;       /* 'f' for -f, 0: none */
 	const char *value; /* what stands for its value in usage; NULL: a flag */
 	const char *about;
+	bool
+	    rest; /* all up to `--` is its value: a command of others, whose options are not ours */
 };
 
 struct ash;
@@ -38,6 +41,8 @@ struct args {
 	const char **operands;         /* heap */
 	size_t count;
 	const char *values[OPTIONS_MAX]; /* by the command's options; "" for a flag that is set */
+	const char *
+	    *rest; /* heap, ended by NULL: the words of the option that takes the rest; NULL */
 	const char *socket;
 	bool json, quiet, no_color, help, version;
 };
@@ -50,6 +55,9 @@ void args_free(struct args *args);
 /* The value of the command's option, "" for a flag, NULL when absent. */
 const char *args_value(const struct args *args, const char *name);
 bool args_flag(const struct args *args, const char *name);
+/* A duration as in manifests; a plain number counts seconds, as timeout(1) has it. An absent option
+ * leaves *ms alone. */
+int args_duration(const struct args *args, const char *name, uint64_t *ms, struct error *error);
 /* The options that every command takes. */
 const struct option_spec *args_global_options(size_t *count);
 

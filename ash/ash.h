@@ -43,6 +43,7 @@ command_fn secret_set_command, secret_list_command, secret_remove_command, secre
 command_fn home_log_command, home_diff_command, home_rollback_command;
 command_fn audit_command, audit_verify_command;
 command_fn explain_command;
+command_fn tool_list_command, tool_call_command;
 command_fn status_command, ping_command, doctor_command, reload_command, shutdown_command;
 
 #endif

@@ -100,23 +100,6 @@ read_input(const char *path, struct run *run, char **input, struct error *error)
 	return 0;
 }
 
-/* A duration as in manifests; a plain number counts seconds, as timeout(1) has it. */
-static int
-timeout_parse(const char *text, uint64_t *timeout_ms, struct error *error)
-{
-	size_t length = strlen(text);
-	char seconds[24];
-
-	if (length > 0 && length <= 10 && strspn(text, "0123456789") == length) {
-		snprintf(seconds, sizeof(seconds), "%ss", text);
-		text = seconds;
-	}
-	if (duration_parse(text, timeout_ms) && *timeout_ms > 0)
-		return 0;
-	return error_why(error, ERR_USAGE, "--timeout: '%.80s' is not a duration such as 90s or 5m",
-			 text);
-}
-
 static int
 set_task(const char *task, struct msg_op_run *request, struct error *error)
 {
@@ -134,13 +117,13 @@ set_task(const char *task, struct msg_op_run *request, struct error *error)
 static int
 run_options(const struct args *args, struct run *run, struct error *error)
 {
-	const char *task = args_value(args, "--task"), *timeout = args_value(args, "--timeout");
+	const char *task = args_value(args, "--task");
 	struct msg_op_run *request = &run->request.op_run;
 	bool detach = args_flag(args, "--detach");
 
 	if (detach && args_flag(args, "--wait"))
 		return error_why(error, ERR_USAGE, "--detach and --wait exclude each other");
-	if (timeout && timeout_parse(timeout, &request->timeout_ms, error) < 0)
+	if (args_duration(args, "--timeout", &request->timeout_ms, error) < 0)
 		return -1;
 	if (task && set_task(task, request, error) < 0)
 		return -1;

@@ -14,6 +14,11 @@ static const struct command commands[] = {
      .max = 1},
     {.words = "agent list", .usage = ""},
     {.words = "status", .usage = ""},
+    {.words = "tool call",
+     .usage = "--plugin CMD -- TOOL",
+     .options = {{"--timeout", 0, "D", ""}, {"--plugin", 0, "CMD...", "", .rest = true}},
+     .min = 1,
+     .max = 2},
     {.words = "audit", .usage = "", .later = true},
     {.words = "record", .usage = "", .options = {{"--all", 0, NULL, "everything"}}, .max = 1},
     {.words = "record verify", .usage = ""},
@@ -47,6 +52,31 @@ refuses(const char *line, const char *why, const char *hint)
 	ck_assert_msg(strstr(error.why, why), "'%s': %s", line, error.why);
 	ck_assert_msg(strstr(error.hint, hint), "'%s': %s", line, error.hint);
 }
+
+START_TEST(a_command_of_others_ends_at_two_dashes)
+{
+	uint64_t ms = 7;
+
+	ck_assert_int_eq(parse("tool call --timeout 2m --plugin node --json x.js -- read --x"), 0);
+	ck_assert_str_eq(args.rest[0], "node");
+	ck_assert_str_eq(args.rest[1], "--json");
+	ck_assert_str_eq(args.rest[2], "x.js");
+	ck_assert_ptr_null(args.rest[3]);
+	ck_assert_uint_eq(args.count, 2);
+	ck_assert_str_eq(args.operands[1], "--x");
+	ck_assert(!args.json);
+	ck_assert_str_eq(args_value(&args, "--plugin"), "node");
+	ck_assert_int_eq(args_duration(&args, "--timeout", &ms, &error), 0);
+	ck_assert_uint_eq(ms, 120000);
+	ck_assert_int_eq(parse("tool call --timeout soon --plugin a -- b"), 0);
+	ck_assert_int_eq(args_duration(&args, "--timeout", &ms, &error), -1);
+	ck_assert_int_eq(error.code, ERR_USAGE);
+	ck_assert_int_eq(parse("tool call --json x y"), 0);
+	ck_assert_ptr_null(args.rest);
+	ck_assert_int_eq(args_duration(&args, "--timeout", &ms, &error), 0);
+	refuses("tool call x --plugin", "--plugin needs a value", "usage: ash tool call");
+}
+END_TEST
 
 START_TEST(options_stand_anywhere)
 {
@@ -156,10 +186,15 @@ int
 main(void)
 {
 	const TTest *tests[] = {
-	    options_stand_anywhere,        two_dashes_end_the_options,
-	    letters_may_be_joined,         an_empty_value_is_a_value,
-	    what_is_wrong_is_said,         json_is_known_when_the_rest_is_wrong,
-	    help_needs_no_operands,        commands_to_come_take_anything,
+	    a_command_of_others_ends_at_two_dashes,
+	    options_stand_anywhere,
+	    two_dashes_end_the_options,
+	    letters_may_be_joined,
+	    an_empty_value_is_a_value,
+	    what_is_wrong_is_said,
+	    json_is_known_when_the_rest_is_wrong,
+	    help_needs_no_operands,
+	    commands_to_come_take_anything,
 	    a_command_that_begins_another,
 	};
 
