@@ -3,6 +3,7 @@
  * long, how it ended; never a value. Lines wait here while runnerd is away, and while too many wait
  * no call is taken: none goes unrecorded.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,53 +152,69 @@ elements(struct span value)
 	return count;
 }
 
-static void
-put_name(FILE *out, struct span key)
-{
-	char name[KEY_SHOWN + 1];
-	bool plain = string_text(key, name, sizeof(name)) > 0;
+/* A text that is cut where its room ends. */
+struct shape {
+	char *text;
+	size_t length;
+};
 
-	for (const char *c = name; plain && *c; c++)
-		plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-			(*c >= '0' && *c <= '9') || *c == '_' || *c == '-' || *c == '.';
-	fputs(plain ? name : "?", out);
+static void __attribute__((format(printf, 2, 3))) put(struct shape *shape, const char *fmt, ...)
+{
+	size_t room = SHAPE_MAX + 1 - shape->length;
+	va_list ap;
+	int length;
+
+	va_start(ap, fmt);
+	length = vsnprintf(shape->text + shape->length, room, fmt, ap);
+	va_end(ap);
+	if (length > 0)
+		shape->length += (size_t)length < room ? (size_t)length : room - 1;
+}
+
+static const char *
+plain_name(struct span key, char name[KEY_SHOWN + 1])
+{
+	if (string_text(key, name, KEY_SHOWN + 1) < 1)
+		return "?";
+	for (const char *c = name; *c; c++)
+		if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') &&
+		    !(*c >= '0' && *c <= '9') && *c != '_' && *c != '-' && *c != '.')
+			return "?";
+	return name;
 }
 
 static void
-put_shape(FILE *out, struct span value)
+put_value(struct shape *shape, struct span value)
 {
 	enum value_kind kind = value_kind(value);
+	const char *name = value_kind_name(kind);
 
-	fputs(value_kind_name(kind), out);
 	if (kind == VALUE_OBJECT || kind == VALUE_ARRAY)
-		fprintf(out, "(%zu)", elements(value));
+		put(shape, "%s(%zu)", name, elements(value));
 	else if (kind == VALUE_STRING)
-		fprintf(out, "(%zu)", value.length - 2);
+		put(shape, "%s(%zu)", name, value.length - 2);
+	else
+		put(shape, "%s", name);
 }
 
 /* {path:string(12),opts:object(3)}, cut at its end. */
 void
-shape_of(struct span arguments, char shape[SHAPE_MAX + 1])
+shape_of(struct span arguments, char text[SHAPE_MAX + 1])
 {
-	_cleanup_fclose_ FILE *out = fmemopen(shape, SHAPE_MAX + 1, "w");
+	struct shape shape = {.text = text};
+	char name[KEY_SHOWN + 1];
 	struct cursor cursor;
 	struct span key, value;
-	const char *comma = "";
+	const char *before = "{";
 
-	shape[0] = '\0';
-	if (!out)
-		return;
 	if (!cursor_open(&cursor, arguments, VALUE_OBJECT)) {
-		put_shape(out, arguments);
+		put_value(&shape, arguments);
 		return;
 	}
-	fputc('{', out);
-	while (ftell(out) < SHAPE_MAX - 2 * KEY_SHOWN && cursor_next(&cursor, &key, &value)) {
-		fputs(comma, out);
-		put_name(out, key);
-		fputc(':', out);
-		put_shape(out, value);
-		comma = ",";
+	while (shape.length < SHAPE_MAX - 2 * KEY_SHOWN && cursor_next(&cursor, &key, &value)) {
+		put(&shape, "%s%s:", before, plain_name(key, name));
+		put_value(&shape, value);
+		before = ",";
 	}
-	fputs(cursor.at < cursor.end ? ",...}" : "}", out);
+	put(&shape, "%s", cursor.at < cursor.end ? ",...}" : *before == '{' ? "{}" : "}");
 }

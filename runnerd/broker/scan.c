@@ -340,24 +340,29 @@ past_space(const char *at)
 	return at;
 }
 
+/* end: of the container it is in. A quote behind an odd number of backslashes does not close. */
 static const char *
-past_string(const char *at)
+past_string(const char *at, const char *end)
 {
-	for (at++; *at != '"'; at++)
-		if (*at == '\\')
-			at++;
-	return at + 1;
+	const char *quote = at, *before;
+
+	do {
+		quote = memchr(quote + 1, '"', (size_t)(end - quote - 1));
+		for (before = quote; before[-1] == '\\'; before--)
+			;
+	} while ((quote - before) % 2 != 0);
+	return quote + 1;
 }
 
 static const char *
-past_container(const char *at)
+past_container(const char *at, const char *end)
 {
 	unsigned depth = 0;
 
 	do {
 		switch (*at) {
 		case '"':
-			at = past_string(at);
+			at = past_string(at, end);
 			continue;
 		case '{':
 		case '[':
@@ -379,9 +384,9 @@ static const char *
 past_value(const char *at, const char *end)
 {
 	if (*at == '"')
-		return past_string(at);
+		return past_string(at, end);
 	if (*at == '{' || *at == '[')
-		return past_container(at);
+		return past_container(at, end);
 	while (at < end && !strchr(",]} \t\r\n", *at))
 		at++;
 	return at;
@@ -408,7 +413,7 @@ cursor_next(struct cursor *cursor, struct span *key, struct span *value)
 	*key = NO_SPAN;
 	if (cursor->object) {
 		key->at = at;
-		at = past_string(at);
+		at = past_string(at, cursor->end);
 		key->length = (size_t)(at - key->at);
 		at = past_space(past_space(at) + 1);
 	}
