@@ -8,8 +8,7 @@
 #include "common/log.h"
 #include "state.h"
 
-/* --- its end: between two rounds ----------------------------------------------------------------
- */
+/* --- its end: between two rounds ------------------------------------------------------------- */
 
 void
 agent_doom(struct agent *agent, const char *why)
@@ -97,8 +96,7 @@ agents_free(struct broker *broker)
 	broker->accept = NULL;
 }
 
-/* --- reading and writing
- * -------------------------------------------------------------------------- */
+/* --- reading and writing --------------------------------------------------------------------- */
 
 /* Not while it leaves its answers unread, nor while calls wait to be recorded. */
 static void
@@ -123,8 +121,7 @@ agents_watch(struct broker *broker)
 		watch(agent);
 }
 
-/* --- pressure: plugins are not read from while the agent leaves too much unread
- * -------------------- */
+/* --- pressure: plugins are not read from while the agent leaves too much unread -------------- */
 
 static size_t
 unread(const struct broker *broker)
@@ -236,8 +233,7 @@ agent_notify(struct agent *agent, const struct iovec *pieces, int count)
 		agent_doom(agent, NULL);
 }
 
-/* --- connections
- * ------------------------------------------------------------------------------------ */
+/* --- connections ----------------------------------------------------------------------------- */
 
 static bool
 permitted(const struct broker *broker, int fd)

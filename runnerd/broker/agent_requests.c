@@ -13,8 +13,7 @@
 #define META_VERSION "io.modelcontextprotocol/protocolVersion"
 #define META_CAPABILITIES "io.modelcontextprotocol/clientCapabilities"
 
-/* --- what is answered here
- * ------------------------------------------------------------------------ */
+/* --- what is answered here ------------------------------------------------------------------- */
 
 static void
 take_result(struct origin *origin, struct json *json)
@@ -189,8 +188,7 @@ list_templates(struct agent *agent, struct origin *origin, const struct rpc *rpc
 	list_items(agent, origin, rpc, ITEM_TEMPLATE);
 }
 
-/* --- the table
- * ---------------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------------- */
 
 enum { LEGACY = 1 << ERA_LEGACY, MODERN = 1 << ERA_MODERN, EITHER = LEGACY | MODERN };
 enum { NO_KIND = -1 };
@@ -234,8 +232,7 @@ dispatch(struct agent *agent, struct origin *origin, const struct rpc *rpc)
 	answer_error(origin, RPC_NO_METHOD, "Method not found", NULL);
 }
 
-/* --- eras
- * ------------------------------------------------------------------------------------------- */
+/* --- eras ------------------------------------------------------------------------------------ */
 
 static void
 refuse_version(struct origin *origin, struct span requested)
@@ -282,8 +279,7 @@ era_of(const struct agent *agent, struct origin *origin, const struct rpc *rpc)
 	return ERA_NONE;
 }
 
-/* --- messages
- * ---------------------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------- */
 
 static bool
 in_flight(const struct agent *agent, struct span id)

@@ -18,8 +18,7 @@ piece(const char *text, size_t length)
 	return (struct iovec){(void *)(uintptr_t)text, length};
 }
 
-/* --- batches: answered when nothing of them waits any more
- * ---------------------------------------- */
+/* --- batches: answered when nothing of them waits any more ----------------------------------- */
 
 struct batch {
 	struct agent *agent;
@@ -95,8 +94,7 @@ batch_add(struct batch *batch, const struct iovec *pieces, int count)
 	}
 }
 
-/* --- origins
- * ----------------------------------------------------------------------------------------- */
+/* --- origins --------------------------------------------------------------------------------- */
 
 int
 origin_set(struct origin *origin, struct agent *agent, enum era era, struct span id,
@@ -139,8 +137,7 @@ deliver(struct origin *origin, struct iovec *pieces, int count)
 	answer_none(origin);
 }
 
-/* --- results and errors of our own
- * ------------------------------------------------------------------- */
+/* --- results and errors of our own ----------------------------------------------------------- */
 
 void
 answer_error(struct origin *origin, int code, const char *message, const char *extra)
@@ -264,8 +261,7 @@ answer_tool(struct origin *origin, bool is_error, const char *text, struct span 
 	free(result);
 }
 
-/* --- a plugin's answer
- * ---------------------------------------------------------------------------------- */
+/* --- a plugin's answer ----------------------------------------------------------------------- */
 
 /* What a result of 2026-07-28 must have and one of a handshake revision has not. */
 static struct iovec

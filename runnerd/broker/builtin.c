@@ -8,8 +8,7 @@
 
 enum { TEXT_MAX = 255 /* bytes of a type, a subject */ };
 
-/* --- answers
- * ---------------------------------------------------------------------------------------- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 /* One call of a built-in tool. */
 struct request {
@@ -45,8 +44,7 @@ said(struct request *request, const char *object)
 	good(request, object, strlen(object));
 }
 
-/* --- mission
- * ---------------------------------------------------------------------------------------- */
+/* --- mission --------------------------------------------------------------------------------- */
 
 static const char *const state_words[SERVER_STATES] = {
     [SERVER_WAITING] = "restarting",
@@ -100,8 +98,7 @@ mission(struct request *request)
 		bad(request, "memory ran out");
 }
 
-/* --- what is noted
- * ------------------------------------------------------------------------------------ */
+/* --- what is noted --------------------------------------------------------------------------- */
 
 static bool
 note(struct request *request, enum note_kind kind, struct msg *msg, struct span text)
@@ -224,8 +221,7 @@ emit_event(struct request *request)
 		said(request, "{\"emitted\":true}");
 }
 
-/* --- the table
- * ------------------------------------------------------------------------------------------ */
+/* --- the table ------------------------------------------------------------------------------- */
 
 #define NO_EXTRA "\"additionalProperties\":false}"
 

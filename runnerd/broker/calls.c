@@ -8,8 +8,7 @@
 
 _Static_assert((CALLS_MAX & (CALLS_MAX - 1)) == 0, "ids carry a place in their low bits");
 
-/* --- deadlines: one timer for all, set again only when it must ring earlier
- * ------------------------ */
+/* --- deadlines: one timer for all, set again only when it must ring earlier ------------------ */
 
 static void
 arm(struct calls *calls, uint64_t deadline_ns)
@@ -78,8 +77,7 @@ call_extend(struct call *call)
 		call->deadline_ns = boottime_ns() + call->timeout_ns;
 }
 
-/* --- the table
- * ------------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------------- */
 
 int
 calls_init(struct broker *broker)

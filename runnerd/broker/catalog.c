@@ -35,8 +35,7 @@ item_method(enum item_kind kind)
 	return kinds[kind].method;
 }
 
-/* --- one item ----------------------------------------------------------------------------------
- */
+/* --- one item -------------------------------------------------------------------------------- */
 
 static bool
 by_name(enum item_kind kind)
@@ -107,8 +106,7 @@ item_key_text(const struct item *item)
 	return (struct span){item->definition + item->key_at, item->key_length};
 }
 
-/* --- all of a kind ------------------------------------------------------------------------------
- */
+/* --- all of a kind --------------------------------------------------------------------------- */
 
 static int
 by_exposed(const void *a, const void *b)

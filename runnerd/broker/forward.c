@@ -11,8 +11,7 @@
 #include "splice.h"
 #include "state.h"
 
-/* --- what is exchanged
- * ---------------------------------------------------------------------------- */
+/* --- what is exchanged ----------------------------------------------------------------------- */
 
 #define HOP "io.modelcontextprotocol/"
 static const char *const hop_keys[] = {HOP "protocolVersion", HOP "clientInfo",
@@ -102,8 +101,7 @@ exchange(struct passage *passage, struct call *call, const struct rpc *rpc)
 	return 0;
 }
 
-/* --- how it ends
- * -------------------------------------------------------------------------------------- */
+/* --- how it ends ----------------------------------------------------------------------------- */
 
 static bool
 asks_for_input(const struct call *call, const struct rpc *answer)
@@ -183,9 +181,7 @@ send(struct call *call, struct passage *passage, const struct rpc *rpc)
 		call_end(call, NULL, CALL_DIED, "the plugin does not take requests");
 }
 
-/* --- tools
- * ------------------------------------------------------------------------------------------------
- */
+/* --- tools ----------------------------------------------------------------------------------- */
 
 enum tool_part { TOOL_NAME, TOOL_ARGUMENTS, TOOL_META, TOOL_PARTS };
 static const char *const tool_parts[] = {"name", "arguments", "_meta"};
@@ -366,8 +362,7 @@ forward_tool(struct agent *agent, struct origin *origin, const struct rpc *rpc)
 		refuse_tool(broker, origin, item, arguments, outcome, why);
 }
 
-/* --- prompts, resources, completions
- * --------------------------------------------------------------------- */
+/* --- prompts, resources, completions --------------------------------------------------------- */
 
 /* text: what stands for the plugin in the place of named; taken over. */
 static void
@@ -467,8 +462,7 @@ forward_completion(struct agent *agent, struct origin *origin, const struct rpc 
 		     NULL);
 }
 
-/* --- meanwhile
- * ---------------------------------------------------------------------------------------------- */
+/* --- meanwhile ------------------------------------------------------------------------------- */
 
 void
 forward_allowed(struct call *call, size_t length)

@@ -10,8 +10,7 @@
 #include "common/log.h"
 #include "state.h"
 
-/* --- telling -------------------------------------------------------------------------------------
- */
+/* --- telling --------------------------------------------------------------------------------- */
 
 void
 link_send(struct broker *broker, struct msg *msg)
@@ -77,8 +76,7 @@ link_want(struct server *server, uint32_t generation, bool start, const char *wh
 	link_send(server->broker, &msg);
 }
 
-/* --- being told
- * ------------------------------------------------------------------------------------ */
+/* --- being told ------------------------------------------------------------------------------ */
 
 static struct server *
 server_numbered(struct broker *broker, uint8_t number)
@@ -182,8 +180,7 @@ closed(struct channel *channel, const struct error *error, void *arg)
 
 static const struct channel_ops ops = {.message = message, .closed = closed};
 
-/* --- connections
- * ------------------------------------------------------------------------------------ */
+/* --- connections ----------------------------------------------------------------------------- */
 
 /* Root alone may speak to a broker, and the newest connection is runnerd's. */
 static void

@@ -10,8 +10,7 @@
 #include "pin.h"
 #include "state.h"
 
-/* --- rules -------------------------------------------------------------------------------------
- */
+/* --- rules ----------------------------------------------------------------------------------- */
 
 static bool
 any_matches(const struct rules *rules, const char *name)
@@ -77,8 +76,7 @@ policy_rules(const struct broker *broker, const struct server *server, const cha
 	return any_matches(&server->rules[RULE_ASK], tool) ? TOOL_ASK : TOOL_OPEN;
 }
 
-/* --- what a definition is: its meaning, not its spaces
- * ------------------------------------------------ */
+/* --- what a definition is: its meaning, not its spaces --------------------------------------- */
 
 /* The bytes without the space between tokens. */
 static void
@@ -124,8 +122,7 @@ tool_digest(struct span definition, uint8_t digest[DIGEST_BYTES])
 	crypto_hash_sha256_final(&state, digest);
 }
 
-/* --- pins
- * ---------------------------------------------------------------------------------------------- */
+/* --- pins ------------------------------------------------------------------------------------ */
 
 static int
 order(const struct pin *pin, uint8_t server, const char *tool)

@@ -135,8 +135,7 @@ recorder_free(struct broker *broker)
 		pop(broker);
 }
 
-/* --- shapes: names and types
- * ------------------------------------------------------------------------------ */
+/* --- shapes: names and types ----------------------------------------------------------------- */
 
 static size_t
 elements(struct span value)

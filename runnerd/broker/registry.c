@@ -127,8 +127,7 @@ registry_accept(struct broker *broker, const char *server, const char *tool, con
 		changed(broker, ITEM_TOOL);
 }
 
-/* --- as the agent sees it
- * ------------------------------------------------------------------------------ */
+/* --- as the agent sees it -------------------------------------------------------------------- */
 
 /* The definition with the agent's name in the place of the plugin's. */
 static void
@@ -168,8 +167,7 @@ registry_text(struct broker *broker, enum item_kind kind, size_t *length)
 	return broker->texts[kind];
 }
 
-/* --- as runnerd is told
- * ---------------------------------------------------------------------------------- */
+/* --- as runnerd is told ---------------------------------------------------------------------- */
 
 static void
 fill_description(struct msg_tool_row *row, const struct item *item)

@@ -295,8 +295,7 @@ scan(struct span text, struct span *value)
 	return s.at == s.end ? NULL : "something follows the value";
 }
 
-/* --- spans of what was accepted -----------------------------------------------------------------
- */
+/* --- spans of what was accepted -------------------------------------------------------------- */
 
 enum value_kind
 value_kind(struct span value)
@@ -425,8 +424,7 @@ cursor_next(struct cursor *cursor, struct span *key, struct span *value)
 	return true;
 }
 
-/* --- strings
- * --------------------------------------------------------------------------------------- */
+/* --- strings --------------------------------------------------------------------------------- */
 
 static unsigned
 hex4(const char *at)

@@ -15,8 +15,7 @@ enum {
 	GONE_WAIT_MS = 1000, /* for the news of the end of one that closed its output */
 };
 
-/* --- words -------------------------------------------------------------------------------------
- */
+/* --- words ----------------------------------------------------------------------------------- */
 
 static void
 say_unlogged(struct server *server)
@@ -59,8 +58,7 @@ enter(struct server *server, enum server_state state, const char *why)
 		server_log(server, "%s", why);
 }
 
-/* --- its pipes
- * ------------------------------------------------------------------------------------ */
+/* --- its pipes ------------------------------------------------------------------------------- */
 
 static void
 close_pipes(struct server *server)
@@ -181,8 +179,7 @@ servers_reap(struct broker *broker)
 			pipe_ended(&broker->servers[i], "it closed its standard input");
 }
 
-/* --- its end
- * ---------------------------------------------------------------------------------------- */
+/* --- its end --------------------------------------------------------------------------------- */
 
 static void
 tell_calls(struct server *server, const char *why)
@@ -291,8 +288,7 @@ server_gone(struct server *server, uint32_t generation, const char *why)
 		server_break(server, "%s", why);
 }
 
-/* --- its beginning
- * ---------------------------------------------------------------------------------- */
+/* --- its beginning --------------------------------------------------------------------------- */
 
 static void
 timer_rang(struct loop_source *source, void *arg)

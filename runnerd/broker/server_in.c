@@ -16,8 +16,7 @@ garbage(struct server *server, const char *why)
 	return server->out >= 0 && server->generation == generation;
 }
 
-/* --- answers
- * ---------------------------------------------------------------------------------------- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 static void
 answered(struct server *server, const struct rpc *rpc)
@@ -61,8 +60,7 @@ fail_too_long(struct server *server, struct span ends)
 	}
 }
 
-/* --- notifications
- * ----------------------------------------------------------------------------------- */
+/* --- notifications --------------------------------------------------------------------------- */
 
 static void
 progressed(struct server *server, const struct rpc *rpc)
@@ -123,8 +121,7 @@ notified(struct server *server, const struct rpc *rpc)
 		}
 }
 
-/* --- requests: ping is answered, nothing else was advertised
- * ---------------------------------------- */
+/* --- requests: ping is answered, nothing else was advertised --------------------------------- */
 
 static void
 requested(struct server *server, const struct rpc *rpc)

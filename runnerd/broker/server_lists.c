@@ -44,8 +44,7 @@ server_forget_lists(struct server *server)
 	}
 }
 
-/* --- one page ----------------------------------------------------------------------------------
- */
+/* --- one page -------------------------------------------------------------------------------- */
 
 static int
 add_item(struct listing *listing, struct item *item)
@@ -139,8 +138,7 @@ take_cursor(struct listing *listing, struct span next, const char **why)
 	return 1;
 }
 
-/* --- the whole
- * --------------------------------------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static bool
 listing_under_way(const struct server *server)

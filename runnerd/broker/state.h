@@ -45,8 +45,7 @@ struct broker;
 struct agent;
 struct batch;
 
-/* --- plugins ------------------------------------------------------------------------------------
- */
+/* --- plugins --------------------------------------------------------------------------------- */
 
 struct rules {
 	char **globs;
@@ -117,8 +116,7 @@ loop_timer_fn server_relist;
 /* server_in.c: what it says. */
 bool server_line(enum frame_event event, struct span line, void *arg);
 
-/* --- the agent's connections
- * ---------------------------------------------------------------------- */
+/* --- the agent's connections ----------------------------------------------------------------- */
 
 struct subscription {
 	char *id;              /* of subscriptions/listen, as it came; NULL: resources/subscribe */
@@ -251,8 +249,7 @@ void approval_answer(struct broker *broker, const struct msg_broker_answer *answ
 void approval_closed(struct call *call, enum call_outcome outcome); /* for call_end */
 void approvals_tell(struct broker *broker);                         /* all that wait, again */
 
-/* --- runnerd
- * ---------------------------------------------------------------------------------------- */
+/* --- runnerd --------------------------------------------------------------------------------- */
 
 struct audit_line {
 	struct audit_line *next;

@@ -13,8 +13,7 @@
 
 #define SUBSCRIPTION_ID "io.modelcontextprotocol/subscriptionId"
 
-/* --- which plugin has a resource ----------------------------------------------------------------
- */
+/* --- which plugin has a resource ------------------------------------------------------------- */
 
 static char *
 quoted(const char *text)
@@ -86,8 +85,7 @@ resource_owner(struct broker *broker, struct span uri, char **own)
 	return *own ? server : NULL;
 }
 
-/* --- subscriptions
- * ------------------------------------------------------------------------------------ */
+/* --- subscriptions --------------------------------------------------------------------------- */
 
 static void
 release(struct subscription *subscription)
@@ -251,8 +249,7 @@ unsubscribe_request(struct agent *agent, struct origin *origin, const struct rpc
 	answer_empty(origin);
 }
 
-/* --- subscriptions/listen
- * --------------------------------------------------------------------------------- */
+/* --- subscriptions/listen -------------------------------------------------------------------- */
 
 static const struct {
 	const char *key, *method;
@@ -404,9 +401,7 @@ listens_end(struct broker *broker)
 		}
 }
 
-/* --- telling
- * ------------------------------------------------------------------------------------------------
- */
+/* --- telling --------------------------------------------------------------------------------- */
 
 static void
 tell_listens(struct agent *agent, const char *method, enum item_kind kind)
@@ -479,8 +474,7 @@ notify_resource(struct server *server, const struct rpc *rpc)
 		}
 }
 
-/* --- messages of plugins: to connections that have set a level
- * ----------------------------------------------- */
+/* --- messages of plugins: to connections that have set a level ------------------------------- */
 
 void
 notify_message(struct server *server, const struct rpc *rpc)

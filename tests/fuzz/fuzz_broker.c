@@ -48,8 +48,7 @@ fail(const char *what, struct span line)
 	abort();
 }
 
-/* --- one broker with one plugin and one connection
- * ------------------------------------------------- */
+/* --- one broker with one plugin and one connection ------------------------------------------- */
 
 struct trial {
 	struct broker *broker;
@@ -221,8 +220,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 
 #ifndef SCARAB_LIBFUZZER
 
-/* --- the short run of every check
- * --------------------------------------------------------------------- */
+/* --- the short run of every check ------------------------------------------------------------ */
 
 #define INIT                                                                                       \
 	"{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{"                     \

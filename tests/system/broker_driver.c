@@ -14,8 +14,7 @@
 #define STAGE_WITHOUT_CHECK
 #include "tests/unit/broker_stage.h"
 
-/* --- programs
- * ------------------------------------------------------------------------------------- */
+/* --- programs -------------------------------------------------------------------------------- */
 
 static pid_t children[STAGE_PLUGINS + 1];
 static size_t child_count;
@@ -88,8 +87,7 @@ take_messages(struct stage *stage)
 		msg_close_fds(&stage->msg);
 }
 
-/* --- compare
- * ------------------------------------------------------------------------------------------ */
+/* --- compare --------------------------------------------------------------------------------- */
 
 /* The line that answers this id, whatever else comes. */
 static char *
@@ -182,8 +180,7 @@ compare(const char *path, char *const *command)
 	return failed ? 1 : 0;
 }
 
-/* --- serve
- * --------------------------------------------------------------------------------------------- */
+/* --- serve ----------------------------------------------------------------------------------- */
 
 /* NAME of NAME=COMMAND, cut off the word; "=p" where there is none. */
 static const char *
@@ -236,10 +233,15 @@ serve(char **words)
 	return 0;
 }
 
-/* --- bench
- * --------------------------------------------------------------------------------------------- */
+/* --- bench ----------------------------------------------------------------------------------- */
 
-enum { WARM = 200, FLIGHT = 16, ID_AT = 23 /* in request_text() */, BENCH_TOOLS = 50, BENCH_PLUGINS = 20 };
+enum {
+	WARM = 200,
+	FLIGHT = 16,
+	ID_AT = 23 /* in request_text() */,
+	BENCH_TOOLS = 50,
+	BENCH_PLUGINS = 20
+};
 
 static double
 now_us(void)
@@ -255,10 +257,11 @@ static char *
 request_text(const char *tool, size_t *length)
 {
 	char *text;
-	int count = asprintf(&text,
-			     "{\"jsonrpc\":\"2.0\",\"id\":\"7\",\"method\":\"tools/call\",\"params\":{"
-			     "\"name\":\"%s\",\"arguments\":{\"text\":\"%01024d\"}}}\n",
-			     tool, 0);
+	int count =
+	    asprintf(&text,
+		     "{\"jsonrpc\":\"2.0\",\"id\":\"7\",\"method\":\"tools/call\",\"params\":{"
+		     "\"name\":\"%s\",\"arguments\":{\"text\":\"%01024d\"}}}\n",
+		     tool, 0);
 
 	ck_assert_int_gt(count, 0);
 	*length = (size_t)count;

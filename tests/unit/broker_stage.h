@@ -74,8 +74,7 @@ struct stage {
 	struct msg msg; /* the newest */
 };
 
-/* --- lines
- * ---------------------------------------------------------------------------------------- */
+/* --- lines ----------------------------------------------------------------------------------- */
 
 /* The next line without its newline, heap; NULL at the end of the stream. */
 static inline char *
@@ -173,8 +172,7 @@ wire_close(struct wire *wire)
 	wire->length = wire->size = 0;
 }
 
-/* --- runnerd
- * ---------------------------------------------------------------------------------------- */
+/* --- runnerd --------------------------------------------------------------------------------- */
 
 static inline void
 stage_new(struct stage *stage)
@@ -391,8 +389,7 @@ stage_gone(struct stage *stage, unsigned server, const char *why)
 	stage_send(stage, &msg);
 }
 
-/* --- a plugin
- * --------------------------------------------------------------------------------------- */
+/* --- a plugin -------------------------------------------------------------------------------- */
 
 /* The id of a request that the broker wrote: its first number after "id":. */
 static inline unsigned long long
@@ -449,8 +446,7 @@ plugin_ready(struct wire *wire, const char *tools)
 	plugin_list(wire, tools);
 }
 
-/* --- the agent
- * ---------------------------------------------------------------------------------------- */
+/* --- the agent ------------------------------------------------------------------------------- */
 
 static inline void
 agent_connect(struct stage *stage, struct wire *agent)
@@ -471,8 +467,7 @@ agent_initialize(struct wire *agent, const char *revision)
 	wire_say(agent, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}");
 }
 
-/* --- the end
- * ------------------------------------------------------------------------------------------ */
+/* --- the end --------------------------------------------------------------------------------- */
 
 /* The broker obeys BROKER_STOP and exits 0. */
 static inline void
@@ -527,5 +522,33 @@ stage_peak_kib(const struct stage *stage)
 	fclose(status);
 	return kib;
 }
+
+#ifndef STAGE_WITHOUT_CHECK
+/* One plugin "p" that is ready with these tools, and an agent that has initialized. */
+static inline void
+stage_begin(struct stage *stage, struct wire *agent, const char *tools)
+{
+	stage_new(stage);
+	stage_server(stage, "p", true, STAGE_WAIT_MS);
+	stage_boot(stage);
+	plugin_ready(stage_plug(stage, 0), tools);
+	stage_await(stage, MSG_BROKER_READY);
+	ck_assert(stage->msg.broker_ready.ready);
+	agent_connect(stage, agent);
+	agent_initialize(agent, "2025-11-25");
+}
+
+static inline void
+stage_finish(struct stage *stage, struct wire *agent)
+{
+	wire_close(agent);
+	stage_stop(stage);
+	stage_free(stage);
+}
+
+#define META                                                                                       \
+	"\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","                   \
+	"\"io.modelcontextprotocol/clientCapabilities\":{}"
+#endif
 
 #endif

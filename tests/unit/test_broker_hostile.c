@@ -113,8 +113,7 @@ await_state(struct stage *stage, uint8_t server, enum server_state state)
 	       stage->msg.broker_server_state.state != state);
 }
 
-/* --- plugins
- * -------------------------------------------------------------------------------------- */
+/* --- plugins --------------------------------------------------------------------------------- */
 
 START_TEST(floods_of_what_may_be_said)
 {
@@ -475,8 +474,7 @@ START_TEST(restarts_come_to_an_end)
 }
 END_TEST
 
-/* --- agents
- * ------------------------------------------------------------------------------------------- */
+/* --- agents ---------------------------------------------------------------------------------- */
 
 START_TEST(an_agent_that_floods_and_never_reads)
 {
