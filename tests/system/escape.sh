@@ -6,7 +6,7 @@
 # timeout: 300
 # shellcheck disable=SC2016,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
-corpus=(ptrace signals mount namespaces kernel handles sockets terminal foreign hostfiles setuid limits devices system forks descriptors)
+corpus=(ptrace signals mount namespaces kernel handles sockets terminal foreign hostfiles setuid limits devices system forks descriptors runtimes)
 
 need_root "the escape corpus"
 instance_start
@@ -27,6 +27,7 @@ nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -al
 control() {
 	case $1 in
 	setuid) nobody "$programs/setuid" ;;
+	runtimes) weak "$programs/runtimes" 9</ ;;
 	*) weak "$programs/$1" ;;
 	esac
 }
