@@ -42,13 +42,28 @@ announce(struct runnerd *r, const struct agent *agent)
 	channel_send(r->schedd, &msg);
 }
 
+static void
+announce_damaged(struct runnerd *r, const char *name)
+{
+	struct msg msg;
+
+	if (!r->schedd)
+		return;
+	msg_init(&msg, MSG_AGENT_DAMAGED);
+	snprintf(msg.agent_damaged.agent, sizeof(msg.agent_damaged.agent), "%s", name);
+	channel_send(r->schedd, &msg);
+}
+
 uint32_t
 agents_announce(struct runnerd *r)
 {
 	size_t i, count = store_count(r->store);
+	const char *damaged;
 
 	for (i = 0; i < count; i++)
 		announce(r, store_at(r->store, i));
+	for (i = 0; (damaged = store_damaged_at(r->store, i)); i++)
+		announce_damaged(r, damaged);
 	return (uint32_t)count;
 }
 

@@ -176,6 +176,12 @@ store_at(const struct store *store, size_t index)
 	return index < store->count ? store->agents[index] : NULL;
 }
 
+const char *
+store_damaged_at(const struct store *store, size_t index)
+{
+	return index < store->damaged_count ? store->damaged[index] : NULL;
+}
+
 static int
 table_put(struct store *store, struct agent *agent)
 {

@@ -34,6 +34,9 @@ size_t store_count(const struct store *store);
 /* In the order of names. */
 struct agent *store_at(const struct store *store, size_t index);
 
+/* The agents whose files cannot be used; NULL behind the last. */
+const char *store_damaged_at(const struct store *store, size_t index);
+
 /* Decodes the plan (bytes are copied) into a new agent that is not stored yet. head's lengths and
  * checksum are filled in. NULL with error. */
 struct agent *agent_new(const struct msg_store_head *head, const uint8_t *plan, size_t plan_length,

@@ -40,6 +40,10 @@ check_agent(struct schedd *schedd, const char *name, struct agent **agent, struc
 	*agent = queue_agent(schedd->queue, name);
 	if (*agent && (*agent)->installed)
 		return 0;
+	if (*agent && (*agent)->damaged) {
+		error_why(error, ERR_FAILED, "the plan of %s in the store is damaged", name);
+		return error_hint(error, "install it again: ash agent install --replace MANIFEST");
+	}
 	error_why(error, ERR_NOT_FOUND, "no agent named %s is installed", name);
 	return error_hint(error, "ash agent list shows what is installed");
 }

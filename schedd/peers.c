@@ -249,7 +249,16 @@ cancel_orphan(struct session *session, void *arg)
 	struct schedd *schedd = arg;
 
 	if (session->state == STATE_QUEUED && !session->agent->installed)
-		session_cancel(schedd, session, "the agent was removed");
+		session_cancel(schedd, session,
+			       session->agent->damaged ? "the agent's plan in the store is damaged"
+						       : "the agent was removed");
+}
+
+static void
+agent_damaged(struct schedd *schedd, const struct msg *msg)
+{
+	if (!queue_damage(schedd->queue, msg->agent_damaged.agent))
+		log_error("agent %s: out of memory", msg->agent_damaged.agent);
 }
 
 static void
@@ -259,7 +268,7 @@ agent_gone(struct schedd *schedd, const struct msg *msg)
 
 	if (!agent)
 		return;
-	agent->installed = agent->confirmed = false;
+	agent->installed = agent->confirmed = agent->damaged = false;
 	queue_each(schedd->queue, cancel_orphan, schedd);
 }
 
@@ -347,10 +356,15 @@ inventory_end(struct schedd *schedd, const struct msg *msg)
 }
 
 static const struct peer_rule runnerd_rules[] = {
-    {MSG_AGENT_DEF, agent_def}, {MSG_AGENT_GONE, agent_gone},
-    {MSG_INVENTORY, inventory}, {MSG_INVENTORY_END, inventory_end},
-    {MSG_STEP, step},           {MSG_PREPARED, prepared},
-    {MSG_RUNNING, running},     {MSG_ENDED, ended},
+    {MSG_AGENT_DAMAGED, agent_damaged},
+    {MSG_AGENT_DEF, agent_def},
+    {MSG_AGENT_GONE, agent_gone},
+    {MSG_INVENTORY, inventory},
+    {MSG_INVENTORY_END, inventory_end},
+    {MSG_STEP, step},
+    {MSG_PREPARED, prepared},
+    {MSG_RUNNING, running},
+    {MSG_ENDED, ended},
 };
 
 static void

@@ -85,6 +85,7 @@ queue_define(struct queue *queue, const struct msg_agent_def *def)
 	agent->task = steal_ptr(&task);
 	agent->model = steal_ptr(&model);
 	agent->installed = agent->confirmed = true;
+	agent->damaged = false;
 	agent->policy = def->overlap == OVERLAP_ABSENT ? OVERLAP_QUEUE : (enum overlap)def->overlap;
 	/* One session writes one home: without a word of the plan there is one at a time. */
 	agent->max = def->max == 0 || def->max == UINT32_MAX ? 1 : def->max;
@@ -92,6 +93,18 @@ queue_define(struct queue *queue, const struct msg_agent_def *def)
 	    def->queue_limit == UINT32_MAX ? QUEUE_LIMIT_DEFAULT : def->queue_limit;
 	agent->priority = def->priority;
 	agent->timeout_ms = def->timeout_ms;
+	return agent;
+}
+
+struct agent *
+queue_damage(struct queue *queue, const char *name)
+{
+	struct agent *agent = queue_agent(queue, name);
+
+	if (!agent && !(agent = agent_new(queue, name)))
+		return NULL;
+	agent->installed = false;
+	agent->damaged = agent->confirmed = true;
 	return agent;
 }
 
@@ -131,7 +144,7 @@ sweep(struct agent *agent, void *arg)
 	if (agent->confirmed)
 		return;
 	*count += agent->installed;
-	agent->installed = false;
+	agent->installed = agent->damaged = false;
 	if (agent->waiting_count == 0 && agent->live_count == 0)
 		agent_free(agent);
 }
@@ -242,7 +255,8 @@ queue_remove(struct queue *queue, struct session *session)
 	free(session->stop_reason);
 	free(session->unrecorded);
 	free(session);
-	if (!agent->installed && agent->waiting_count == 0 && agent->live_count == 0)
+	if (!agent->installed && !agent->damaged && agent->waiting_count == 0 &&
+	    agent->live_count == 0)
 		agent_free(agent);
 }
 

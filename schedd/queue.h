@@ -40,7 +40,8 @@ struct agent {
 	TAILQ_ENTRY(agent) in_turn; /* while something waits */
 	LIST_ENTRY(agent) in_bucket;
 	char name[AGENT_NAME_MAX + 1];
-	bool installed; /* false: known from the ledger only */
+	bool installed; /* false: known from the ledger only, or damaged */
+	bool damaged;   /* its plan in the store cannot be used */
 	bool confirmed; /* told again since runnerd was last introduced */
 	enum overlap policy;
 	uint32_t max, queue_limit;
@@ -67,6 +68,8 @@ uint32_t queue_live(const struct queue *queue);
 struct agent *queue_agent(struct queue *queue, const char *name);
 /* As runnerd defines it, new or changed. NULL: out of memory. */
 struct agent *queue_define(struct queue *queue, const struct msg_agent_def *def);
+/* Its plan cannot be used, says runnerd. NULL: out of memory. */
+struct agent *queue_damage(struct queue *queue, const char *name);
 /* Starts a round of definitions: queue_define confirms; queue_sweep forgets the others and
  * returns how many. */
 void queue_unconfirm(struct queue *queue);
