@@ -1,7 +1,7 @@
 // with: secretd/catalog.c secretd/chain.c secretd/files.c secretd/hand.c secretd/head.c
 // with: secretd/index.c secretd/keying.c secretd/keys.c secretd/macs.c secretd/operators.c
-// with: secretd/requests.c secretd/sealed.c secretd/signature.c secretd/sources.c secretd/spellings.c
-// with: secretd/store.c secretd/writer.c
+// with: secretd/requests.c secretd/sealed.c secretd/signature.c secretd/sources.c
+// with: secretd/spellings.c secretd/store.c secretd/writer.c
 /* Who may have which secret, how it gets there, and whose webhook it is. */
 #include <fcntl.h>
 #include <sodium.h>

@@ -1,8 +1,9 @@
-// with: runnerd/agent_files.c runnerd/cgroup*.c runnerd/explain.c runnerd/facts.c runnerd/fs.c runnerd/home_jobs.c
-// with: runnerd/home_requests.c runnerd/homes.c runnerd/ids.c runnerd/install.c
-// with: runnerd/journal.c runnerd/logs.c runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c
-// with: runnerd/overlay.c runnerd/peers.c runnerd/policy.c runnerd/proof.c runnerd/recipe.c
-// with: runnerd/records.c runnerd/recover.c runnerd/seccomp.c runnerd/seccomp_rules.c
+// with: runnerd/agent_files.c runnerd/cgroup*.c runnerd/explain.c runnerd/facts.c
+// with: runnerd/fs.c runnerd/home_jobs.c runnerd/home_requests.c runnerd/homes.c
+// with: runnerd/ids.c runnerd/install.c runnerd/journal.c runnerd/logs.c
+// with: runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c runnerd/overlay.c
+// with: runnerd/peers.c runnerd/policy.c runnerd/proof.c runnerd/recipe.c runnerd/records.c
+// with: runnerd/recover.c runnerd/seccomp.c runnerd/seccomp_rules.c
 // with: runnerd/seccomp_verdict.c runnerd/session.c runnerd/session_end.c
 // with: runnerd/session_frame.c runnerd/session_keeper.c runnerd/session_setup.c
 // with: runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
