@@ -70,7 +70,8 @@ is "within the last hour: all" "$(entries --since 1h | wc -l)" "$(entries | wc -
 status "a time that is none is a usage error" 2 ash audit --since yesterday
 status "so is an agent's name that is none" 3 ash audit --agent 'no such'
 
-ash --json audit -f --agent follow >"$dir/followed" 2>"$dir/err" 9>&- &
+# The program itself and not the function of that name, whose shell alone would be ended.
+"${ash:-$BUILD/ash}" -s "$sock" --json audit -f --agent follow >"$dir/followed" 2>"$dir/err" 9>&- &
 follower=$!
 install follow 'exit 0'
 check "audit -f goes on with entries as they come" eventually 10 grep -q '"agent":"follow"' "$dir/followed"
