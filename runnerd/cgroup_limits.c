@@ -8,8 +8,11 @@
 enum {
 	VALUE_MAX = 48,
 	/* Keeper and builder, and what of a log that lies on a tmpfs is theirs: three segments. */
-	RUNTIME_MEMORY_BYTES = 64 << 20,
-	RUNTIME_PIDS = 16,      /* keeper, builder, the first process of each sandbox */
+	/* The keeper, and the broker: 128 MiB of buffers, 64 of definitions (runnerd/broker). */
+	RUNTIME_MEMORY_BYTES = 320 << 20,
+	/* Keeper, broker; for each sandbox a builder and, until it is in its own leaf, its first
+	 * process. */
+	RUNTIME_PIDS = 8 + 2 * (1 + SERVERS_MAX),
 	CPU_PERIOD_US = 100000, /* the kernel's default */
 	CPU_QUOTA_LEAST_US =
 	    1000, /* the kernel's least: min_cfs_quota_period, kernel/sched/core.c */

@@ -47,7 +47,7 @@ status "a wrong --since: 2" 2 ash session list --since yesterday
 status "a wrong --limit: 2" 2 ash session list --limit none
 status "an unknown runtime: 2" 2 ash agent install "$(agent quick 'exit 0')" --runtime cobol
 for command in "schedule list" "event emit x" "tool list a" pending "approve 1" \
-    "audit -f" "audit verify" top events metrics "completion bash" "agent pause --all"; do
+    top events metrics "completion bash" "agent pause --all"; do
 	read -ra words <<<"$command"
 	status "$command is not in this build: 1" 1 ash "${words[@]}"
 	like "and says so" "$err" "not in this build"

@@ -65,6 +65,31 @@ for agent in escape escape-untrusted; do
 	    "$(cat "$dir/$agent."* | grep -c '^held')" "$(cat "$dir"/control.* | grep -cE '^(held|ESCAPED)')"
 done
 
+# --- and as plugins ----------------------------------------------------------------------------------
+# All at once, each in a sandbox of its own. None of them is an MCP server, so each fails to start, and
+# the agent begins when the last one has ended.
+
+install escape-plugins 'exit 0'
+cp "$BUILD/tests/escape/"* "$dir/agents/escape-plugins/"
+command install -m 4755 "$BUILD/tests/escape/setuid" "$dir/agents/escape-plugins/setuid.root"
+{
+	echo '  mcp_servers:'
+	for program in "${corpus[@]}"; do
+		echo "    - {name: $program, required: false, start_timeout: 120s, command: /bin/sh, args: [-c, 'exec 3>&1; ./$program >&2']}"
+	done
+} >>"$dir/agents/escape-plugins/manifest.yaml"
+check "the corpus installs as plugins" ash agent install --replace "$dir/agents/escape-plugins/manifest.yaml"
+status "a session with all of them" 0 ash agent run escape-plugins
+cat "$dir/log/escape-plugins/"*.jsonl | jq -r 'select(.text) | "\(.stream) \(.text)"' >"$dir/plugins"
+for program in "${corpus[@]}"; do
+	if grep -q "^plugin-$program held" "$dir/plugins" && ! grep -q "^plugin-$program ESCAPED" "$dir/plugins"; then
+		ok "plugin: $program ($(grep -c "^plugin-$program held" "$dir/plugins") ways)"
+	else
+		fail "plugin: $program"
+		grep "^plugin-$program " "$dir/plugins" | grep -v ' held' | sed 's/^/# /'
+	fi
+done
+
 # --- the table of system calls -----------------------------------------------------------------------
 # A line may be missing or differ from the list only where the kernel itself refuses nobody the same way.
 

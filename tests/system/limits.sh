@@ -84,8 +84,8 @@ silent=$id
 begin holder
 holder=$id
 limits_are "a manifest's limits" "$((48 << 20)) 30 cpu"
-is "the keeper's memory is limited too" "$(control memory runtime memory.max memory.limit_in_bytes)" $((64 << 20))
-is "and its processes" "$(control pids runtime pids.max pids.max)" 16
+is "the keeper's memory is limited too" "$(control memory runtime memory.max memory.limit_in_bytes)" $((320 << 20))
+is "and its processes" "$(control pids runtime pids.max pids.max)" 74
 while read -r controller base; do
 	leaf=$(ls -d "$base/$id/agent" "$base/$id-agent" 2>/dev/null)
 	is "who is in the agent's leaf is in that of $controller" "$(sort "$leaf/cgroup.procs")" "$(sort "$cgroup/$id/agent/cgroup.procs")"

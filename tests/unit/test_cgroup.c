@@ -267,9 +267,9 @@ START_TEST(v2_limits_are_written)
 	ck_assert_str_eq(text_of("/v2/a/base/s/agent/memory.oom.group"), "1");
 	ck_assert_str_eq(text_of("/v2/a/base/s/agent/pids.max"), "64");
 	ck_assert_str_eq(text_of("/v2/a/base/s/agent/cpu.max"), "150000 100000");
-	ck_assert_str_eq(text_of("/v2/a/base/s/runtime/memory.max"), "67108864");
+	ck_assert_str_eq(text_of("/v2/a/base/s/runtime/memory.max"), "335544320");
 	ck_assert_str_eq(text_of("/v2/a/base/s/runtime/memory.oom.group"), "");
-	ck_assert_str_eq(text_of("/v2/a/base/s/runtime/pids.max"), "16");
+	ck_assert_str_eq(text_of("/v2/a/base/s/runtime/pids.max"), "74");
 	ck_assert_int_eq(cgroup_enter_agent(cgroups, &cgroup, &entry), 0);
 	ck_assert_uint_eq(entry.count, 1);
 	cgroup_entry_close(&entry);
@@ -419,9 +419,9 @@ START_TEST(hybrid_limits_are_written)
 	ck_assert_str_eq(text_of("/memory/jail/base/s-agent/memory.memsw.limit_in_bytes"),
 			 "1048576");
 	ck_assert_str_eq(text_of("/memory/jail/base/s-agent/memory.swappiness"), "0");
-	ck_assert_str_eq(text_of("/memory/jail/base/s-runtime/memory.limit_in_bytes"), "67108864");
+	ck_assert_str_eq(text_of("/memory/jail/base/s-runtime/memory.limit_in_bytes"), "335544320");
 	ck_assert_str_eq(text_of("/pids/base/s-agent/pids.max"), "64");
-	ck_assert_str_eq(text_of("/pids/base/s-runtime/pids.max"), "16");
+	ck_assert_str_eq(text_of("/pids/base/s-runtime/pids.max"), "74");
 	ck_assert_str_eq(text_of("/cpu/c/d/base/s/cpu.shares"), "512");
 	ck_assert_str_eq(text_of("/cpu/c/d/base/s/agent/cpu.cfs_quota_us"), "150000");
 	ck_assert_str_eq(text_of("/cpu/c/d/base/s/agent/cpu.cfs_period_us"), "100000");
