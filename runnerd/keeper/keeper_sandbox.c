@@ -178,8 +178,9 @@ init_ended(struct loop_source *source, uint32_t events, void *arg)
 {
 	struct keeper *keeper = arg;
 
-	(void)source;
 	(void)events;
+	loop_remove(source); /* readable from now on */
+	keeper->pidfd_source = NULL;
 	while (hear_init(keeper))
 		;
 	keeper_on(keeper, EVENT_INIT_EXIT);

@@ -73,7 +73,7 @@ done <<'KEYS'
 image: "oci:/srv/x"|image
 network: {policy: allowlist, allowlist: ["a.example:443"]}|network
 credentials: [{name: key, inject: {host: a.example, header: x}}]|credentials
-mcp_servers: [{name: fs, transport: Stdio, command: x}]|mcp_servers
+mcp_servers: [{name: fs, transport: Http, url: "https://a.example/"}]|mcp_servers
 triggers: [{every: 15m}]|triggers
 blackout: [{cron: "* 22 * * *", timezone: UTC}]|blackout
 retry: {max: 3}|retry
