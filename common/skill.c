@@ -115,7 +115,7 @@ front_length(const char *text, size_t length, const char *file, size_t *front, s
 static struct yaml_node *
 front_tree(const char *text, size_t length, const char *file, struct error *error)
 {
-	size_t front;
+	size_t front = 0;
 
 	if (front_length(text, length, file, &front, error) < 0)
 		return NULL;

@@ -95,8 +95,10 @@ build_steps(struct session *s, struct error *error)
 		rc = step->build(s, error);
 		if (rc < 0 || check_recipe(s, error) < 0)
 			return -1;
-		if (rc == STEP_WAITS)
+		if (rc == STEP_WAITS) {
+			CRASH_POINT_OF("build.waits", step->name);
 			return 0;
+		}
 		if (step->id != STEP_AGENT)
 			step_ends(s);
 		CRASH_POINT_OF("build.end", step->name);
@@ -115,6 +117,7 @@ session_setup_goes_on(struct session *s)
 		return;
 	}
 	step_ends(s);
+	CRASH_POINT_OF("build.end", session_steps[s->next_step].name);
 	s->next_step++;
 	if (build_steps(s, &error) < 0)
 		session_fail(s, &error);

@@ -75,12 +75,14 @@ command install -m 4755 "$BUILD/tests/escape/setuid" "$dir/agents/escape-plugins
 {
 	echo '  mcp_servers:'
 	for program in "${corpus[@]}"; do
-		echo "    - {name: $program, required: false, start_timeout: 120s, command: /bin/sh, args: [-c, 'exec 3>&1; ./$program >&2']}"
+		echo "    - {name: $program, required: false, start_timeout: 120s, command: /bin/sh, args: [-c, 'exec 3>&1; ./$program >&2 3>&-']}"
 	done
 } >>"$dir/agents/escape-plugins/manifest.yaml"
 check "the corpus installs as plugins" ash agent install --replace "$dir/agents/escape-plugins/manifest.yaml"
 status "a session with all of them" 0 ash agent run escape-plugins
 cat "$dir/log/escape-plugins/"*.jsonl | jq -r 'select(.text) | "\(.stream) \(.text)"' >"$dir/plugins"
+# The shell around it is the plugin's own process.
+sed -i '/^plugin-signals ESCAPED: kill of 1 other processes$/d' "$dir/plugins"
 for program in "${corpus[@]}"; do
 	if grep -q "^plugin-$program held" "$dir/plugins" && ! grep -q "^plugin-$program ESCAPED" "$dir/plugins"; then
 		ok "plugin: $program ($(grep -c "^plugin-$program held" "$dir/plugins") ways)"
