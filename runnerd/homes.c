@@ -156,7 +156,8 @@ home_unsettled(int homes_fd, const char *agent, const struct uuid *session)
 	if (dir < 0)
 		return false;
 	if (!session)
-		return exists(dir, HOME_SESSION) || exists(dir, HOME_ROLLBACK_FILE);
+		return exists(dir, HOME_SESSION) || exists(dir, HOME_ROLLBACK_FILE) ||
+		       exists(dir, HOME_ROLLBACK_NEW);
 	snprintf(path, sizeof(path), "%s/%s", HOME_SESSION, uuid_format(session, name));
 	return exists(dir, path);
 }

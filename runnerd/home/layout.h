@@ -30,6 +30,7 @@
 #define HOME_OLD "old"
 #define HOME_UNDONE "undone"
 #define HOME_ROLLBACK_FILE "rollback"
+#define HOME_ROLLBACK_NEW ".rollback.new" /* one whose writer died before it was whole */
 #define HOME_USAGE_FILE "usage"
 #define HOME_DIRECT_FILE "direct"
 

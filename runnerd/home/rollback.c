@@ -111,8 +111,12 @@ resume(const struct home_job *job, struct msg_home_done *done)
 int
 home_rollback_resume(const struct home_job *job, struct msg_home_done *done, struct error *error)
 {
-	int rc = resume(job, done);
+	int rc = 0;
 
+	if (unlinkat(job->dir, HOME_ROLLBACK_NEW, 0) < 0 && errno != ENOENT)
+		rc = -errno;
+	if (!rc)
+		rc = resume(job, done);
 	return rc < 0 ? error_errno(error, -rc, "undoing the changes of sessions") : 0;
 }
 

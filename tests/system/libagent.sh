@@ -68,7 +68,8 @@ if command -v cargo >/dev/null; then
 		fail "Rust: the crate builds offline, and its own tests pass"
 		tail -n 20 "$work/cargo" | sed 's/^/# /'
 	fi
-	is "Rust: without a warning" "$(grep -c '^warning' "$work/cargo")" 0
+	# Of the compiler, about a place in the crate; cargo has words of its own about the machine.
+	is "Rust: without a warning" "$(grep -A1 '^warning' "$work/cargo" | grep -- '-->')" ""
 	steps Rust "$BUILD/rust/release/examples/driver"
 else
 	skip "Rust" "cargo is not installed"
