@@ -60,4 +60,4 @@ like "begins anew" "$out" 'damaged.*Session 1, my first'
 : >"$home/changes.memory"
 status "an empty memory" 0 ash agent run changes
 like "begins anew too" "$out" 'damaged.*Session 1, my first'
-is "its home holds the memory, and what the runtime told it" "$(ls "$home" | xargs)" "AGENTS.md CLAUDE.md changes.memory"
+is "its home holds the memory, and what the runtime told it" "$(cd "$home" && echo *)" "AGENTS.md CLAUDE.md changes.memory"
