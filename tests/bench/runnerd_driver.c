@@ -12,11 +12,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -338,6 +340,20 @@ print_row(const char *name, double *us, int rounds, bool last)
 	       name, rounds, us[rounds / 2], us[rounds * 99 / 100], us[0], last ? "" : ",");
 }
 
+/* crun and runc know no hybrid cgroups: where this program is, v2 is where they look. runnerd was
+ * started before and sees the host's. */
+static void
+unify_cgroups(void)
+{
+	const char *wanted = getenv("UNIFY");
+
+	if (!wanted || !wanted[0])
+		return;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", "/sys/fs/cgroup", "cgroup2", 0, NULL) < 0)
+		die("cgroup2 at /sys/fs/cgroup", 0);
+}
+
 static void
 cold(struct bench *bench, int rounds)
 {
@@ -348,6 +364,7 @@ cold(struct bench *bench, int rounds)
 	if (!ours)
 		die("memory", -ENOMEM);
 	cold_session(bench);
+	unify_cgroups();
 	for (int round = 0; round < rounds; round++) {
 		ours[round] = cold_session(bench);
 		for (size_t i = 0; i < count; i++)
