@@ -29,6 +29,8 @@ struct daemon {
 	struct channel *channel;
 	struct loop_source *timer; /* to be ready by; or to start again at */
 	uint32_t restarts;
+	uint64_t generation; /* of the configuration that it was given last */
+	unsigned reloads;    /* RELOADs that it has not answered */
 	uint64_t started_at_ms;
 	uint64_t deaths_ns[DEATHS_MAX]; /* the last ones, newest first */
 };
@@ -56,7 +58,9 @@ struct agentd {
 	struct settings *settings;
 	struct loop_source *settled; /* frees settings outside its own callback */
 	bool reload_again;           /* SIGHUP while one was under way */
+	bool reload_waits;           /* for the daemons to answer */
 	uint32_t reload_id;          /* control's request, 0: none */
+	struct error reload_error;   /* a daemon refused the last one */
 };
 
 /* --- daemons.c
@@ -72,8 +76,10 @@ void daemons_reap(struct agentd *agentd);
 void daemons_stop(struct agentd *agentd, int status);
 /* The daemon said READY. */
 void daemon_confined(struct daemon *daemon);
-/* Sends the new configuration to those that run. */
+/* Sends the new configuration to those that are ready; the others get it when they are. */
 void daemons_reload(struct agentd *agentd);
+/* Some daemon has not answered a RELOAD. */
+bool daemons_reloading(const struct agentd *agentd);
 void daemons_free(struct agentd *agentd);
 /* An audit entry of agentd's own; allowed false: it was asked for and did not happen. */
 void agentd_audit(struct agentd *agentd, bool allowed, const char *action, const char *fmt, ...)
@@ -89,6 +95,9 @@ void daemon_message(struct channel *channel, struct msg *msg, void *arg);
 
 /* Reads agentd.yaml again. id: the request to answer, 0: none. */
 void agentd_reload(struct agentd *agentd, uint32_t id);
+/* A daemon answered its RELOAD, or died: the request is answered when none is left. why: it
+ * refused, else NULL. */
+void agentd_reload_answered(struct agentd *agentd, const struct daemon *daemon, const char *why);
 int agentd_encode(struct agentd *agentd, struct error *error);
 
 /* --- privileges.c

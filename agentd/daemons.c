@@ -180,6 +180,21 @@ announce(struct agentd *agentd)
 	notify_send(agentd->notify, lines);
 }
 
+static void
+send_reload(struct daemon *daemon)
+{
+	struct agentd *agentd = daemon->agentd;
+	struct msg msg;
+
+	msg_init(&msg, MSG_RELOAD);
+	msg.reload.generation = agentd->config_generation;
+	msg_add_fd(&msg, fcntl(agentd->config_fd, F_DUPFD_CLOEXEC, 0));
+	if (channel_send(daemon->channel, &msg) < 0)
+		return;
+	daemon->generation = agentd->config_generation;
+	daemon->reloads++;
+}
+
 void
 daemon_confined(struct daemon *daemon)
 {
@@ -187,6 +202,8 @@ daemon_confined(struct daemon *daemon)
 	channel_set_phase(daemon->channel, IN_OPEN);
 	loop_arm(daemon->timer, 0);
 	log_debug("%s (pid %d) is confined and ready", name_of(daemon), daemon->id.pid);
+	if (daemon->generation != daemon->agentd->config_generation)
+		send_reload(daemon); /* one came while it started */
 	introduce_all(daemon);
 	announce(daemon->agentd);
 }
@@ -237,7 +254,7 @@ send_start(struct channel *channel, void *arg)
 	if (daemon->spec->role == ROLE_SECRETD)
 		find_audit_log(agentd);
 	msg_init(&msg, MSG_START);
-	msg.start.generation = agentd->config_generation;
+	msg.start.generation = daemon->generation = agentd->config_generation;
 	add_copy(&msg, agentd->config_fd);
 	if (daemon->spec->role == ROLE_CONTROL) {
 		add_copy(&msg, agentd->listen_fd);
@@ -441,7 +458,9 @@ died(struct daemon *daemon, int status)
 	daemon->id = (struct procid){0};
 	channel_free(daemon->channel);
 	daemon->channel = NULL;
+	daemon->reloads = 0;
 	loop_arm(daemon->timer, 0);
+	agentd_reload_answered(agentd, daemon, NULL);
 	if (agentd->stopping) {
 		daemon->state = DAEMON_NONE;
 		log_debug("%s (pid %d) %s", name_of(daemon), pid, how);
@@ -566,17 +585,18 @@ daemons_stop(struct agentd *agentd, int status)
 void
 daemons_reload(struct agentd *agentd)
 {
-	for (unsigned i = 0; i < DAEMONS; i++) {
-		struct daemon *daemon = &agentd->daemons[i];
-		struct msg msg;
+	for (unsigned i = 0; i < DAEMONS; i++)
+		if (agentd->daemons[i].state == DAEMON_READY)
+			send_reload(&agentd->daemons[i]);
+}
 
-		if (daemon->state != DAEMON_READY)
-			continue;
-		msg_init(&msg, MSG_RELOAD);
-		msg.reload.generation = agentd->config_generation;
-		msg_add_fd(&msg, fcntl(agentd->config_fd, F_DUPFD_CLOEXEC, 0));
-		channel_send(daemon->channel, &msg);
-	}
+bool
+daemons_reloading(const struct agentd *agentd)
+{
+	for (unsigned i = 0; i < DAEMONS; i++)
+		if (agentd->daemons[i].reloads)
+			return true;
+	return false;
 }
 
 void

@@ -51,6 +51,31 @@ tell_request(struct agentd *agentd, const struct error *error)
 		channel_reply_ok(control, id, agentd->config_generation);
 }
 
+static void
+done(struct agentd *agentd, const struct error *problem)
+{
+	tell_request(agentd, problem);
+	notify_send(agentd->notify, "READY=1");
+}
+
+/* A daemon that died starts again with the new one. */
+void
+agentd_reload_answered(struct agentd *agentd, const struct daemon *daemon, const char *why)
+{
+	struct error *error = &agentd->reload_error;
+	const char *name = role_name(daemon->spec->role);
+
+	if (why) {
+		log_error("%s refused the new configuration and keeps the old one: %s", name, why);
+		error_why(error, ERR_FAILED, "%s keeps the old configuration: %s", name, why);
+		error_what(error, "reading %s again", agentd->source.path);
+	}
+	if (!agentd->reload_waits || daemons_reloading(agentd))
+		return;
+	agentd->reload_waits = false;
+	done(agentd, error->code != ERR_NONE ? error : NULL);
+}
+
 /* Takes config over. */
 static int
 adopt(struct agentd *agentd, struct config *config, struct error *error)
@@ -70,6 +95,7 @@ adopt(struct agentd *agentd, struct config *config, struct error *error)
 		log_warn("%s: %s changed: agentd must be restarted for it", agentd->source.path,
 			 changed);
 	log_set_level((enum log_level)log_level_parse(config->log.level));
+	agentd->reload_error = (struct error)ERROR_INIT;
 	daemons_reload(agentd);
 	return 0;
 }
@@ -91,8 +117,9 @@ settings_done(struct config *config, const struct error *problem, void *arg)
 	}
 	agentd_audit(agentd, !problem, "agentd.reload", "%s: %s", agentd->source.path,
 		     problem ? "refused, the configuration stays as it was" : "taken");
-	tell_request(agentd, problem);
-	notify_send(agentd->notify, "READY=1");
+	agentd->reload_waits = !problem && daemons_reloading(agentd);
+	if (!agentd->reload_waits)
+		done(agentd, problem);
 	loop_arm_in(agentd->settled, 0);
 }
 
@@ -122,7 +149,8 @@ agentd_reload(struct agentd *agentd, uint32_t id)
 		agentd->reload_again = true;
 		return;
 	}
-	agentd->reload_id = id;
+	if (id) /* else one of before may still wait for the daemons */
+		agentd->reload_id = id;
 	notify_reloading(agentd->notify);
 	if (!agentd->settled)
 		agentd->settled = loop_add_timer(agentd->loop, settled, agentd);
@@ -134,6 +162,5 @@ agentd_reload(struct agentd *agentd, uint32_t id)
 	if (agentd->settings)
 		return;
 	log_problem(LOG_LEVEL_ERROR, &error);
-	tell_request(agentd, &error);
-	notify_send(agentd->notify, "READY=1");
+	done(agentd, &error);
 }

@@ -32,11 +32,10 @@ static void
 reloaded(struct daemon *daemon, struct channel *channel, struct msg *msg)
 {
 	(void)channel;
-	if (msg->reloaded.accepted)
-		log_debug("%s took the new configuration", role_name(daemon->spec->role));
-	else
-		log_error("%s refused the new configuration and keeps the old one: %s",
-			  role_name(daemon->spec->role), msg->reloaded.why);
+	if (daemon->reloads)
+		daemon->reloads--;
+	agentd_reload_answered(daemon->agentd, daemon,
+			       msg->reloaded.accepted ? NULL : msg->reloaded.why);
 }
 
 /* --- who is at the operator socket? --------------------------------------------------------------
@@ -192,7 +191,7 @@ reload_request(struct daemon *daemon, struct channel *channel, struct msg *msg)
 {
 	struct error error = ERROR_INIT;
 
-	if (daemon->agentd->settings || !msg->id) {
+	if (daemon->agentd->settings || daemon->agentd->reload_id || !msg->id) {
 		error_why(&error, ERR_CONFLICT, "a reload is under way");
 		channel_reply_error(channel, msg->id, &error);
 		return;

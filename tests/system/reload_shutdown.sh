@@ -21,14 +21,25 @@ cp "$dir/agentd.yaml" "$dir/good.yaml"
 echo 'limits: {sessions: 3}' >>"$dir/agentd.yaml"
 status "ash reload" 0 ash reload
 is "the new limit holds" "$(ash --json status | jq .sessions_limit)" 3
+# It is answered when every daemon has the configuration; here one cannot take it yet.
+sed -i 's/sessions: 3/sessions: 4/' "$dir/agentd.yaml"
+runnerd=$(daemon runnerd)
+kill -STOP "$runnerd"
+"$BUILD/ash" -s "$sock" reload >"$dir/reloaded" 2>&1 9>&- &
+reloading=$!
+limit_is() { [ "$(ash --json status | jq .sessions_limit)" = "$1" ]; }
+check "the others take a configuration while runnerd is stopped" eventually 5 limit_is 4
+check "ash reload waits for it" test ! -s "$dir/reloaded"
+kill -CONT "$runnerd"
+wait "$reloading"
+is "and is answered when it has it" "$? $(cat "$dir/reloaded")" "0 agentd read its configuration again"
 echo 'no_such_key: 1' >>"$dir/agentd.yaml"
 status "a bad configuration is refused with 7" 7 ash reload
 like "with the reason" "$err" no_such_key
-is "and the old one goes on" "$(ash --json status | jq .sessions_limit)" 3
+is "and the old one goes on" "$(ash --json status | jq .sessions_limit)" 4
 cp "$dir/good.yaml" "$dir/agentd.yaml"
 echo 'limits: {sessions: 5}' >>"$dir/agentd.yaml"
 kill -HUP "$agentd_pid"
-limit_is() { [ "$(ash --json status | jq .sessions_limit)" = "$1" ]; }
 check "SIGHUP reloads" eventually 5 limit_is 5
 
 gate_shut
