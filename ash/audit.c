@@ -278,19 +278,18 @@ same_file(int one, int other)
 	       a.st_ino == b.st_ino;
 }
 
-/* Another audit.log may have begun: what is left of the one at hand, then those after it. An
- * agentd that is away is asked again later. */
+/* Another audit.log may have begun: what is left of the one at hand, then those after it. Ends
+ * when agentd is away for longer than a restart takes; what it refuses now is asked later. */
 static int
 look_again(struct ash *ash, struct listing *listing, struct audit_log *log, struct reader *reader,
 	   struct error *error)
 {
-	struct error ignored = ERROR_INIT;
 	struct audit_log now;
 	unsigned at = 0;
 	int rc = 0;
 
-	if (audit_log_open(ash, &now, &ignored) < 0)
-		return 0;
+	if (audit_log_open(ash, &now, error) < 0)
+		return error->code == ERR_UNREACHABLE || error->code == ERR_PERMISSION ? -1 : 0;
 	while (at < now.count && !same_file(now.fds[at], log->fds[log->count - 1]))
 		at++;
 	if (at + 1 < now.count)

@@ -190,3 +190,12 @@ instance_up "agentd starts with an empty audit log beside an older one"
 ash agent run quick
 is "which is the log again" "$(find "$dir/log" -name 'audit.log*' -printf '%f\n')" audit.log
 status "with one chain" 0 ash audit verify "$dir/older" "$log"
+
+# Who follows is told when the instance is gone for good.
+"$BUILD/ash" -s "$sock" audit -f >"$dir/followed" 2>"$dir/err" 9>&- &
+follower=$!
+check "audit -f follows" eventually 10 test -s "$dir/followed"
+instance_stop
+wait "$follower"
+is "audit -f ends when its instance is away for long" $? 6
+like "with the reason" "$(cat "$dir/err")" "does not answer"
