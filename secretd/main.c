@@ -296,10 +296,9 @@ serve(struct secretd *s, int extra[DAEMON_EXTRAS], struct error *error)
 		return -1;
 	rc = open_store(s, extra[EXTRA_KEK], error);
 	close_fd(&extra[EXTRA_KEK]);
-	s->listener = steal_fd(&extra[EXTRA_LISTENER]);
 	if (rc < 0)
 		return -1;
-	if (operators_listen(s) < 0)
+	if (operators_listen(s, steal_fd(&extra[EXTRA_LISTENER])) < 0)
 		return error_errno(error, errno, "listening to operators");
 	s->finish = loop_add_timer(s->loop, finish, s);
 	s->agentd = s->finish ? daemon_ready(s->loop, ROLE_SECRETD, &daemon_ops, s) : NULL;

@@ -6,10 +6,9 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/listener.h"
 #include "common/log.h"
 #include "requests.h"
-
-enum { LISTEN_AGAIN_MS = 500, ACCEPTS = 16 };
 
 /* --- replies and the log
  * -------------------------------------------------------------------------- */
@@ -168,13 +167,6 @@ calls_give_up(struct secretd *s, const struct channel *whom)
  * ----------------------------------------------------------------------------------- */
 
 static void
-listen_on(struct secretd *s)
-{
-	if (s->listening && s->client_count < OPERATORS_MAX)
-		loop_set_events(s->listening, EPOLLIN);
-}
-
-static void
 client_free(struct client *client)
 {
 	struct secretd *s = client->s;
@@ -183,15 +175,14 @@ client_free(struct client *client)
 	while (*at != client)
 		at = &(*at)->next;
 	*at = client->next;
-	s->client_count--;
 	for (struct call *call = s->calls; call; call = call->next)
 		if (call->client == client)
 			call->client = NULL;
 	macs_forget(s, client);
 	channel_free(client->channel);
 	close_fd(&client->fd);
+	listener_left(s->listener, client->uid);
 	free(client);
-	listen_on(s);
 }
 
 static void
@@ -248,86 +239,41 @@ refused(const struct custody_rules *rules, uid_t uid)
 
 /* The socket's mode lets in root and the operators' group; no daemon and no agent is either. */
 static bool
-may_enter(const struct secretd *s, uid_t uid)
-{
-	unsigned count = 0;
-
-	if (refused(&s->rules, uid)) {
-		log_warn("uid %u is a daemon's or an agent's: refused at the operator socket", uid);
-		return false;
-	}
-	for (const struct client *client = s->clients; client; client = client->next)
-		count += client->peer.uid == uid;
-	if (count < OPERATORS_PER_UID)
-		return true;
-	log_warn("uid %u holds %d connections, one more is refused", uid, OPERATORS_PER_UID);
-	return false;
-}
-
-static void
-admit(struct secretd *s, int connection)
+admit(int connection, const struct ucred *peer, void *arg)
 {
 	_cleanup_close_ int fd = connection;
+	struct secretd *s = arg;
 	struct client *client;
-	struct ucred peer;
-	socklen_t length = sizeof(peer);
 	struct msg question;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || !may_enter(s, peer.uid))
-		return;
+	if (refused(&s->rules, peer->uid)) {
+		log_warn("uid %u is a daemon's or an agent's: refused at the operator socket",
+			 peer->uid);
+		return false;
+	}
 	client = calloc(1, sizeof(*client));
 	if (!client)
-		return;
+		return false;
 	client->s = s;
 	client->fd = steal_fd(&fd);
-	client->peer.uid = peer.uid;
+	client->uid = peer->uid;
 	client->next = s->clients;
 	s->clients = client;
-	s->client_count++;
 	msg_init(&question, MSG_PEER_QUERY);
 	if (!msg_add_fd(&question, fcntl(client->fd, F_DUPFD_CLOEXEC, 3)) ||
 	    call_ask(s, s->agentd, &question, client, NULL, identified) < 0)
 		client_free(client);
-}
-
-static void
-listen_again(struct loop_source *timer, void *arg)
-{
-	(void)timer;
-	listen_on(arg);
-}
-
-static void
-listener_ready(struct loop_source *source, uint32_t events, void *arg)
-{
-	struct secretd *s = arg;
-	int fd;
-
-	(void)events;
-	for (unsigned n = 0; n < ACCEPTS && s->client_count < OPERATORS_MAX; n++) {
-		/* cppcheck-suppress nullPointer ; accept(2) allows it */
-		fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0) {
-			admit(s, fd);
-		} else if (errno == EAGAIN) {
-			return;
-		} else if (errno != EINTR && errno != ECONNABORTED) {
-			log_error("accepting an operator: %s", strerrordesc_np(errno));
-			loop_arm_in(s->listen_again, LISTEN_AGAIN_MS);
-			loop_set_events(source, 0);
-			return;
-		}
-	}
-	if (s->client_count >= OPERATORS_MAX)
-		loop_set_events(source, 0);
+	return true;
 }
 
 int
-operators_listen(struct secretd *s)
+operators_listen(struct secretd *s, int fd)
 {
-	s->listen_again = loop_add_timer(s->loop, listen_again, s);
-	s->listening = loop_add_io(s->loop, s->listener, EPOLLIN, listener_ready, s);
-	return s->listen_again && s->listening ? 0 : -errno;
+	const struct listener_bounds bounds = {.connections = OPERATORS_MAX,
+					       .per_uid = OPERATORS_PER_UID};
+
+	s->listener = listener_new(s->loop, fd, &bounds, admit, s);
+	return s->listener ? 0 : -errno;
 }
 
 void
@@ -341,7 +287,6 @@ operators_free(struct secretd *s)
 		s->calls = call->next;
 		call_free(call);
 	}
-	loop_remove(s->listening);
-	loop_remove(s->listen_again);
-	s->listening = s->listen_again = NULL;
+	listener_free(s->listener);
+	s->listener = NULL;
 }

@@ -17,12 +17,14 @@ struct client {
 	struct secretd *s;
 	struct channel *channel; /* NULL until agentd said who it is */
 	int fd;                  /* until then */
+	uid_t uid;               /* as its listener counts it */
 	struct msg_peer peer;
 	bool waits; /* for an answer: its next request is not read */
 };
 
-/* The listener is in s. 0, or -errno. */
-int operators_listen(struct secretd *s);
+/* Takes connections of fd, which is taken over: OPERATORS_MAX, of one user OPERATORS_PER_UID. 0, or
+ * -errno. */
+int operators_listen(struct secretd *s, int fd);
 void operators_free(struct secretd *s);
 
 /* A question on its way. request: what the operator asked, its descriptors owned by the call. */

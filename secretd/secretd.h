@@ -32,10 +32,8 @@ struct secretd {
 	struct spellings *spellings;
 	uint8_t *kek; /* KEY_BYTES of locked memory, wiped after each use */
 
-	int listener;
-	struct loop_source *listening, *listen_again;
+	struct listener *listener;
 	struct client *clients;
-	unsigned client_count;
 	struct call *calls; /* questions that were not answered yet */
 	uint32_t last_call;
 

@@ -4,10 +4,9 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/listener.h"
 #include "common/log.h"
 #include "requests.h"
-
-enum { LISTEN_AGAIN_MS = 500, ACCEPTS = 16 };
 
 /* --- following ------------------------------------------------------------------------------ */
 
@@ -101,16 +100,7 @@ client_new(struct control *control, int fd, uid_t uid)
 		return NULL;
 	}
 	TAILQ_INSERT_TAIL(&control->clients, client, entry);
-	control->client_count++;
 	return client;
-}
-
-/* Reads the listener again when there is room. */
-static void
-listen_on(struct control *control)
-{
-	if (control->listening && control->client_count < CLIENTS_MAX)
-		loop_set_events(control->listening, EPOLLIN);
 }
 
 void
@@ -121,82 +111,24 @@ client_free(struct client *client)
 	requests_orphan(client);
 	channel_free(client->channel);
 	TAILQ_REMOVE(&control->clients, client, entry);
-	control->client_count--;
+	listener_left(control->listener, client->uid);
 	free(client);
-	listen_on(control);
 }
 
 /* --- the listener -------------------------------------------------------------------------- */
 
-static unsigned
-connections_of(const struct control *control, uid_t uid)
+static bool
+admit(int fd, const struct ucred *peer, void *arg)
 {
-	const struct client *client;
-	unsigned count = 0;
-
-	TAILQ_FOREACH(client, &control->clients, entry)
-	{
-		count += client->uid == uid;
-	}
-	return count;
-}
-
-static void
-admit(struct control *control, int connection)
-{
-	_cleanup_close_ int fd = connection;
-	struct ucred peer;
-	socklen_t length = sizeof(peer);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
-		return;
-	if (connections_of(control, peer.uid) >= CLIENTS_PER_UID) {
-		log_warn("uid %u holds %d connections, one more is refused", peer.uid,
-			 CLIENTS_PER_UID);
-		return;
-	}
-	client_new(control, steal_fd(&fd), peer.uid);
-}
-
-static void
-listen_again(struct loop_source *timer, void *arg)
-{
-	(void)timer;
-	listen_on(arg);
-}
-
-static void
-listener_ready(struct loop_source *source, uint32_t events, void *arg)
-{
-	struct control *control = arg;
-	int fd;
-
-	(void)events;
-	/* Few at a time: connections that have ended meanwhile count no more when the next come. */
-	for (unsigned n = 0; n < ACCEPTS && control->client_count < CLIENTS_MAX; n++) {
-		/* cppcheck-suppress nullPointer ; accept(2) allows it */
-		fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0) {
-			admit(control, fd);
-		} else if (errno == EAGAIN) {
-			return;
-		} else if (errno != EINTR && errno != ECONNABORTED) {
-			/* No descriptors, no memory: let some connections end first. */
-			log_error("accepting an operator: %s", strerrordesc_np(errno));
-			loop_arm_in(control->listen_again, LISTEN_AGAIN_MS);
-			loop_set_events(source, 0);
-			return;
-		}
-	}
-	if (control->client_count >= CLIENTS_MAX)
-		loop_set_events(source, 0);
+	return client_new(arg, fd, peer->uid) != NULL;
 }
 
 int
-clients_listen(struct control *control)
+clients_listen(struct control *control, int fd)
 {
-	control->listen_again = loop_add_timer(control->loop, listen_again, control);
-	control->listening =
-	    loop_add_io(control->loop, control->listener, EPOLLIN, listener_ready, control);
-	return control->listen_again && control->listening ? 0 : -errno;
+	const struct listener_bounds bounds = {.connections = CLIENTS_MAX,
+					       .per_uid = CLIENTS_PER_UID};
+
+	control->listener = listener_new(control->loop, fd, &bounds, admit, control);
+	return control->listener ? 0 : -errno;
 }

@@ -16,8 +16,8 @@ struct client {
 	unsigned follow_count;
 };
 
-/* Takes the listening socket's next connections. Bounds: CLIENTS_MAX, CLIENTS_PER_UID. */
-int clients_listen(struct control *control);
+/* Takes connections of fd, which is taken over: CLIENTS_MAX, of one user CLIENTS_PER_UID. */
+int clients_listen(struct control *control, int fd);
 /* A connection; fd is taken over. NULL when it is refused. */
 struct client *client_new(struct control *control, int fd, uid_t uid);
 void client_free(struct client *client);

@@ -4,6 +4,7 @@
 
 #include "clients.h"
 #include "common/cleanup.h"
+#include "common/listener.h"
 #include "requests.h"
 
 int
@@ -13,11 +14,10 @@ control_init(struct control *control, struct loop *loop, struct config *config, 
 	memset(control, 0, sizeof(*control));
 	control->loop = loop;
 	control->config = config;
-	control->listener = listener;
 	control->started_at_ms = realtime_ms();
 	TAILQ_INIT(&control->clients);
 	TAILQ_INIT(&control->requests);
-	if (listener >= 0 && clients_listen(control) < 0)
+	if (listener >= 0 && clients_listen(control, listener) < 0)
 		return error_errno(error, errno, "watching the operator socket");
 	return 0;
 }
@@ -28,14 +28,11 @@ control_release(struct control *control)
 	struct client *client;
 
 	requests_release(control);
-	loop_remove(control->listening);
-	control->listening = NULL;
 	while ((client = TAILQ_FIRST(&control->clients)))
 		client_free(client);
-	loop_remove(control->listen_again);
+	listener_free(control->listener);
 	channel_free(control->up[UP_SCHEDD]);
 	channel_free(control->up[UP_RUNNERD]);
 	audit_free(control->audit);
 	config_free(control->config);
-	close_fd(&control->listener);
 }

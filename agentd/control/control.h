@@ -34,10 +34,8 @@ struct control {
 	struct config *config;
 	struct channel *up[UP_COUNT]; /* NULL while that daemon is away */
 	struct audit *audit;          /* NULL in tests */
-	int listener;                 /* owned */
-	struct loop_source *listening, *listen_again;
+	struct listener *listener;    /* NULL in tests */
 	TAILQ_HEAD(client_list, client) clients;
-	unsigned client_count;
 	TAILQ_HEAD(request_list, request) requests;
 	unsigned request_count;
 	uint32_t last_call;

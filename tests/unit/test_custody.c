@@ -69,7 +69,6 @@ begin(void)
 	    writer_new(scene->loop, fcntl(scene->log, F_DUPFD_CLOEXEC, 3), &log_ops, NULL, &error);
 	scene->s.store = store_new(scene->dir, &error);
 	scene->s.spellings = spellings_new();
-	scene->s.listener = -1;
 	ck_assert_ptr_nonnull(scene->s.store);
 	ck_assert_int_eq(store_make(scene->s.store, &terms, kek, &error), 0);
 	set_value(scene, "key", "the value of the key");
