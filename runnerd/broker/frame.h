@@ -13,7 +13,7 @@
 enum {
 	FRAME_READ_BYTES = 64 << 10, /* taken from a peer at once: then others have their turn */
 	FRAME_KEEP = 128,            /* of a dropped line's head and tail, each */
-	POOL_BYTES = 128 << 20,      /* of all buffers of one broker together */
+	POOL_BYTES = 192 << 20,      /* of all buffers of one broker together */
 };
 
 /* What all frames and queues of a broker hold. */

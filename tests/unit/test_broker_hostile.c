@@ -218,7 +218,7 @@ START_TEST(a_line_of_a_hundred_megabytes)
 		}
 		good_call(&scene);
 		expect_part(&scene.agent,
-			    "its result is longer than 16777216 bytes\"}],\"isError\":true");
+			    "its result is longer than 33554432 bytes\"}],\"isError\":true");
 		good_call(&scene);
 		close_scene(&scene);
 	}
