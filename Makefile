@@ -302,7 +302,8 @@ asan:
 	SANITIZE=1 tests/run $(BUILD)-asan unit fuzz system
 demo: all $(TOOLS)
 	examples/demo $(BUILD)
-bench: all $(TOOLS) $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(filter tests/bench/%,$(DRIVERS)))
+bench: all $(TOOLS) $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(filter tests/bench/%,$(DRIVERS))) \
+		$(BUILD)/tests/broker_driver
 	tests/bench/run $(BUILD)
 
 # --- install ----------------------------------------------------------------------------------------

@@ -64,8 +64,7 @@ enum {
 	APPROVAL_MS = 600000,     /* BROKER_BOOT.approval_ms unless runnerd knows better */
 	CALL_TIMEOUT_MS = 60000,  /* mcp_servers.timeout where the manifest says nothing */
 	START_TIMEOUT_MS = 20000, /* mcp_servers.start_timeout, likewise */
-	RESULT_BYTES =
-	    32 << 20, /* BROKER_SERVER.result_bytes: one line, often with its text twice */
+	RESULT_BYTES = 32 << 20,  /* BROKER_SERVER.result_bytes: a line may hold a text twice */
 	ASK_BYTES_MAX = 64 << 10, /* of a call's arguments, shown to an operator */
 	NOTE_BYTES_MAX = 1 << 20, /* of agentd__result; the other notes: NOTE_TEXT_MAX */
 	NOTE_TEXT_MAX = 16 << 10,
