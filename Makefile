@@ -270,7 +270,7 @@ include libagent/libagent.mk
 libagent: $(LIBAGENT)
 
 .PHONY: tests
-tests: $(TEST_PROGRAMS) $(TOOLS) $(ESCAPES) $(CRASH_PROGRAMS) $(AGENT_DRIVER)
+tests: $(TEST_PROGRAMS) $(TOOLS) $(ESCAPES) $(CRASH_PROGRAMS) $(AGENT_DRIVER) $(AGENT_EXAMPLE)
 
 # --- running them: tests/run BUILD SUITE… ---------------------------------------------------------
 .PHONY: check unit system crash-sweep fuzz-short lint asan bench demo
@@ -309,7 +309,7 @@ bench: all $(TOOLS) $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(filter tests/b
 # --- install ----------------------------------------------------------------------------------------
 MAN_PAGES := $(wildcard man/*.[13578])
 UNITS := $(wildcard etc/*.service etc/*.socket)
-EXAMPLES := $(wildcard examples/agents/*/*)
+EXAMPLES := $(wildcard examples/agents/*/* examples/plugins/*/*)
 man_target = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 INSTALLED := $(bindir)/ash $(sbindir)/agentd $(addprefix $(libexecdir)/,$(LIBEXEC)) \
 	$(foreach m,$(MAN_PAGES),$(call man_target,$(m))) \
@@ -351,6 +351,7 @@ install: all install-libagent
 uninstall: uninstall-libagent
 	$(call say,RM,$(DESTDIR)$(prefix))rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	@rmdir $(addprefix $(DESTDIR),$(libexecdir) $(docdir)) $(DESTDIR)$(datadir)/examples/agents/* \
+		$(DESTDIR)$(datadir)/examples/plugins/* $(DESTDIR)$(datadir)/examples/plugins \
 		$(DESTDIR)$(datadir)/examples/agents $(DESTDIR)$(datadir)/examples $(DESTDIR)$(datadir) 2>/dev/null || :
 
 .PHONY: packages check-packages bench-packages

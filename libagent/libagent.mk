@@ -4,7 +4,8 @@
 libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
 pythondir ?= $(prefix)/lib/python3/dist-packages
-rustdir ?= $(datadir)/rust/libagent
+# Beside the examples as in the source tree: they name it by where it lies from them.
+rustdir ?= $(datadir)/libagent/rust
 
 # The soname's number grows when a program that was linked before would no longer run.
 AGENT_SONAME := libagent.so.0
@@ -30,6 +31,16 @@ AGENT_DRIVER := $(BUILD)/tests/agent-driver
 $(AGENT_DRIVER): $(OBJ)/tests/libagent/driver.o $(BUILD)/libagent.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(LINK) -pie $(HARDEN) -o $@ $^
+
+# The example in C, as it is compiled against the tree; its header is installed as scarab/agent.h.
+AGENT_EXAMPLE := $(BUILD)/examples/digest-c/digest
+$(BUILD)/gen/include/scarab/agent.h: libagent/c/agent.h
+	@mkdir -p $(@D)
+	@cp $< $@
+$(AGENT_EXAMPLE): examples/agents/digest-c/digest.c $(BUILD)/gen/include/scarab/agent.h $(BUILD)/libagent.a \
+		$(BUILD)/gen/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -I$(BUILD)/gen/include $(FLAGS) $(HARDEN) -pie -o $@ $< $(BUILD)/libagent.a
 
 PYTHON_FILES := $(notdir $(wildcard libagent/python/libagent/*.py))
 RUST_FILES := $(patsubst libagent/rust/%,%,$(wildcard libagent/rust/Cargo.* libagent/rust/src/*.rs \
@@ -58,4 +69,4 @@ uninstall-libagent:
 	@rm -f $(addprefix $(DESTDIR),$(LIBAGENT_INSTALLED))
 	@rm -rf $(DESTDIR)$(pythondir)/libagent/__pycache__
 	@rmdir $(addprefix $(DESTDIR),$(includedir)/scarab $(pythondir)/libagent $(rustdir)/src \
-		$(rustdir)/examples $(rustdir) $(datadir)/rust) 2>/dev/null || :
+		$(rustdir)/examples $(rustdir) $(datadir)/libagent) 2>/dev/null || :

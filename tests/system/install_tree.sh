@@ -67,7 +67,7 @@ is "the Python module is installed whole" \
     "$(SCARAB_SOCKET=$dir/none PYTHONPATH=$dir/usr/lib/python3/dist-packages python3 -c 'import libagent
 try: libagent.connect()
 except libagent.AgentError as error: print(error.status)')" unreachable
-check "and the crate" test -s "$dir/usr/share/scarab-runtime/rust/libagent/src/lib.rs"
+check "and the crate" test -s "$dir/usr/share/scarab-runtime/libagent/rust/src/lib.rs"
 
 status "make uninstall" 0 run_make uninstall DESTDIR="$tree" prefix=/opt/scarab
 is "leaves the configuration alone" "$(find "$tree" -type f)" "$tree/etc/scarab-runtime/agentd.yaml"

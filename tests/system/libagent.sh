@@ -22,6 +22,7 @@ serve() {
 	server=$!
 	eventually 20 test -S "$work/sock" || fail "the server starts: $(cat "$work/server.err")"
 }
+all_gone() { [ "$(grep -c '^--- connected' "$work/transcript")" = "$(grep -c '^--- gone' "$work/transcript")" ]; }
 # same TEXT FILE WANT
 same() {
 	if cmp -s "$2" "$3"; then ok "$1"; else
@@ -37,6 +38,7 @@ steps() {
 	if ! SCARAB_SOCKET=$work/sock timeout $((60 * factor)) "$@" <"$here/steps.txt" >"$work/out" 2>"$work/err"; then
 		fail "$language: the driver ends: $(tail -n 3 "$work/err")"
 	fi
+	eventually 20 all_gone || fail "$language: its connections end"
 	end_server
 	same "$language: what came of each step" "$work/out" "$here/steps.expected"
 	same "$language: byte for byte what the runtime got" "$work/transcript" "$here/steps.transcript"
