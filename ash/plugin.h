@@ -13,11 +13,11 @@
 #include "libagent/c/agent.h"
 
 enum {
-	PLUGIN_LINE_MAX = 16 << 20, /* bytes of one message, as in a session */
+	PLUGIN_LINE_MAX = 32 << 20, /* bytes of one message, as in a session */
 	PLUGIN_START_MS = 20000,    /* for its first answer, likewise */
 	PLUGIN_CALL_MS = 60000,     /* for each later one, likewise */
 	PLUGIN_GRACE_MS = 2000,     /* from the end of its input to SIGTERM, and to SIGKILL */
-	PLUGIN_BAD_LINES = 3,       /* lines that are no message, before it is given up */
+	PLUGIN_BAD_LINES = 8,       /* lines that are no message, before it is given up: likewise */
 };
 
 struct plugin;

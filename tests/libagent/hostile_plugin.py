@@ -73,7 +73,7 @@ def call(request):
         raw('{"jsonrpc":"2.0","id":%d,"resu' % number)
         sys.exit(0)
     if HOW == "big_line":
-        for _ in range(20):
+        for _ in range(40):
             raw(b"x" * (1 << 20))
         sleep_for_good()
     if HOW == "no_utf8":

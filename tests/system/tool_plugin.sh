@@ -53,7 +53,7 @@ bad_at() {
 }
 bad exits 'initialize: it ended with exit status 3'
 bad killed 'initialize: it was ended by signal 11'
-bad garbage '3 lines on its standard output were no messages'
+bad garbage '8 lines on its standard output were no messages'
 bad closes_output 'it closed its standard output'
 bad future 'it speaks revision 2099-01-01 of MCP'
 bad no_revision 'it speaks revision . of MCP'
@@ -61,7 +61,7 @@ bad silent 'tools/call: it does not answer in time' 300ms
 bad storm 'tools/call: it does not answer in time' 300ms
 bad dies 'it ended with exit status 4'
 bad half_line 'it ended with exit status 0'
-bad big_line 'it wrote a line of more than 16 MiB'
+bad big_line 'it wrote a line of more than 32 MiB'
 bad no_result 'its answer has no result'
 bad refuses 'error -32000: no .\[31mway'
 bad no_utf8 'it does not answer in time' 300ms
