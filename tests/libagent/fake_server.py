@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""An agent's socket as MCP.md has it, and as it should not be: fake_server.py SOCKET TRANSCRIPT.
+"""An agent's socket as it should be, and as it should not: fake_server.py SOCKET TRANSCRIPT.
+With --plugin instead, the same tools as a plugin, over standard input and output.
 
 Serves one connection after the other until it is killed. What clients send is written to TRANSCRIPT,
 one line of theirs a line (long ones by length and remainder), so that it can be compared. Each tool is one
@@ -29,18 +30,28 @@ class Gone(Exception):
 
 class Connection:
     def __init__(self, peer, transcript):
+        """peer None: standard input and output, and no transcript."""
         self.peer = peer
-        self.stream = peer.makefile("rb")
+        self.stream = peer.makefile("rb") if peer else sys.stdin.buffer
         self.transcript = transcript
         self.late = []  # lines that are sent before the next answer
         self.notes = []  # what the client said since the last report
 
     def send(self, *lines):
         for line in lines:
-            self.peer.sendall(line.encode("utf-8", "surrogatepass") + b"\n")
+            self.raw(line.encode("utf-8", "surrogatepass") + b"\n")
 
     def raw(self, text):
-        self.peer.sendall(text)
+        if self.peer:
+            self.peer.sendall(text)
+        else:
+            sys.stdout.buffer.write(text)
+            sys.stdout.buffer.flush()
+
+    def end(self):
+        if not self.peer:
+            sys.exit(0)
+        self.peer.shutdown(socket.SHUT_WR)
 
     def answer(self, request, result):
         self.send(*self.late)
@@ -52,11 +63,14 @@ class Connection:
         if not line:
             raise Gone
         text = line.decode().rstrip("\n")
-        if len(text) > 400:
+        if not self.transcript:
+            pass
+        elif len(text) > 400:
             self.transcript.write("%d bytes, remainder %d\n" % (len(line) - 1, remainder(line[:-1])))
         else:
             self.transcript.write(text + "\n")
-        self.transcript.flush()
+        if self.transcript:
+            self.transcript.flush()
         message = json.loads(text)
         message["raw"] = text
         return message
@@ -85,6 +99,8 @@ class Connection:
                 '{"protocolVersion":"%s","capabilities":{"tools":{"listChanged":true}},'
                 '"serverInfo":{"name":"fake","version":"1"}}' % wanted,
             )
+        elif method == "tools/list" and not self.peer:
+            self.answer(message, every_tool())
         elif method == "tools/list":
             self.answer(message, page(message.get("params", {}).get("cursor")))
         elif method == "tools/call":
@@ -98,7 +114,7 @@ class Connection:
                     % (message["id"], name)
                 )
         elif method == "notifications/cancelled":
-            self.notes.append("cancelled " + message["params"]["reason"])
+            self.notes.append("cancelled " + message["params"].get("reason", ""))
         elif "result" in message:
             self.notes.append("answered " + json.dumps(message["id"]))
         elif "error" in message:
@@ -121,6 +137,12 @@ def page(cursor):
         '{"tools":[ {"name":"w\\u00f6rter","inputSchema":{"type":"object","n":9007199254740993}},'
         '{"description":"","name":"mute","annotations":{"readOnlyHint":true}} ]}'
     )
+
+
+def every_tool():
+    """What a broker asks for: it calls no tool that was not listed."""
+    names = [name for name in TOOLS if not name.startswith("agentd__")]
+    return '{"tools":[%s]}' % ",".join('{"name":"%s","inputSchema":{"type":"object"}}' % name for name in names)
 
 
 # --- tools ---------------------------------------------------------------------------------------
@@ -261,7 +283,7 @@ def report(connection, request):
 def breaking(name, line, end=b"\n"):
     def function(connection, request):
         connection.raw(line.replace(b"ID", b"%d" % request["id"]) + end)
-        connection.peer.shutdown(socket.SHUT_WR)
+        connection.end()
 
     TOOLS[name] = function
 
@@ -317,7 +339,18 @@ def agentd__emit_event(connection, request):
     connection.answer(request, structured('{"emitted":true}'))
 
 
+def serve(connection):
+    try:
+        while True:
+            connection.take(connection.read())
+    except (Gone, ConnectionError):
+        pass
+
+
 def main():
+    if sys.argv[1] == "--plugin":
+        serve(Connection(None, None))
+        return
     path, transcript = sys.argv[1:3]
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -327,11 +360,7 @@ def main():
             peer, _ = listener.accept()
             connection = Connection(peer, written)
             written.write("--- connected\n")
-            try:
-                while True:
-                    connection.take(connection.read())
-            except (Gone, ConnectionError, BrokenPipeError):
-                pass
+            serve(connection)
             written.write("--- gone\n")
             written.flush()
             peer.close()
