@@ -37,11 +37,13 @@ MAKEFLAGS += --no-builtin-rules
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
-CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck jq mandoc python3 shellcheck sqlite3 stress-ng
+CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck jq mandoc nodejs python3 shellcheck sqlite3 stress-ng
 BENCH_PACKAGES := bubblewrap crun podman runc
 
 # found NAME: not empty where the program exists.
 found = $(shell command -v $(1) 2>/dev/null)
+# Some packages of nodejs bring npm with them, and conflict with Debian's.
+CHECK_PACKAGES += $(if $(call found,npm),,npm)
 
 GOALS := $(or $(MAKECMDGOALS),all)
 WITHOUT_PACKAGES := clean packages check-packages bench-packages help uninstall

@@ -1,11 +1,11 @@
 /*
  * Plays runnerd to one broker whose plugins are real programs.
  *
- *   broker_driver compare REQUESTS COMMAND…   sends each request of the file to COMMAND directly
- * and through a broker: the answers are the same bytes broker_driver serve [NAME=]COMMAND… [--
- * NAME=COMMAND…] a broker with these plugins; prints its socket when it is ready and ends with its
- * standard input; a single plugin without NAME keeps its names broker_driver bench ECHO-PLUGIN
- * ROUNDS    what the broker adds to a call, and what it takes; the last line is an object of JSON
+ *   broker_driver serve [NAME=]COMMAND… [-- NAME=COMMAND…]
+ *       a broker with these plugins; prints its socket when it is ready and ends with its standard
+ *       input; a single plugin without NAME keeps its names
+ *   broker_driver bench ECHO-PLUGIN ROUNDS
+ *       what the broker adds to a call, and what it takes; the last line is an object of JSON
  */
 #include <sched.h>
 #include <sys/prctl.h>
@@ -87,7 +87,7 @@ take_messages(struct stage *stage)
 		msg_close_fds(&stage->msg);
 }
 
-/* --- compare --------------------------------------------------------------------------------- */
+/* --- what a client says --------------------------------------------------------------------- */
 
 /* The line that answers this id, whatever else comes. */
 static char *
@@ -121,63 +121,6 @@ initialize(struct wire *wire)
 	ck_assert_ptr_nonnull(line);
 	free(line);
 	wire_say(wire, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}");
-}
-
-static bool
-same(struct wire *direct, struct wire *brokered, char *request, const char *id)
-{
-	_cleanup_free_ char *one = NULL, *other = NULL;
-
-	request[strcspn(request, "\n")] = '\0';
-	wire_say(direct, "%s", request);
-	wire_say(brokered, "%s", request);
-	one = answer_to(direct, id);
-	other = answer_to(brokered, id);
-	if (one && other && strcmp(one, other) == 0) {
-		printf("ok - %.100s: %zu bytes\n", request, strlen(one));
-		return true;
-	}
-	printf("FAIL - %.100s\ndirectly: %.600s\nbrokered: %.600s\n", request,
-	       one ? one : "(nothing)", other ? other : "(nothing)");
-	return false;
-}
-
-static int
-compare(const char *path, char *const *command)
-{
-	static char request[1 << 20];
-	_cleanup_fclose_ FILE *requests = fopen(path, "re");
-	struct wire direct = {0}, brokered = {0};
-	struct stage stage;
-	int failed = 0;
-
-	if (!requests) {
-		printf("FAIL - %s cannot be read\n", path);
-		return 1;
-	}
-	stage_new(&stage);
-	stage_server(&stage, "=p", true, STAGE_WAIT_MS);
-	stage_boot(&stage);
-	hand_over(&stage, 0, command);
-	await_ready(&stage);
-	start(command, &direct);
-	agent_connect(&stage, &brokered);
-	initialize(&direct);
-	initialize(&brokered);
-	while (fgets(request, sizeof(request), requests)) {
-		char id[32];
-
-		if (sscanf(request, "{\"jsonrpc\":\"2.0\",\"id\":%30[^,],", id) != 1)
-			continue;
-		failed += !same(&direct, &brokered, request, id);
-		take_messages(&stage);
-	}
-	wire_close(&direct);
-	wire_close(&brokered);
-	stage_stop(&stage);
-	stage_free(&stage);
-	reap_children();
-	return failed ? 1 : 0;
 }
 
 /* --- serve ----------------------------------------------------------------------------------- */
@@ -479,13 +422,11 @@ bench(const char *plugin, size_t rounds)
 int
 main(int argc, char **argv)
 {
-	if (argc > 3 && strcmp(argv[1], "compare") == 0)
-		return compare(argv[2], argv + 3);
 	if (argc > 2 && strcmp(argv[1], "serve") == 0)
 		return serve(argv + 2);
 	if (argc > 3 && strcmp(argv[1], "bench") == 0)
 		return bench(argv[2], strtoul(argv[3], NULL, 10));
-	fprintf(stderr, "usage: broker_driver compare REQUESTS COMMAND… | serve [NAME=]COMMAND… | "
+	fprintf(stderr, "usage: broker_driver serve [NAME=]COMMAND… | "
 			"bench ECHO-PLUGIN ROUNDS\n");
 	return 2;
 }
