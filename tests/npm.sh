@@ -11,13 +11,13 @@ x86_64) npm_cpu=x64 ;;
 esac
 servers=2026.8.31
 npm_packages=(
-	@modelcontextprotocol/server-{everything,filesystem,memory,sequential-thinking}@$servers
+	@modelcontextprotocol/server-{everything,filesystem,memory,sequential-thinking}@"$servers"
 	@modelcontextprotocol/inspector@2.12.0
 	@modelcontextprotocol/conformance@0.1.16
 	@modelcontextprotocol/client@2.4.0
 	@modelcontextprotocol/sdk@1.32.2
 	supergateway@4.0.0
-	node-linux-$npm_cpu@24
+	"node-linux-$npm_cpu@24"
 )
 
 npm_missing() {

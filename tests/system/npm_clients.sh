@@ -77,7 +77,7 @@ while read -r mark scenario; do
 	esac
 done < <(sed -n 's/^\([✓✗]\) \([a-z0-9-]*\): .*/\1 \2/p' "$dir/suite")
 is "conformance: every scenario was tried" "$(sed -n '/=== SUMMARY/,$p' "$dir/suite" | grep -c '^[✓✗]')" 30
-for scenario in $(sed -n 's/^\([a-z][a-z0-9-]*\) .*/\1/p' "$expected"); do
+while read -r scenario; do
 	grep -q "^[✓✗] $scenario:" "$dir/suite" || fail "conformance: there is no scenario $scenario: take its line out of ${expected#"$root/"}"
-done
+done < <(sed -n 's/^\([a-z][a-z0-9-]*\) .*/\1/p' "$expected")
 [ "$failed" -eq 0 ]
