@@ -287,7 +287,7 @@ crash-sweep: all tests
 	CRASH_SWEEP=all ONLY=crash_sweep TEST_TIME_FACTOR=20 tests/run $(BUILD) system
 fuzz-short: tests
 	tests/run $(BUILD) fuzz
-lint: $(BUILD)/gen/build-id.h
+lint: $(BUILD)/gen/build-id.h $(BUILD)/gen/include/scarab/agent.h
 	tests/run $(BUILD) lint
 # libFuzzer over the same targets, for as long as one likes: BUILD/libfuzzer/fuzz_X [CORPUS…].
 LIBFUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/libfuzzer/%,$(shell grep -l SCARAB_LIBFUZZER tests/fuzz/*.c))

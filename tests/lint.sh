@@ -44,7 +44,7 @@ if have mandoc; then
 fi
 
 # --- clang-tidy and cppcheck, remembered by content ------------------------------------------------
-flags=(-std=gnu17 -D_GNU_SOURCE -I. "-I$BUILD/gen" '-DSCARAB_VERSION="0"' '-DSCARAB_LIBEXECDIR="/"'
+flags=(-std=gnu17 -D_GNU_SOURCE -I. "-I$BUILD/gen" "-I$BUILD/gen/include" '-DSCARAB_VERSION="0"' '-DSCARAB_LIBEXECDIR="/"'
     '-DSCARAB_SYSCONFDIR="/"' '-DSCARAB_DATADIR="/"' -I/usr/include/cjson)
 cache=$BUILD/lint
 mkdir -p "$cache"
