@@ -7,7 +7,7 @@
 
 #include "broker.h"
 #include "common/limits.h"
-#include "scan.h"
+#include "common/scan.h"
 
 enum item_kind { ITEM_TOOL, ITEM_PROMPT, ITEM_RESOURCE, ITEM_TEMPLATE, ITEM_KINDS };
 

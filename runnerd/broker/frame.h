@@ -8,7 +8,7 @@
 #ifndef SCARAB_BROKER_FRAME_H
 #define SCARAB_BROKER_FRAME_H
 
-#include "scan.h"
+#include "common/scan.h"
 
 enum {
 	FRAME_READ_BYTES = 64 << 10, /* taken from a peer at once: then others have their turn */

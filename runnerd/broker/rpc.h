@@ -2,7 +2,7 @@
 #ifndef SCARAB_BROKER_RPC_H
 #define SCARAB_BROKER_RPC_H
 
-#include "scan.h"
+#include "common/scan.h"
 
 enum {
 	RPC_PARSE_ERROR = -32700,

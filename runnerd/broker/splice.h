@@ -4,7 +4,7 @@
 
 #include <sys/uio.h>
 
-#include "scan.h"
+#include "common/scan.h"
 
 enum { SPLICE_EDITS = 4, SPLICE_PIECES = 2 * SPLICE_EDITS + 2 };
 

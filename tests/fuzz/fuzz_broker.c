@@ -14,7 +14,7 @@
 // with: runnerd/broker/forward.c runnerd/broker/frame.c
 // with: runnerd/broker/link.c runnerd/broker/naming.c runnerd/broker/outq.c runnerd/broker/plan.c
 // with: runnerd/broker/policy.c runnerd/broker/registry.c runnerd/broker/revision.c
-// with: runnerd/broker/rpc.c runnerd/broker/scan.c runnerd/broker/server.c
+// with: runnerd/broker/rpc.c runnerd/broker/server.c
 // with: runnerd/broker/server_in.c runnerd/broker/server_lists.c runnerd/broker/server_start.c
 // with: runnerd/broker/splice.c runnerd/broker/stats.c runnerd/broker/subscribe.c
 #include <fcntl.h>

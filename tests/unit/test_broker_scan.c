@@ -1,5 +1,5 @@
 /* The scanner, the frames, the queues, messages: what stands between hostile bytes and the rest. */
-// with: runnerd/broker/scan.c runnerd/broker/frame.c runnerd/broker/outq.c runnerd/broker/rpc.c
+// with: runnerd/broker/frame.c runnerd/broker/outq.c runnerd/broker/rpc.c
 // with: runnerd/broker/splice.c
 #include <errno.h>
 #include <signal.h>

@@ -6,8 +6,8 @@
  * Refused beside bad syntax: invalid UTF-8, control characters in strings, nesting over SCAN_DEPTH,
  * anything after the value. Pure; no allocation; time linear in the bytes.
  */
-#ifndef SCARAB_BROKER_SCAN_H
-#define SCARAB_BROKER_SCAN_H
+#ifndef SCARAB_SCAN_H
+#define SCARAB_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,7 +36,8 @@ enum value_kind {
 	VALUE_KINDS,
 };
 
-/* Is the text exactly one JSON value? value: it without the space around it. NULL, or why not. */
+/* Is the text exactly one JSON value? value: it without the space around it. NULL, or why not;
+ * value is then empty, at the place where that was seen. */
 const char *scan(struct span text, struct span *value);
 
 enum value_kind value_kind(struct span value);

@@ -3,9 +3,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/cleanup.h"
+#include "cleanup.h"
 
-enum { KEY_MAX = 128 /* longer keys are none that the broker knows */ };
+enum { KEY_MAX = 128 /* longer keys are none that anybody asks for */ };
 
 /* --- the strict pass ------------------------------------------------------------------------- */
 
@@ -278,21 +278,31 @@ scan_after(struct scanner *s)
 	return true;
 }
 
+/* One value and nothing else; at its end, or at the fault, when it returns. */
+static bool
+scan_text(struct scanner *s, struct span *value)
+{
+	bool done;
+
+	skip_space(s);
+	value->at = s->at;
+	do {
+		if (!scan_value(s, &done) || (done && !scan_after(s)))
+			return false;
+	} while (s->depth > 0);
+	value->length = (size_t)(s->at - value->at);
+	skip_space(s);
+	return s->at == s->end || wrong(s, "something follows the value");
+}
+
 const char *
 scan(struct span text, struct span *value)
 {
 	struct scanner s = {.at = text.at, .end = text.at + text.length};
-	bool done;
 
-	skip_space(&s);
-	value->at = s.at;
-	do {
-		if (!scan_value(&s, &done) || (done && !scan_after(&s)))
-			return s.fault;
-	} while (s.depth > 0);
-	value->length = (size_t)(s.at - value->at);
-	skip_space(&s);
-	return s.at == s.end ? NULL : "something follows the value";
+	if (!scan_text(&s, value))
+		*value = (struct span){s.at, 0};
+	return s.fault;
 }
 
 /* --- spans of what was accepted -------------------------------------------------------------- */
