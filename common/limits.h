@@ -53,6 +53,9 @@ enum {
 	SECRET_KEY_BYTES = 32,
 	PLAN_DIGEST_BYTES = 32, /* BLAKE2b-256 over install_dir, a NUL, and the plan */
 	SIGNED_BODY_MAX = 1 << 20,
+	EVENT_TYPE_MAX = 128, /* as a trigger's event, value_event() */
+	EVENT_NAME_MAX = 255, /* an event's source, id and subject */
+	EVENT_DATA_MAX = SIGNED_BODY_MAX,
 	AUDIT_FILE_BYTES = 64 << 20, /* then a new audit.log is begun */
 	AUDIT_FILES_MAX = 16,        /* shown at once: 1 GiB */
 	RESTART_WAIT_MS = 10000,     /* how long ash waits for daemons to come back */

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "cleanup.h"
+#include "limits.h"
 #include "manifest.h"
 
 bool
@@ -376,6 +377,25 @@ value_event(const char *text, char why[REASON_SIZE])
 	       value_wrong(
 		   why,
 		   "must be an event's type such as github.push; * at its end matches any rest");
+}
+
+bool
+value_event_type(const char *text, char why[REASON_SIZE])
+{
+	return (alphanumeric(*text) && strlen(text) <= EVENT_TYPE_MAX &&
+		value_made_of(text, "._-/")) ||
+	       value_wrong(why, "must be 1 to 128 letters, digits, '.', '_', '-' or '/', and begin "
+				"with a letter or digit, such as github.push");
+}
+
+bool
+value_event_name(const char *text, char why[REASON_SIZE])
+{
+	size_t length = strlen(text);
+
+	if (length == 0 || length > EVENT_NAME_MAX)
+		return value_wrong(why, "must be 1 to %d bytes long", EVENT_NAME_MAX);
+	return value_line(text, why);
 }
 
 bool

@@ -40,6 +40,8 @@ value_check value_tool_glob;
 value_check value_glob;
 value_check value_mount;
 value_check value_event;
+value_check value_event_type;   /* of one event, and so without * */
+value_check value_event_name;   /* its source, id, subject */
 value_check value_event_filter; /* a key of a trigger's filter */
 value_check value_path_event;
 value_check value_outcome;

@@ -1,4 +1,5 @@
-/* What ledger.c and ledger_query.c share: the connection and its kept statements. Nobody else. */
+/* What ledger.c, ledger_query.c and events_table.c share: the connection and its kept statements.
+ * Nobody else. */
 #ifndef SCARAB_SCHEDD_LEDGER_SQL_H
 #define SCARAB_SCHEDD_LEDGER_SQL_H
 

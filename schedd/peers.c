@@ -7,6 +7,7 @@
 #include "answers.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "events.h"
 #include "sessions.h"
 
 typedef void peer_fn(struct schedd *schedd, const struct msg *msg);
@@ -222,6 +223,9 @@ static const struct peer_rule control_rules[] = {
     {MSG_AGENTS_LAST_QUERY, agents_last_query},
     {MSG_LEDGER_QUERY, ledger_query},
     {MSG_DRAIN, drain},
+    {MSG_EVENT_EMIT, events_emit},
+    {MSG_EVENT_QUERY, events_query},
+    {MSG_EVENT_REPLAY, events_replay},
 };
 
 static void
@@ -393,6 +397,8 @@ forget_control(struct schedd *schedd)
 {
 	schedd->control = NULL;
 	schedd->drain_id = 0;
+	if (schedd->events)
+		events_forget_control(schedd->events);
 	drop_parked(schedd);
 }
 

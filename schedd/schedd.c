@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "events.h"
 #include "peers.h"
 #include "sessions.h"
 
@@ -83,6 +84,9 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 		return error_why(error, ERR_FAILED, "out of memory");
 	if (load_open(schedd, error) < 0)
 		return -1;
+	schedd->events = events_new(schedd, error);
+	if (!schedd->events)
+		return -1;
 	sessions_prune(schedd);
 	return 0;
 }
@@ -90,6 +94,7 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 void
 schedd_release(struct schedd *schedd)
 {
+	events_free(schedd->events);
 	peers_release(schedd);
 	audit_free(schedd->audit);
 	loop_remove(schedd->again);

@@ -11,12 +11,14 @@
 #include "ledger.h"
 #include "queue.h"
 
+struct events;
 struct parked;
 
 struct schedd {
 	struct loop *loop;
 	struct config *config;
 	struct ledger *ledger;
+	struct events *events;
 	struct queue *queue;
 	struct channel *control, *runnerd; /* NULL while that daemon is away */
 	struct audit *audit;               /* NULL in tests */

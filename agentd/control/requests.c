@@ -58,6 +58,7 @@ audit(const struct request *request, const struct error *failure)
 	line.uid = request->peer.uid;
 	line.pid = request->peer.pid;
 	line.login_uid = request->peer.login_uid;
+	memcpy(line.detail, request->detail, sizeof(line.detail));
 	if (failure)
 		snprintf(line.detail, sizeof(line.detail), "%.*s", REASON_MAX,
 			 error_text(failure, text));

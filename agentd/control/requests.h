@@ -47,7 +47,8 @@ struct request {
 	bool sent;
 	struct loop_source *timer;
 	request_fn *failed; /* undoes what the request did so far, before it fails; may be NULL */
-	bool uncertain;     /* the call was sent, and no answer has come */
+	char detail[REASON_MAX + 1]; /* of the audit entry, when it is done */
+	bool uncertain;              /* the call was sent, and no answer has come */
 
 	/* What the calls found. */
 	struct uuid session;
@@ -83,7 +84,10 @@ extern const struct request_rule request_rules[];
 extern const size_t request_rule_count;
 
 /* The handlers with files of their own. */
-request_fn request_install, request_explain, request_run;
+request_fn request_install, request_explain, request_run, request_events, request_event_emit,
+    request_event_replay;
+/* Is this (borrowed) a sealed memfd of JSON within its bound? 0, or -1 with error. */
+int event_data_check(int fd, struct error *error);
 /* Fills session and agent from ROWS with one SESSION_ROW; false: not such rows. */
 bool request_note_session(struct request *request, struct msg *rows);
 

@@ -1,5 +1,6 @@
 // with: schedd/ledger.c schedd/ledger_query.c schedd/queue.c schedd/sessions.c
 // with: schedd/fire.c schedd/answers.c schedd/peers.c schedd/schedd.c
+// with: schedd/events.c schedd/events_answers.c schedd/events_table.c
 /* The scheduler when its neighbours die, restart or are not there yet. */
 #include "tests/unit/stage.h"
 

@@ -1,0 +1,218 @@
+#include "events.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+struct waiting {
+	TAILQ_ENTRY(waiting) entry;
+	struct event event; /* its strings and data are in the same block */
+	struct event_told told;
+	bool again;
+	enum event_fate fate;
+	struct error error;
+};
+TAILQ_HEAD(waiting_queue, waiting);
+
+struct events {
+	struct schedd *schedd;
+	struct events_table *table;
+	struct loop_source *timer; /* due in the next round while something waits */
+	struct waiting_queue waiting;
+	size_t count, bytes;
+	unsigned commits;
+};
+
+/* --- storing ------------------------------------------------------------------------------- */
+
+static void
+store(struct events *events, struct waiting *one, struct error *broken)
+{
+	struct event *event = &one->event;
+
+	if (one->again && events_table_next_replay(events->table, event->source, event->id,
+						   &event->replay, broken) < 0)
+		return;
+	if (events_table_insert(events->table, event, &one->fate, broken) < 0)
+		return;
+	if (one->fate == EVENT_DIFFERS) {
+		error_why(&one->error, ERR_CONFLICT,
+			  "event %s of %s was told before, with another content", event->id,
+			  event->source);
+		error_hint(&one->error, "an id names one event for ever; choose another");
+	}
+}
+
+static void
+prune(struct events *events, struct error *error)
+{
+	uint64_t now = realtime_ms(), age = events->schedd->config->retention.age_ms;
+	uint64_t before = events->commits++ % EVENTS_PRUNE_EVERY == 0 && age < now ? now - age : 0;
+
+	events_table_prune(events->table, before, error);
+}
+
+static int
+commit(struct events *events, struct waiting_queue *queue, struct error *error)
+{
+	struct ledger *ledger = events->schedd->ledger;
+	struct waiting *one;
+
+	if (ledger_begin(ledger, error) < 0)
+		return -1;
+	TAILQ_FOREACH(one, queue, entry)
+	{
+		store(events, one, error);
+		if (error->code != ERR_NONE)
+			break;
+	}
+	if (error->code == ERR_NONE)
+		prune(events, error);
+	if (error->code == ERR_NONE && ledger_commit(ledger, error) == 0)
+		return 0;
+	ledger_rollback(ledger);
+	events_table_recount(events->table);
+	return -1;
+}
+
+static void
+flush(struct events *events)
+{
+	struct waiting_queue queue = TAILQ_HEAD_INITIALIZER(queue);
+	struct error broken = ERROR_INIT;
+	struct waiting *one;
+
+	TAILQ_CONCAT(&queue, &events->waiting, entry);
+	events->count = events->bytes = 0;
+	loop_arm(events->timer, 0);
+	if (!TAILQ_EMPTY(&queue) && commit(events, &queue, &broken) < 0)
+		log_problem(LOG_LEVEL_ERROR, &broken);
+	while ((one = TAILQ_FIRST(&queue))) {
+		const struct error *error = broken.code != ERR_NONE       ? &broken
+					    : one->error.code != ERR_NONE ? &one->error
+									  : NULL;
+
+		TAILQ_REMOVE(&queue, one, entry);
+		one->told.fn(events->schedd, &one->told, &one->event, one->fate == EVENT_REPEATED,
+			     error);
+		free(one);
+	}
+}
+
+static void
+flush_due(struct loop_source *timer, void *arg)
+{
+	(void)timer;
+	flush(arg);
+}
+
+/* --- accepting ------------------------------------------------------------------------------- */
+
+static char *
+copy_text(char **at, const char *text)
+{
+	char *copy = *at;
+
+	*at = stpcpy(copy, text) + 1;
+	return copy;
+}
+
+/* One block, so that nothing is left half made. */
+static struct waiting *
+waiting_new(const struct event *event)
+{
+	size_t texts = strlen(event->type) + strlen(event->source) + strlen(event->id) +
+		       strlen(event->subject) + strlen(event->operator) + 5;
+	struct waiting *one = calloc(1, sizeof(*one) + texts + event->data_length);
+	char *at;
+
+	if (!one)
+		return NULL;
+	at = (char *)(one + 1);
+	one->event = *event;
+	one->event.at_ms = realtime_ms();
+	one->event.type = copy_text(&at, event->type);
+	one->event.source = copy_text(&at, event->source);
+	one->event.id = copy_text(&at, event->id);
+	one->event.subject = copy_text(&at, event->subject);
+	one->event.operator= copy_text(&at, event->operator);
+	if (event->data)
+		one->event.data = memcpy(at, event->data, event->data_length);
+	return one;
+}
+
+void
+events_accept(struct events *events, const struct event *event, bool again,
+	      const struct event_told *told)
+{
+	struct waiting *one = waiting_new(event);
+	struct error error = ERROR_INIT;
+
+	if (!one) {
+		error_why(&error, ERR_FAILED, "out of memory");
+		told->fn(events->schedd, told, event, false, &error);
+		return;
+	}
+	one->again = again;
+	one->told = *told;
+	TAILQ_INSERT_TAIL(&events->waiting, one, entry);
+	events->bytes += event->data_length;
+	if (++events->count >= EVENTS_WAITING_MAX || events->bytes >= EVENTS_WAITING_BYTES)
+		flush(events);
+	else if (events->count == 1)
+		loop_arm(events->timer, 1); /* long past: after what is ready now */
+}
+
+struct events *
+events_new(struct schedd *schedd, struct error *error)
+{
+	struct events *events = calloc(1, sizeof(*events));
+
+	if (!events) {
+		error_why(error, ERR_FAILED, "out of memory");
+		return NULL;
+	}
+	events->schedd = schedd;
+	TAILQ_INIT(&events->waiting);
+	events->timer = loop_add_timer(schedd->loop, flush_due, events);
+	if (!events->timer)
+		error_why(error, ERR_FAILED, "out of memory");
+	else
+		events->table = events_table_open(schedd->ledger, error);
+	if (!events->table) {
+		events_free(events);
+		return NULL;
+	}
+	return events;
+}
+
+void
+events_free(struct events *events)
+{
+	if (!events)
+		return;
+	if (events->table)
+		flush(events);
+	loop_remove(events->timer);
+	events_table_close(events->table);
+	free(events);
+}
+
+void
+events_forget_control(struct events *events)
+{
+	struct waiting *one;
+
+	TAILQ_FOREACH(one, &events->waiting, entry)
+	{
+		one->told.request = 0;
+	}
+}
+
+struct events_table *
+events_table_of(struct events *events)
+{
+	return events->table;
+}

@@ -1,0 +1,327 @@
+// with: schedd/ledger.c schedd/ledger_query.c schedd/queue.c schedd/sessions.c
+// with: schedd/fire.c schedd/answers.c schedd/peers.c schedd/schedd.c
+// with: schedd/events.c schedd/events_answers.c schedd/events_table.c
+/* Events: durable before they are told to be, once for each name, bounded. */
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "schedd/events.h"
+#include "tests/unit/stage.h"
+
+static struct event
+an_event(const char *id)
+{
+	return (struct event){.type = "demo.one",
+			      .source = "/demo",
+			      .id = id,
+			      .subject = "",
+			      .operator= "root",
+			      .at_ms = 1000,
+			      .delivered = true};
+}
+
+static void
+send_event(struct stage *stage, const char *id, const char *data, uint32_t request)
+{
+	struct msg msg;
+
+	ask(MSG_EVENT_EMIT, &msg, request);
+	strcpy(msg.event_emit.type, "demo.one");
+	strcpy(msg.event_emit.source, "/demo");
+	strcpy(msg.event_emit.id, id);
+	strcpy(msg.event_emit.operator, "root");
+	if (data)
+		msg_add_fd(&msg, memfd_sealed("data", data, strlen(data)));
+	peer_send(&stage->control, &msg);
+}
+
+static bool
+stored(struct stage *stage, uint32_t request)
+{
+	struct msg msg;
+
+	expect(&stage->control, MSG_EVENT_STORED, &msg);
+	ck_assert_uint_eq(msg.id, request);
+	return !msg.event_stored.repeated;
+}
+
+static int
+count_one(const struct event *event, void *arg)
+{
+	(void)event;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static unsigned
+count(struct stage *stage, const char *id)
+{
+	struct event_filter filter = {.source = "", .id = id};
+	struct error error = ERROR_INIT;
+	unsigned events = 0;
+
+	ck_assert_int_eq(events_table_each(events_table_of(stage->schedd.events), &filter,
+					   count_one, &events, &error),
+			 0);
+	return events;
+}
+
+/* --- once ---------------------------------------------------------------------------------- */
+
+START_TEST(a_name_is_stored_once)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+
+	send_event(stage, "a", "{\"n\":1}", 1);
+	ck_assert(stored(stage, 1));
+	send_event(stage, "a", " {\"n\":1}\n", 2); /* space around it is no content */
+	ck_assert(!stored(stage, 2));
+	send_event(stage, "a", "{\"n\":2}", 3);
+	expect_error(stage, ERR_CONFLICT);
+	send_event(stage, "a", NULL, 4);
+	expect_error(stage, ERR_CONFLICT);
+	send_event(stage, "b", NULL, 5);
+	ck_assert(stored(stage, 5));
+	send_event(stage, "b", NULL, 6);
+	ck_assert(!stored(stage, 6));
+	ck_assert_uint_eq(count(stage, "a"), 1);
+	ck_assert_uint_eq(count(stage, ""), 2);
+	finish(stage);
+}
+END_TEST
+
+/* Of one commit: the second is the first's repetition although neither is durable yet. */
+START_TEST(one_commit_holds_many_and_their_repetitions)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+	unsigned fresh = 0;
+	char id[16];
+
+	for (uint32_t i = 0; i < 2 * EVENTS_WAITING_MAX; i++) {
+		snprintf(id, sizeof(id), "%u", i % EVENTS_WAITING_MAX);
+		send_event(stage, id, "[]", i + 1);
+	}
+	for (uint32_t i = 0; i < 2 * EVENTS_WAITING_MAX; i++)
+		fresh += stored(stage, i + 1);
+	ck_assert_uint_eq(fresh, EVENTS_WAITING_MAX);
+	ck_assert_uint_eq(count(stage, ""), EVENTS_WAITING_MAX);
+	finish(stage);
+}
+END_TEST
+
+START_TEST(what_was_told_is_there_after_a_restart)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+
+	send_event(stage, "a", "1", 1);
+	ck_assert(stored(stage, 1));
+	finish(stage);
+	stage = begin_with("one", OVERLAP_QUEUE);
+	ck_assert_uint_eq(count(stage, "a"), 1);
+	send_event(stage, "a", "1", 1);
+	ck_assert(!stored(stage, 1));
+	finish(stage);
+}
+END_TEST
+
+START_TEST(no_json_is_refused_here_too)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+
+	send_event(stage, "a", "{]", 1);
+	expect_error(stage, ERR_USAGE);
+	send_event(stage, "a", "", 2);
+	expect_error(stage, ERR_USAGE);
+	ck_assert_uint_eq(count(stage, ""), 0);
+	finish(stage);
+}
+END_TEST
+
+/* A request of the control before is nobody's: the next one numbers its own from 1 again. */
+START_TEST(a_new_control_is_not_told_of_the_old_ones_events)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+	struct msg msg;
+
+	ask(MSG_EVENT_EMIT, &msg, 1);
+	strcpy(msg.event_emit.type, "demo.one");
+	strcpy(msg.event_emit.source, "/demo");
+	strcpy(msg.event_emit.id, "a");
+	events_emit(&stage->schedd, &msg); /* not committed before the loop runs */
+	peer_free(&stage->control);
+	meet_control(stage);
+	send_event(stage, "b", "1", 9);
+	ck_assert(stored(stage, 9));
+	expect_nothing(&stage->control);
+	ck_assert_uint_eq(count(stage, ""), 2);
+	finish(stage);
+}
+END_TEST
+
+/* --- what fails ---------------------------------------------------------------------------- */
+
+START_TEST(nothing_is_told_stored_that_is_not)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+	struct rlimit none = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY}, all;
+
+	signal(SIGXFSZ, SIG_IGN);
+	log_set_level(LOG_LEVEL_ERROR + 1);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &all), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	send_event(stage, "a", NULL, 1);
+	expect_error(stage, ERR_FAILED);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &all), 0);
+	ck_assert_uint_eq(count(stage, ""), 0);
+	send_event(stage, "a", NULL, 2);
+	ck_assert(stored(stage, 2));
+	finish(stage);
+}
+END_TEST
+
+/* --- replays --------------------------------------------------------------------------------- */
+
+static void
+replay(struct stage *stage, const char *id, uint32_t request)
+{
+	struct msg msg;
+
+	ask(MSG_EVENT_REPLAY, &msg, request);
+	strcpy(msg.event_replay.id, id);
+	peer_send(&stage->control, &msg);
+}
+
+START_TEST(replays_are_numbered)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+	struct msg msg;
+
+	send_event(stage, "a", "[1]", 1);
+	ck_assert(stored(stage, 1));
+	for (uint32_t i = 1; i <= 3; i++) {
+		replay(stage, "a", i);
+		expect(&stage->control, MSG_EVENT_STORED, &msg);
+		ck_assert_uint_eq(msg.event_stored.replay, i);
+		ck_assert(!msg.event_stored.repeated);
+	}
+	ck_assert_uint_eq(count(stage, "a"), 4);
+	replay(stage, "b", 9);
+	expect_error(stage, ERR_NOT_FOUND);
+	finish(stage);
+}
+END_TEST
+
+/* --- what is kept ---------------------------------------------------------------------------- */
+
+static void
+put(struct stage *stage, const struct event *event)
+{
+	struct error error = ERROR_INIT;
+	struct event copy = *event;
+	enum event_fate fate;
+
+	ck_assert_int_eq(
+	    events_table_insert(events_table_of(stage->schedd.events), &copy, &fate, &error), 0);
+	ck_assert_int_eq(fate, EVENT_NEW);
+}
+
+static void
+prune(struct stage *stage, uint64_t before_ms)
+{
+	struct error error = ERROR_INIT;
+
+	ck_assert_int_eq(
+	    events_table_prune(events_table_of(stage->schedd.events), before_ms, &error), 0);
+}
+
+START_TEST(so_many_are_kept_and_the_newest)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+	struct error error = ERROR_INIT;
+	char id[16];
+
+	ck_assert_int_eq(ledger_begin(stage->schedd.ledger, &error), 0);
+	for (unsigned i = 0; i < EVENTS_KEPT_MAX + 1000; i++) {
+		struct event event = an_event(id);
+
+		snprintf(id, sizeof(id), "%u", i);
+		put(stage, &event);
+	}
+	prune(stage, 0);
+	ck_assert_int_eq(ledger_commit(stage->schedd.ledger, &error), 0);
+	ck_assert_uint_eq(count(stage, ""), EVENTS_KEPT_MAX);
+	ck_assert_uint_eq(count(stage, "999"), 0);
+	ck_assert_uint_eq(count(stage, "1000"), 1);
+	finish(stage);
+}
+END_TEST
+
+START_TEST(so_many_bytes_are_kept_and_what_waits)
+{
+	enum { LARGE = EVENTS_KEPT_BYTES / 4 + 1 };
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+	struct error error = ERROR_INIT;
+	uint8_t *data = calloc(1, LARGE);
+	char id[2] = "a";
+
+	ck_assert_ptr_nonnull(data);
+	ck_assert_int_eq(ledger_begin(stage->schedd.ledger, &error), 0);
+	for (; id[0] <= 'e'; id[0]++) {
+		struct event event = an_event(id);
+
+		event.data = data;
+		event.data_length = LARGE;
+		event.delivered = id[0] > 'a';
+		put(stage, &event);
+	}
+	prune(stage, 0);
+	ck_assert_uint_eq(count(stage, ""), 3);
+	ck_assert_uint_eq(count(stage, "a"), 1); /* is still to be delivered */
+	ck_assert_uint_eq(count(stage, "b"), 0);
+	ck_assert_uint_eq(count(stage, "e"), 1);
+	ledger_rollback(stage->schedd.ledger);
+	free(data);
+	finish(stage);
+}
+END_TEST
+
+START_TEST(old_ones_go)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+	struct error error = ERROR_INIT;
+	char id[16];
+
+	ck_assert_int_eq(ledger_begin(stage->schedd.ledger, &error), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		struct event event = an_event(id);
+
+		snprintf(id, sizeof(id), "%u", i);
+		event.at_ms = i;
+		put(stage, &event);
+	}
+	prune(stage, 900);
+	ck_assert_uint_eq(count(stage, ""), 100);
+	ck_assert_uint_eq(count(stage, "899"), 0);
+	ledger_rollback(stage->schedd.ledger);
+	finish(stage);
+}
+END_TEST
+
+int
+main(void)
+{
+	const TTest *const tests[] = {
+	    a_name_is_stored_once,
+	    one_commit_holds_many_and_their_repetitions,
+	    what_was_told_is_there_after_a_restart,
+	    no_json_is_refused_here_too,
+	    a_new_control_is_not_told_of_the_old_ones_events,
+	    nothing_is_told_stored_that_is_not,
+	    replays_are_numbered,
+	    so_many_are_kept_and_the_newest,
+	    so_many_bytes_are_kept_and_what_waits,
+	    old_ones_go,
+	};
+
+	return run_suite(tests, ARRAY_LEN(tests));
+}
