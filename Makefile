@@ -37,7 +37,8 @@ MAKEFLAGS += --no-builtin-rules
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
-CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck jq mandoc nodejs python3 shellcheck sqlite3 stress-ng
+CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck jq mandoc nodejs python3 shellcheck sqlite3 stress-ng \
+	systemd tzdata
 BENCH_PACKAGES := bubblewrap crun podman runc
 
 # found NAME: not empty where the program exists.
@@ -167,6 +168,7 @@ help:
 	@echo 'make demo            a private instance, an example agent, its two runs'
 	@echo 'make check           the whole test suite and lint'
 	@echo 'make crash-sweep     a death at every named point of a session, and a start again'
+	@echo 'make model           next fires beside a model of them: 10^6 cases'
 	@echo 'make unit system fuzz-short lint asan bench'
 	@echo 'make packages        what must be installed to build; check-packages, bench-packages'
 
@@ -275,7 +277,7 @@ libagent: $(LIBAGENT)
 tests: $(TEST_PROGRAMS) $(TOOLS) $(ESCAPES) $(CRASH_PROGRAMS) $(AGENT_DRIVER) $(AGENT_EXAMPLE)
 
 # --- running them: tests/run BUILD SUITE… ---------------------------------------------------------
-.PHONY: check unit system crash-sweep fuzz-short lint asan bench demo
+.PHONY: check unit system crash-sweep model fuzz-short lint asan bench demo
 check: all tests
 	tests/run $(BUILD) unit fuzz system lint
 unit: tests
@@ -285,6 +287,10 @@ system: all tests
 # Every point, every time that it is passed, whoever is killed there.
 crash-sweep: all tests
 	CRASH_SWEEP=all ONLY=crash_sweep TEST_TIME_FACTOR=20 tests/run $(BUILD) system
+# Next fires of cron expressions: a million cases, every change of every zone of the model.
+model: tests
+	MODEL_CASES=1000000 MODEL_EXPRESSIONS=1000 ONLY=schedule_model TEST_TIME_FACTOR=10 \
+		tests/run $(BUILD) system
 fuzz-short: tests
 	tests/run $(BUILD) fuzz
 lint: $(BUILD)/gen/build-id.h $(BUILD)/gen/include/scarab/agent.h

@@ -58,46 +58,57 @@ nearest_workday(int year, unsigned month, unsigned day)
 	return day;
 }
 
-static bool
-day_of_month_matches(const struct cron *cron, int year, unsigned month, unsigned day)
+static uint32_t
+days_by_number(const struct cron *cron, int year, unsigned month, unsigned length)
+{
+	uint32_t days = cron->days;
+
+	if (cron->last_day)
+		days |= UINT32_C(1) << length;
+	if (cron->last_workday)
+		days |= UINT32_C(1) << nearest_workday(year, month, length);
+	for (uint32_t left = cron->nearest; left; left &= left - 1) {
+		unsigned wanted = (unsigned)__builtin_ctz(left);
+
+		if (wanted <= length)
+			days |= UINT32_C(1) << nearest_workday(year, month, wanted);
+	}
+	return days;
+}
+
+/* Every day of a month that begins with weekday first whose day of the week is in weekdays. */
+static uint32_t
+repeat_weekdays(unsigned weekdays, unsigned first)
+{
+	unsigned week = (weekdays >> first | weekdays << (7 - first)) & 0x7f;
+
+	return (uint32_t)(week * UINT64_C(0x10204081)) << 1; /* five weeks, from day 1 on */
+}
+
+static uint32_t
+days_by_weekday(const struct cron *cron, unsigned first, unsigned length)
+{
+	uint32_t days = repeat_weekdays(cron->weekdays, first);
+
+	if (cron->last)
+		days |= repeat_weekdays(cron->last, first) & ~(uint32_t)0 << (length - 6);
+	for (unsigned n = 1; cron->has_nth && n < ARRAY_LEN(cron->nth); n++)
+		days |= repeat_weekdays(cron->nth[n], first) & UINT32_C(0xfe) << 7 * (n - 1);
+	return days;
+}
+
+uint32_t
+cron_days(const struct cron *cron, int year, unsigned month)
 {
 	unsigned length = days_in_month(year, month);
+	uint32_t number, weekday;
 
-	if (cron->days & (UINT32_C(1) << day))
-		return true;
-	if (cron->last_day && day == length)
-		return true;
-	if (cron->last_workday && day == nearest_workday(year, month, length))
-		return true;
-	for (unsigned wanted = 1; wanted <= length; wanted++)
-		if (cron->nearest & (UINT32_C(1) << wanted) &&
-		    nearest_workday(year, month, wanted) == day)
-			return true;
-	return false;
-}
-
-static bool
-weekday_matches(const struct cron *cron, int year, unsigned month, unsigned day)
-{
-	unsigned bit = 1U << weekday_of(year, month, day);
-
-	if (cron->weekdays & bit || cron->nth[(day + 6) / 7] & bit)
-		return true;
-	return cron->last & bit && day + 7 > days_in_month(year, month);
-}
-
-bool
-cron_matches_date(const struct cron *cron, int year, unsigned month, unsigned day)
-{
-	bool by_day, by_weekday;
-
-	if (!(cron->months & (1U << month)))
-		return false;
-	by_day = day_of_month_matches(cron, year, month, day);
-	by_weekday = weekday_matches(cron, year, month, day);
-	if (cron->day_star || cron->weekday_star)
-		return by_day && by_weekday;
-	return by_day || by_weekday;
+	if (!(cron->months & 1U << month))
+		return 0;
+	number = days_by_number(cron, year, month, length);
+	weekday = days_by_weekday(cron, weekday_of(year, month, 1), length);
+	return (cron->day_star || cron->weekday_star ? number & weekday : number | weekday) &
+	       (uint32_t)((UINT64_C(2) << length) - 2);
 }
 
 /* The calendar repeats itself every 400 years. */
@@ -106,9 +117,8 @@ ever_fires(const struct cron *cron)
 {
 	for (int year = 2000; year < 2400; year++)
 		for (unsigned month = 1; month <= 12; month++)
-			for (unsigned day = 1; day <= days_in_month(year, month); day++)
-				if (cron_matches_date(cron, year, month, day))
-					return true;
+			if (cron_days(cron, year, month))
+				return true;
 	return false;
 }
 
@@ -320,6 +330,7 @@ read_weekday(struct item *item, bool *known)
 	if (!take_digits(&item->at, &nth, 1) || *item->at || nth < 1 || nth > 5)
 		return bad_item(item, "from 1 to 5 is allowed after #");
 	item->cron->nth[nth] = (uint8_t)(item->cron->nth[nth] | 1U << weekday);
+	item->cron->has_nth = true;
 	return true;
 }
 
@@ -341,15 +352,10 @@ read_item(struct cron *cron, enum kind kind, char *text, char *why)
 static void
 note_star(struct cron *cron, enum kind kind)
 {
-	bool *const stars[KINDS] = {
-	    [MINUTE] = &cron->minute_star,
-	    [HOUR] = &cron->hour_star,
-	    [DAY] = &cron->day_star,
-	    [WEEKDAY] = &cron->weekday_star,
-	};
-
-	if (stars[kind])
-		*stars[kind] = true;
+	cron->minute_star |= kind == MINUTE;
+	cron->hour_star |= kind == HOUR;
+	cron->day_star |= kind == DAY;
+	cron->weekday_star |= kind == WEEKDAY;
 }
 
 static bool

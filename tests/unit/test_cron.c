@@ -29,12 +29,8 @@ static uint32_t
 days_of(const char *text, int year, unsigned month)
 {
 	struct cron cron = parsed(text);
-	uint32_t days = 0;
 
-	for (unsigned day = 1; day <= days_in_month(year, month); day++)
-		if (cron_matches_date(&cron, year, month, day))
-			days |= UINT32_C(1) << day;
-	return days;
+	return cron_days(&cron, year, month);
 }
 
 #define D(day) (UINT32_C(1) << (day))
