@@ -20,31 +20,26 @@ enum {
 	SETUP_WAIT_MS = 60000, /* for any one message of a peer while a sandbox is built */
 };
 
-static int
-keep_one(int *fd, int *next)
-{
-	int rc;
-
-	if (*fd < 0)
-		return 0;
-	rc = fcntl(*fd, F_DUPFD_CLOEXEC, *next);
-	if (rc != *next)
-		return -1;
-	*fd = (*next)++;
-	return 0;
-}
-
-/* The keeper had more open: the home's lock among them, which only it may hold. */
+/* The keeper had more open: the home's lock among them, which only it may hold. With many plugins
+ * it has some where these are to stand: they are moved out of the way first. */
 static int
 keep_own(struct builder *own)
 {
 	int *const fds[] = {&own->channel, &own->nursery,  &own->init,     &own->net,
 			    &own->program, &own->stdio[0], &own->stdio[1], &own->stdio[2]};
+	const int end = OWN_FIRST + (int)ARRAY_LEN(fds);
 	int next = OWN_FIRST;
 
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-		if (keep_one(fds[i], &next) < 0)
+		if (*fds[i] >= 0 && (*fds[i] = fcntl(*fds[i], F_DUPFD_CLOEXEC, end)) < 0)
 			return -1;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		if (*fds[i] < 0)
+			continue;
+		if (dup3(*fds[i], next, O_CLOEXEC) < 0)
+			return -1;
+		*fds[i] = next++;
+	}
 	if (close_range(3, OWN_FIRST - 1, 0) < 0 || close_range((unsigned)next, ~0U, 0) < 0)
 		return -1;
 	return 0;
