@@ -133,6 +133,7 @@ on_up(struct session *s, struct msg *msg)
 	s->keeper_up = true;
 	if (s->redaction >= 0)
 		keeper_tell_redaction(s, steal_fd(&s->redaction));
+	tools_keeper_up(s);
 	session_progress(s);
 }
 

@@ -57,7 +57,8 @@ plugin_builder_message(struct channel *channel, struct msg *msg, void *arg)
 	(void)channel;
 	if (msg->type == MSG_SANDBOX_BUILT) {
 		server->built = true;
-		tools_start_plugin(server, 1);
+		if (server->s->keeper_up)
+			tools_start_plugin(server, 1);
 		return;
 	}
 	msg_to_error(msg, &error);
@@ -199,6 +200,16 @@ tools_start_plugin(struct tool_server *server, uint32_t generation)
 		channel_send(tools->broker, &msg);
 	else
 		msg_close_fds(&msg);
+}
+
+void
+tools_keeper_up(struct session *s)
+{
+	if (!s->tools)
+		return;
+	for (unsigned i = 0; i < s->tools->count; i++)
+		if (s->tools->servers[i].built)
+			tools_start_plugin(&s->tools->servers[i], 1);
 }
 
 void

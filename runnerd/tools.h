@@ -69,6 +69,8 @@ void tools_free(struct tools *tools);
 
 /* From the builder of the agent's sandbox: SANDBOX_SHARED. */
 void tools_share(struct session *s, struct msg *shared);
+/* The session's keeper can be told: with many plugins the first sandboxes are built before it can. */
+void tools_keeper_up(struct session *s);
 /* From the session's keeper. */
 void tools_heard_keeper(struct session *s, const struct msg_keeper_plugin *told);
 /* How long the plugins may take for their start, all together, in ms. */

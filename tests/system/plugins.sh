@@ -40,6 +40,12 @@ settled "plugins leave nothing behind"
 like "each call is in the audit log" "$(<"$dir/log/audit.log")" '"action":"tool.call".*one__echo: ok'
 is "no value of a call is in the audit log" "$(grep -c 9007199254740993 "$dir/log/audit.log")" 0
 
+servers=()
+for i in {1..32}; do servers+=("name: p$i"); done
+tool_agent most "cat /run/agentd/tools.json" "${servers[@]}"
+status "a session with as many plugins as a manifest may name" 0 ash agent run most
+is "every one of them is there" "$(jq '[.. | .name? // empty | strings | select(endswith("__echo"))] | length' <<<"$out")" 32
+
 # --- the bridge, for clients that speak over standard input and output ------------------------------
 tool_agent bridge "(printf '%s\n' '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{},\"clientInfo\":{\"name\":\"t\",\"version\":\"1\"}}}' \
     '{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}' \
