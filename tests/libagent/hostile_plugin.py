@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A plugin that does what none should: hostile_plugin.py HOW [FILE]. Limits itself: it ends after a
-minute, whatever it was told to do, and so does all that it starts."""
+minute, whatever it was told to do, and so does all that it starts. In a session its tool is x."""
 import json
 import os
 import signal
@@ -10,6 +10,7 @@ import time
 
 HOW = sys.argv[1]
 LIFE = 60
+CALLS = []
 out = sys.stdout.buffer
 
 
@@ -73,7 +74,7 @@ def call(request):
         raw('{"jsonrpc":"2.0","id":%d,"resu' % number)
         sys.exit(0)
     if HOW == "big_line":
-        for _ in range(40):
+        for _ in range(100):
             raw(b"x" * (1 << 20))
         sleep_for_good()
     if HOW == "no_utf8":
@@ -83,9 +84,11 @@ def call(request):
         raw('{"jsonrpc":"2.0","id":%d,"result":{"content":%s%s}}\n' % (number, "[" * 100000, "]" * 100000))
         return
     if HOW == "storm":
+        token = request["params"].get("_meta", {}).get("progressToken")
+        params = json.dumps({} if token is None else {"progressToken": token, "progress": 1})
         end = time.monotonic() + LIFE
         while time.monotonic() < end:
-            raw('{"jsonrpc":"2.0","method":"notifications/progress","params":{}}\n' * 1000)
+            raw('{"jsonrpc":"2.0","method":"notifications/progress","params":%s}\n' % params * 1000)
     if HOW == "strangers":
         for stranger in (number + 1, str(number), None, -1):
             send({"id": stranger, "result": {"content": [{"type": "text", "text": "wrong"}]}})
@@ -96,6 +99,14 @@ def call(request):
     if HOW == "no_result":
         send({"id": number})
         return
+    if HOW == "twice":
+        send({"id": number, "result": result})
+    if HOW == "changes":
+        CALLS.append(number)
+        send({"method": "notifications/tools/list_changed"})
+        send({"method": "notifications/tools/list_changed"})
+    if HOW == "names":
+        result["content"][0]["text"] = "of names: " + request["params"]["name"]
     if HOW == "fails":
         result["isError"] = True
     if HOW == "refuses":
@@ -104,8 +115,18 @@ def call(request):
     send({"id": number, "result": result})
 
 
+def flood():
+    end = time.monotonic() + LIFE
+    while time.monotonic() < end:
+        raw('{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}\n' * 1000)
+
+
 def page(request):
     tools = [{"name": "a b/c"}, {"name": "long-" + "x" * 60, "inputSchema": {}}]
+    if "SCARAB_PLUGIN" in os.environ:
+        tools = [{"name": "x", "description": "called %d times" % len(CALLS), "inputSchema": {"type": "object"}}]
+    if HOW == "names":
+        tools += [{"name": name, "inputSchema": {}} for name in ("good__echo", "agentd__result", "echo")]
     if HOW == "endless":
         return {"tools": [], "nextCursor": "again"}
     if HOW == "many":
@@ -130,12 +151,19 @@ def main():
             continue
         if request["method"] == "initialize":
             revision = {"future": "2099-01-01", "no_revision": 7}.get(HOW, "2025-11-25")
+            if HOW == "half_greeting":
+                raw('{"jsonrpc":"2.0","id":%d,"result":{"protocolV' % request["id"])
+                break
             send({"id": request["id"], "result": {
-                "protocolVersion": revision, "capabilities": {}, "serverInfo": {"name": "hostile", "version": "0"}}})
+                "protocolVersion": revision, "capabilities": {"tools": {}}, "serverInfo": {"name": "hostile", "version": "0"}}})
             if HOW == "never_reads":
                 sleep_for_good()
         elif request["method"] == "tools/list":
             send({"id": request["id"], "result": page(request)})
+            if HOW == "stops_reading":
+                sleep_for_good()
+            if HOW == "flood":
+                threading.Thread(target=flood, daemon=True).start()
         elif request["method"] == "tools/call":
             call(request)
     if HOW in ("no_eof", "deaf"):
