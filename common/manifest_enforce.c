@@ -61,17 +61,12 @@ enforced(const struct enforced *row, const struct field *field, const void *obje
 static const char *
 server_unenforceable(const struct manifest_server *server)
 {
-	size_t i;
-
 	if (server->transport == TRANSPORT_HTTP)
 		return "transport Http: plugins that are reached over a network come later";
 	if (server->ask.count)
 		return "ask: operators cannot answer yet";
 	if (server->network.policy > NETWORK_NONE || server->network.allowlist.count)
 		return "network: a plugin has none";
-	for (i = 0; i < server->env_template.count; i++)
-		if (strstr(server->env_template.items[i].value, "{{secret:"))
-			return "env_template with {{secret:…}}";
 	return NULL;
 }
 
@@ -110,18 +105,15 @@ refuse(const struct enforced *row, const struct field *field, const void *object
 	error_hint(reason, "remove the key, or install a build that has what it asks for");
 }
 
-/* Of a credential only the file and the variable of the agent itself. */
+/* Of a credential files and variables, of the agent and of plugins. */
 static const char *
 unenforceable_credential(const struct manifest *manifest, struct error *reason)
 {
 	for (size_t i = 0; i < manifest->credentials.count; i++) {
-		const struct manifest_credential *c = &manifest->credentials.items[i];
-		bool server = c->for_server && strcmp(c->for_server, "agent") != 0;
-
-		if (!c->has_inject && !server)
+		if (!manifest->credentials.items[i].has_inject)
 			continue;
-		error_why(reason, ERR_INVALID, "this build cannot enforce spec.credentials[%zu].%s",
-			  i, server ? "for" : "inject");
+		error_why(reason, ERR_INVALID,
+			  "this build cannot enforce spec.credentials[%zu].inject", i);
 		error_hint(reason, "remove the key, or install a build that has what it asks for");
 		return "spec.credentials";
 	}

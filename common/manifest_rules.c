@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "manifest.h"
+#include "template.h"
 #include "values.h"
 
 /* --- entries ---------------------------------------------------------------------------------- */
@@ -208,6 +209,56 @@ check_credential_pair(const struct manifest *manifest, size_t index, size_t othe
 	return 0;
 }
 
+/* Variables of a plugin come from two places. */
+static int
+check_credential_env(const struct manifest *manifest, size_t index, const struct place *place)
+{
+	const struct manifest_credential *credential = &manifest->credentials.items[index];
+
+	for (size_t i = 0; credential->env && i < manifest->mcp_servers.count; i++) {
+		const struct manifest_server *server = &manifest->mcp_servers.items[i];
+
+		if (!credential->for_server || strcmp(credential->for_server, server->name) != 0)
+			continue;
+		for (size_t j = 0; j < server->env_template.count; j++)
+			if (strcmp(server->env_template.items[j].key, credential->env) == 0)
+				return complain_entry(place, "credentials", index, "env",
+						      "is a variable of that server's "
+						      "env_template already");
+	}
+	return 0;
+}
+
+static size_t
+placeholders(const struct manifest_server *server)
+{
+	struct template_part part;
+	size_t count = 0;
+
+	for (size_t i = 0; i < server->env_template.count; i++) {
+		const char *at = server->env_template.items[i].value;
+
+		while (template_next(&at, &part) == 1)
+			count += !part.text;
+	}
+	return count;
+}
+
+static int
+check_secrets(const struct manifest *manifest, const struct place *place)
+{
+	size_t count = manifest->credentials.count;
+
+	for (size_t i = 0; i < manifest->mcp_servers.count; i++) {
+		count += placeholders(&manifest->mcp_servers.items[i]);
+		if (count > PLAN_SECRETS_MAX)
+			return complain_entry(place, "mcp_servers", i, "env_template",
+					      "names too many secrets: 128 at most, together with "
+					      "spec.credentials");
+	}
+	return 0;
+}
+
 static int
 check_credentials(const struct manifest *manifest, const struct place *place)
 {
@@ -220,6 +271,8 @@ check_credentials(const struct manifest *manifest, const struct place *place)
 		for (size_t j = 0; j < i; j++)
 			if (check_credential_pair(manifest, i, j, place) < 0)
 				return -1;
+		if (check_credential_env(manifest, i, place) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -304,7 +357,7 @@ int
 finish_manifest(void *object, const struct place *place)
 {
 	static int (*const rules[])(const struct manifest *, const struct place *) = {
-	    check_targets,  check_servers, check_credentials,
+	    check_targets,  check_servers, check_credentials, check_secrets,
 	    check_triggers, check_runtime, check_skills,
 	};
 

@@ -1,7 +1,8 @@
 /*
  * What a redaction filter knows of secrets: fingerprints, never values. secretd makes a set for
  * each session (secretd/spellings.h) and seals it into a memfd; keepers and brokers open it and
- * filter with it (redact.h). Keys are random for each set, so that two sets have nothing in common.
+ * filter with it (redact.h). Each session has keys of its own, so that the sets of two have nothing in
+ * common, and what it learns later is joined with what it has.
  *
  * A fingerprint is of one spelling of a secret (as it is, base64, hex …), with CR and LF taken
  * out, so that base64 wrapped at 76 columns or a key with other line ends is found too. Of each
@@ -56,11 +57,16 @@ struct redact_set {
 	size_t count;
 	const struct redact_print *prints; /* by window */
 	const char (*names)[REDACT_NAME_MAX + 1];
+	size_t name_count;
 	uint32_t longest; /* of the prints */
 	void *memory;
 	uint64_t bitmap[REDACT_BITMAP_BITS / 64]; /* of the windows' upper 16 bits */
 };
 
+/* All of both, which must be under the same keys (-EXDEV); they are left as they are. -E2BIG: more
+ * than REDACT_NAMES_MAX names or REDACT_PRINTS_MAX fingerprints. */
+int redact_set_join(const struct redact_set *a, const struct redact_set *b,
+		    struct redact_set **joined);
 /* Checks type, seals and content of the memfd (borrowed). 0, -EBADMSG for anything but a set,
  * -EPROTONOSUPPORT for one of another version, -errno. */
 int redact_set_open(int fd, struct redact_set **set);

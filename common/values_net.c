@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "cron.h"
+#include "template.h"
 #include "values.h"
 
 enum { HOST_TEXT = 256, PORT_MAX = 65535 };
@@ -206,20 +207,14 @@ value_url(const char *text, char why[REASON_SIZE])
 bool
 value_template(const char *text, char why[REASON_SIZE])
 {
+	struct template_part part;
+	int rc;
+
 	if (!value_text(text, why))
 		return false;
-	while ((text = strstr(text, "{{"))) {
-		const char *end = strstr(text, "}}");
-		char name[80];
-
-		if (!end || strncmp(text, "{{secret:", 9) != 0 || end < text + 9 || end - text > 80)
-			return value_wrong(why, "has {{ that does not begin {{secret:NAME}}");
-		snprintf(name, sizeof(name), "%.*s", (int)(end - text - 9), text + 9);
-		if (!value_secret_name(name, why))
-			return value_wrong(why, "has {{secret:…}} without a secret's name");
-		text = end + 2;
-	}
-	return true;
+	while ((rc = template_next(&text, &part)) == 1)
+		;
+	return rc == 0 || value_wrong(why, "has {{ that does not begin {{secret:NAME}}");
 }
 
 bool

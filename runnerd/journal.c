@@ -1,6 +1,7 @@
 #include "journal.h"
 
 #include <fcntl.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/crash.h"
@@ -86,6 +87,18 @@ journal_init(int journal, const struct procid *init)
 }
 
 int
+journal_plugin(int journal, const char *server, const struct procid *init)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_JOURNAL_PLUGIN);
+	snprintf(record.journal_plugin.server, sizeof(record.journal_plugin.server), "%s", server);
+	record.journal_plugin.pid = (uint32_t)init->pid;
+	record.journal_plugin.start_ticks = init->start_ticks;
+	return record_append(journal, &record, false);
+}
+
+int
 journal_segment(int journal, uint32_t segment, uint64_t offset)
 {
 	struct msg record;
@@ -120,6 +133,19 @@ read_step(struct journal *journal, const struct msg_journal_step *step)
 }
 
 static void
+read_plugin(struct journal *journal, const struct msg_journal_plugin *plugin)
+{
+	struct journal_plugin *slot = &journal->plugins[journal->plugin_count];
+
+	if (journal->plugin_count == SERVERS_MAX)
+		return;
+	memcpy(slot->server, plugin->server, sizeof(slot->server));
+	slot->init.pid = (pid_t)plugin->pid;
+	slot->init.start_ticks = plugin->start_ticks;
+	journal->plugin_count++;
+}
+
+static void
 read_record(struct journal *journal, const struct msg *record)
 {
 	switch (record->type) {
@@ -141,6 +167,9 @@ read_record(struct journal *journal, const struct msg *record)
 	case MSG_JOURNAL_INIT:
 		journal->init.pid = (pid_t)record->journal_init.pid;
 		journal->init.start_ticks = record->journal_init.start_ticks;
+		break;
+	case MSG_JOURNAL_PLUGIN:
+		read_plugin(journal, &record->journal_plugin);
 		break;
 	case MSG_JOURNAL_SEGMENT:
 		journal->segment = record->journal_segment.segment;

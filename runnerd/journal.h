@@ -27,6 +27,8 @@ int journal_step(int journal, enum session_step step, enum journal_mark mark);
 int journal_keeper(int journal, uint32_t pid, uint64_t start_ticks, const char *boot_id);
 /* Process 1 of the agent's sandbox. */
 int journal_init(int journal, const struct procid *init);
+/* Process 1 of a plugin's sandbox. */
+int journal_plugin(int journal, const char *server, const struct procid *init);
 int journal_segment(int journal, uint32_t segment, uint64_t offset);
 /* Need not be durable where the keeper's record is, which says the same after a power cut. */
 int journal_ended(int journal, const struct msg_journal_ended *ended, bool durable);
@@ -41,6 +43,11 @@ struct journal {
 	enum session_step step; /* the last one that began */
 	struct msg_journal_keeper keeper;
 	struct procid init; /* pid 0: not said */
+	struct journal_plugin {
+		char server[SERVER_NAME_MAX + 1];
+		struct procid init;
+	} plugins[SERVERS_MAX]; /* those with secrets */
+	unsigned plugin_count;
 	struct msg_journal_ended ended;
 	uint32_t segment;
 	uint64_t offset;

@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/limits.h"
 #include "fs.h"
+#include "secret_uses.h"
 
 #define BIT(value) (1U << (value))
 
@@ -300,20 +301,33 @@ check_skills(const struct manifest *plan, const char *install_dir, const struct 
 	return 0;
 }
 
+struct checked {
+	const struct manifest *plan;
+	struct error *error;
+};
+
+static int
+check_secret(const struct secret_use *use, void *arg)
+{
+	const struct checked *checked = arg;
+	uint64_t max_uses;
+
+	return policy_secret(checked->plan, use->credential, 0, &max_uses, checked->error);
+}
+
 static int
 check_credentials(const struct manifest *plan, const struct effective *e, struct error *error)
 {
-	uint64_t max_uses;
-	size_t i;
+	struct checked checked = {plan, error};
+	bool templates = secret_uses_count(plan, NULL, PLACE_ENVIRONMENT) > 0;
 
-	if (plan->credentials.count && !levels[e->trust].credentials)
-		return error_why(error, ERR_PERMISSION,
-				 "spec.credentials is not allowed at trust_level %s",
+	if ((plan->credentials.count || templates) && !levels[e->trust].credentials)
+		return error_why(error, ERR_PERMISSION, "%s is not allowed at trust_level %s",
+				 plan->credentials.count
+				     ? "spec.credentials"
+				     : "{{secret:...}} in an env_template of spec.mcp_servers",
 				 trust_level_name(e->trust));
-	for (i = 0; i < plan->credentials.count; i++)
-		if (policy_secret(plan, &plan->credentials.items[i], 0, &max_uses, error) < 0)
-			return -1;
-	return 0;
+	return secret_uses(plan, NULL, check_secret, &checked);
 }
 
 /* Also what agentd.yaml itself gives where the manifest is silent. */

@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "credentials.h"
+#include "tools.h"
 
 _Static_assert(PLAN_DIGEST_BYTES == crypto_generichash_BYTES, "a digest is BLAKE2b-256");
 
@@ -100,17 +101,26 @@ tell_plans(struct secrets *secrets)
 /* --- asking
  * ---------------------------------------------------------------------------------------- */
 
-static bool
-is_for_agent(const struct manifest_credential *credential)
+/* What is asked in one message: each secret with the server that it is for. */
+static int
+add_print(const struct secret_use *use, void *arg)
 {
-	return !credential->has_inject &&
-	       (!credential->for_server || strcmp(credential->for_server, "agent") == 0);
+	struct msg_secret_prints_query *query = arg;
+	size_t name = strlen(use->credential->name) + 1, server = strlen(use->server) + 1;
+
+	/* SECRETS_OF_PLAN_MAX of them have room. */
+	if (query->secrets_len + name + server > sizeof(query->secrets))
+		return -E2BIG;
+	memcpy(query->secrets + query->secrets_len, use->credential->name, name);
+	query->secrets_len += (uint32_t)name;
+	memcpy(query->secrets + query->secrets_len, use->server, server);
+	query->secrets_len += (uint32_t)server;
+	return 0;
 }
 
 static void
 send_prints_query(struct secrets *secrets, const struct hand *hand)
 {
-	const struct manifest *plan = hand->session->agent->plan;
 	struct msg_secret_prints_query *query;
 	struct msg msg;
 
@@ -118,21 +128,10 @@ send_prints_query(struct secrets *secrets, const struct hand *hand)
 	msg.id = hand->id;
 	query = &msg.secret_prints_query;
 	query->session = hand->what.session;
-	query->previous = hand->refreshed;
 	memcpy(query->agent, hand->what.agent, sizeof(query->agent));
 	query->digest_len = hand->what.digest_len;
 	memcpy(query->digest, hand->what.digest, sizeof(query->digest));
-	/* 64 credentials of 64 bytes, with two NULs each, have room. */
-	for (size_t i = 0; i < plan->credentials.count; i++) {
-		const char *name = plan->credentials.items[i].name;
-		size_t length = strlen(name) + 1;
-
-		if (!is_for_agent(&plan->credentials.items[i]) ||
-		    query->secrets_len + length + 1 > sizeof(query->secrets))
-			continue;
-		memcpy(query->secrets + query->secrets_len, name, length);
-		query->secrets_len += (uint32_t)length + 1; /* for the agent: an empty server */
-	}
+	secret_uses(hand->session->agent->plan, NULL, add_print, query);
 	channel_send(secrets->channel, &msg);
 }
 
@@ -191,15 +190,16 @@ hand_new(struct session *s)
 }
 
 static struct hand *
-hand_of(struct session *s, const struct manifest_credential *credential, uint64_t max_uses)
+hand_of(struct session *s, const struct secret_use *use, uint64_t max_uses)
 {
 	struct hand *hand = hand_new(s);
 
 	if (!hand)
 		return NULL;
-	snprintf(hand->what.secret, sizeof(hand->what.secret), "%s", credential->name);
+	snprintf(hand->what.secret, sizeof(hand->what.secret), "%s", use->credential->name);
+	snprintf(hand->what.for_server, sizeof(hand->what.for_server), "%s", use->server);
 	hand->what.max_uses = max_uses;
-	snprintf(hand->file, sizeof(hand->file), "%s", credential_name(credential));
+	snprintf(hand->file, sizeof(hand->file), "%s", use->file);
 	return hand;
 }
 
@@ -221,10 +221,9 @@ ask_prints(struct session *s, bool refreshed)
 }
 
 int
-secrets_ask(struct session *s, const struct manifest_credential *credential, uint64_t max_uses,
-	    int fd)
+secrets_ask(struct session *s, const struct secret_use *use, uint64_t max_uses, int fd)
 {
-	struct hand *hand = hand_of(s, credential, max_uses);
+	struct hand *hand = hand_of(s, use, max_uses);
 
 	if (!hand) {
 		close(fd);
@@ -269,26 +268,45 @@ count_in(struct secrets *secrets, struct replacement *replacement, bool replaced
 		replacement_done(secrets, replacement);
 }
 
+/* Whose files they are. */
+struct holder {
+	const struct procid *init; /* NULL: there is no such sandbox */
+	uint32_t uid;
+	bool *stale;
+};
+
+static struct holder
+holder_of(struct session *s, const char *server)
+{
+	struct tool_server *plugin = *server ? tools_find(s->tools, server) : NULL;
+
+	if (!*server)
+		return (struct holder){&s->init, AGENT_UID, &s->credentials_stale};
+	if (!plugin)
+		return (struct holder){0};
+	return (struct holder){&plugin->init, plugin->uid, &plugin->credentials_stale};
+}
+
 static int
-replace_one(struct session *s, const struct manifest_credential *credential,
+replace_one(struct session *s, const struct secret_use *use, const struct holder *holder,
 	    struct replacement *replacement)
 {
-	_cleanup_close_ int dir = credentials_dir(s), fd = -1;
+	_cleanup_close_ int dir = credentials_dir(s, holder->init, use->place), fd = -1;
 	char fresh[NEW_NAME_MAX];
 	struct hand *hand;
 
 	if (dir < 0)
 		return dir;
-	credentials_new_name(credential_name(credential), fresh, sizeof(fresh));
+	credentials_new_name(use->file, fresh, sizeof(fresh));
 	if (unlinkat(dir, fresh, 0) < 0 && errno != ENOENT)
 		return -errno;
-	fd = credentials_file(dir, fresh, s->base_uid);
+	fd = credentials_file(s, dir, fresh, use->place, holder->uid);
 	if (fd < 0)
 		return fd;
-	/* The keeper hides the new value before the agent can read it. */
+	/* The keeper hides the new value before the program can read it. */
 	if (ask_prints(s, true) < 0)
 		return -ENOMEM;
-	hand = hand_of(s, credential, 0);
+	hand = hand_of(s, use, 0);
 	if (!hand)
 		return -ENOMEM;
 	hand->what.replace = true;
@@ -300,25 +318,25 @@ replace_one(struct session *s, const struct manifest_credential *credential,
 }
 
 static void
-replace_in(struct session *s, const struct manifest_credential *credential,
-	   struct replacement *replacement)
+replace_in(struct session *s, const struct secret_use *use, struct replacement *replacement)
 {
+	struct holder holder = holder_of(s, use->server);
 	int rc;
 
 	if (replacement)
 		replacement->waiting++;
 	/* It is being built: gets it as soon as its first process is known. */
-	rc = s->phase == PHASE_BUILDING && !s->init.pid ? 0
-							: replace_one(s, credential, replacement);
-	if (s->phase == PHASE_BUILDING && !s->init.pid) {
-		s->credentials_stale = true;
+	if (s->phase == PHASE_BUILDING && holder.init && !holder.init->pid) {
+		*holder.stale = true;
 		count_in(s->r->secrets, replacement, true);
+		return;
 	}
+	rc = holder.init ? replace_one(s, use, &holder, replacement) : -ESRCH;
 	if (rc == 0)
 		return;
 	if (rc != -ESRCH) /* it is ending */
 		log_session(LOG_LEVEL_WARNING, &s->id, "cannot replace the credential %s: %s",
-			    credential_name(credential), strerrordesc_np(-rc));
+			    use->file, strerrordesc_np(-rc));
 	count_in(s->r->secrets, replacement, false);
 }
 
@@ -328,11 +346,29 @@ holds_credentials(const struct session *s)
 	return s->agent && s->phase <= PHASE_STOPPING && s->built[STEP_CREDENTIALS];
 }
 
+/* A changed secret in one session. */
+struct changed {
+	struct session *s;
+	const char *secret; /* NULL: all */
+	struct replacement *replacement;
+};
+
+static int
+change_one(const struct secret_use *use, void *arg)
+{
+	const struct changed *changed = arg;
+
+	if (!changed->secret || strcmp(use->credential->name, changed->secret) == 0)
+		replace_in(changed->s, use, changed->replacement);
+	return 0;
+}
+
 static void
 secret_changed(struct secrets *secrets, const struct msg *msg)
 {
 	struct replacement *replacement = calloc(1, sizeof(*replacement));
-	struct session *s;
+	struct changed changed = {.secret = msg->secret_changed.secret,
+				  .replacement = replacement};
 
 	if (!replacement)
 		return;
@@ -340,27 +376,23 @@ secret_changed(struct secrets *secrets, const struct msg *msg)
 	replacement->waiting = 1; /* until all sessions were seen */
 	replacement->next = secrets->replacements;
 	secrets->replacements = replacement;
-	for (s = secrets->r->sessions->first; s; s = s->next)
-		for (size_t i = 0; holds_credentials(s) && i < s->agent->plan->credentials.count;
-		     i++) {
-			const struct manifest_credential *c = &s->agent->plan->credentials.items[i];
-
-			if (is_for_agent(c) && strcmp(c->name, msg->secret_changed.secret) == 0)
-				replace_in(s, c, replacement);
-		}
+	for (changed.s = secrets->r->sessions->first; changed.s; changed.s = changed.s->next)
+		if (holds_credentials(changed.s))
+			secret_uses(changed.s->agent->plan, NULL, change_one, &changed);
 	if (--replacement->waiting == 0)
 		replacement_done(secrets, replacement);
 }
 
 void
-secrets_built(struct session *s)
+secrets_built(struct session *s, const char *server)
 {
-	if (!s->credentials_stale || !holds_credentials(s))
+	struct holder holder = holder_of(s, server);
+	struct changed changed = {.s = s};
+
+	if (!holder.init || !*holder.stale || !holds_credentials(s))
 		return;
-	s->credentials_stale = false;
-	for (size_t i = 0; i < s->agent->plan->credentials.count; i++)
-		if (is_for_agent(&s->agent->plan->credentials.items[i]))
-			replace_in(s, &s->agent->plan->credentials.items[i], NULL);
+	*holder.stale = false;
+	secret_uses(s->agent->plan, server, change_one, &changed);
 }
 
 /* --- answers
@@ -421,8 +453,10 @@ answered(struct secrets *secrets, struct msg *msg, const struct error *error)
 
 	if (!hand)
 		return;
-	if (hand->prints && !error)
+	if (hand->prints && !error) {
+		tools_tell_redaction(hand->session, msg->fds[0]);
 		keeper_tell_redaction(hand->session, msg_take_fd(msg, 0));
+	}
 	if (hand->what.replace) {
 		replaced(secrets, hand, error);
 		return;

@@ -6,6 +6,7 @@
 #ifndef SCARAB_RUNNERD_SECRETS_H
 #define SCARAB_RUNNERD_SECRETS_H
 
+#include "secret_uses.h"
 #include "session.h"
 
 struct secrets;
@@ -24,11 +25,11 @@ void secrets_tell_gone(struct secrets *secrets, const char *agent);
 /* Asks for one credential of the session, to be written to fd (taken over); s->hands counts it
  * until it is there, and then session_progress() is called. A refusal ends the session. 0 or
  * -ENOMEM. */
-int secrets_ask(struct session *s, const struct manifest_credential *credential, uint64_t max_uses,
-		int fd);
+int secrets_ask(struct session *s, const struct secret_use *use, uint64_t max_uses, int fd);
 /* The session ends: nothing more is wanted for it. */
 void secrets_forget(struct session *s);
-/* Its first process is known now: gets what changed while it was built. */
-void secrets_built(struct session *s);
+/* The first process of this sandbox (server empty: the agent's) is known now: it gets what changed
+ * while it was built. */
+void secrets_built(struct session *s, const char *server);
 
 #endif

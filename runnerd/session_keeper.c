@@ -133,7 +133,6 @@ on_up(struct session *s, struct msg *msg)
 	s->keeper_up = true;
 	if (s->redaction >= 0)
 		keeper_tell_redaction(s, steal_fd(&s->redaction));
-	tools_keeper_up(s);
 	session_progress(s);
 }
 
@@ -360,9 +359,10 @@ know_init(struct session *s, pid_t pid)
 {
 	if (procid_read(pid, &s->init) < 0)
 		s->init = (struct procid){0}; /* gone already: the keeper tells */
-	else if (s->built[STEP_CREDENTIALS] && s->agent->plan->credentials.count)
+	else if (s->built[STEP_CREDENTIALS] &&
+		 secret_uses_count(s->agent->plan, "", PLACE_CREDENTIALS))
 		journal_init(s->journal, &s->init);
-	secrets_built(s);
+	secrets_built(s, "");
 }
 
 static void

@@ -9,6 +9,7 @@
 #include "journal.h"
 #include "session.h"
 #include "steps/steps.h"
+#include "tools.h"
 
 enum { HOME_WAIT_MS = 50, HOME_WAITS = 600 /* half a minute; then the step says what it is */ };
 
@@ -160,6 +161,7 @@ session_progress(struct session *s)
 {
 	struct msg msg;
 
+	tools_progress(s);
 	if (s->phase != PHASE_BUILDING || !s->keeper_up || !s->sandbox_built || s->hands)
 		return;
 	step_ends(s);

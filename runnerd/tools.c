@@ -11,7 +11,9 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "keeper/keeper.h"
+#include "journal.h"
 #include "mounts.h"
+#include "secrets.h"
 #include "steps/steps.h"
 
 enum { PLUGIN_GRACE_MS = 5000 /* for the end of a plugin that the broker wants to end */ };
@@ -48,6 +50,46 @@ plugin_failed(struct tool_server *server, const struct error *error)
 	session_fail(server->s, &named);
 }
 
+/* Noted so that a restarted runnerd finds its secrets too. */
+static void
+know_init(struct tool_server *server, pid_t pid)
+{
+	const struct manifest *plan = server->s->agent->plan;
+
+	if (procid_read(pid, &server->init) < 0)
+		server->init = (struct procid){0}; /* gone already: the keeper tells */
+	else if (secret_uses_count(plan, server->name, PLACE_CREDENTIALS) ||
+		 secret_uses_count(plan, server->name, PLACE_ENVIRONMENT))
+		journal_plugin(server->s->journal, server->name, &server->init);
+	secrets_built(server->s, server->name);
+}
+
+/* No plugin runs before its secrets are whole, and before keeper and broker can tell them: one that
+ * holds none may have found another's in the home. */
+void
+tools_progress(struct session *s)
+{
+	struct tools *tools = s->tools;
+	unsigned i;
+
+	if (!tools || s->phase != PHASE_BUILDING || !s->keeper_up || s->hands || s->redaction >= 0)
+		return;
+	for (i = 0; i < tools->count; i++)
+		if (tools->servers[i].built)
+			tools_start_plugin(&tools->servers[i], 1);
+}
+
+struct tool_server *
+tools_find(struct tools *tools, const char *server)
+{
+	unsigned i;
+
+	for (i = 0; tools && i < tools->count; i++)
+		if (!strcmp(tools->servers[i].name, server))
+			return &tools->servers[i];
+	return NULL;
+}
+
 static void
 plugin_builder_message(struct channel *channel, struct msg *msg, void *arg)
 {
@@ -57,8 +99,8 @@ plugin_builder_message(struct channel *channel, struct msg *msg, void *arg)
 	(void)channel;
 	if (msg->type == MSG_SANDBOX_BUILT) {
 		server->built = true;
-		if (server->s->keeper_up)
-			tools_start_plugin(server, 1);
+		know_init(server, (pid_t)msg->sandbox_built.pid);
+		tools_progress(server->s);
 		return;
 	}
 	msg_to_error(msg, &error);
@@ -200,16 +242,6 @@ tools_start_plugin(struct tool_server *server, uint32_t generation)
 		channel_send(tools->broker, &msg);
 	else
 		msg_close_fds(&msg);
-}
-
-void
-tools_keeper_up(struct session *s)
-{
-	if (!s->tools)
-		return;
-	for (unsigned i = 0; i < s->tools->count; i++)
-		if (s->tools->servers[i].built)
-			tools_start_plugin(&s->tools->servers[i], 1);
 }
 
 void
@@ -394,6 +426,18 @@ boot_broker(struct session *s, const char *mission, size_t length, struct error 
 	}
 	rc = channel_send(s->tools->broker, &msg);
 	return rc < 0 ? error_errno(error, -rc, "sending BROKER_BOOT") : 0;
+}
+
+void
+tools_tell_redaction(struct session *s, int fd)
+{
+	struct msg msg;
+
+	if (!s->tools || !s->tools->broker)
+		return;
+	msg_init(&msg, MSG_BROKER_REDACT);
+	if (msg_add_fd(&msg, fcntl(fd, F_DUPFD_CLOEXEC, 3)))
+		channel_send(s->tools->broker, &msg);
 }
 
 static int

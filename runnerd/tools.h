@@ -20,7 +20,9 @@ struct tool_server {
 	struct channel *builder;
 	int builder_end; /* until the keeper has it; -1 */
 	struct recipe recipe;
+	struct procid init; /* process 1 of its sandbox; pid 0: not known */
 	bool built;
+	bool credentials_stale; /* one changed while the sandbox was built */
 	uint32_t generation;  /* the newest that was asked for */
 	uint32_t told_gone;   /* the newest whose end the broker was told */
 	uint8_t keeper_state; /* enum plugin_state, as the keeper told it last */
@@ -69,10 +71,15 @@ void tools_free(struct tools *tools);
 
 /* From the builder of the agent's sandbox: SANDBOX_SHARED. */
 void tools_share(struct session *s, struct msg *shared);
-/* The session's keeper can be told: with many plugins the first sandboxes are built before it can. */
-void tools_keeper_up(struct session *s);
 /* From the session's keeper. */
 void tools_heard_keeper(struct session *s, const struct msg_keeper_plugin *told);
+/* What a plugin waits for besides its sandbox may have come: the keeper, every secret of the session
+ * and what its output is filtered by. */
+void tools_progress(struct session *s);
+/* fd: fingerprints of the session's secrets for the broker, borrowed. */
+void tools_tell_redaction(struct session *s, int fd);
+/* By the plugin's name; NULL. tools may be NULL. */
+struct tool_server *tools_find(struct tools *tools, const char *server);
 /* How long the plugins may take for their start, all together, in ms. */
 uint64_t tools_start_ms(const struct session *s);
 

@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "journal.h"
 #include "tools.h"
 
 enum { ASKS_MAX = 256 /* of one session; a broker has fewer calls in flight */ };
@@ -302,6 +303,20 @@ connect_broker(const struct session *s, struct error *error)
 	return steal_fd(&fd);
 }
 
+/* Where the secrets of plugins lie, for a value that changes. */
+static void
+remember_inits(struct tools *tools)
+{
+	_cleanup_free_ struct journal *journal = malloc(sizeof(*journal));
+	struct tool_server *server;
+
+	if (!journal || journal_read(tools->s->records, journal) < 0)
+		return;
+	for (unsigned i = 0; i < journal->plugin_count; i++)
+		if ((server = tools_find(tools, journal->plugins[i].server)))
+			server->init = journal->plugins[i].init;
+}
+
 /* A session without a broker of its own, or whose broker is gone, goes on: its keeper tells. */
 int
 tools_adopt(struct session *s, struct error *error)
@@ -319,6 +334,7 @@ tools_adopt(struct session *s, struct error *error)
 	}
 	s->tools->adopted = true;
 	tools_name_servers(s->tools);
+	remember_inits(s->tools);
 	s->tools->broker = channel_new(s->r->loop, fd, CH_BROKER, SIDE_A, ROLE_RUNNERD, ROLE_BROKER,
 				       &broker_ops, s->tools);
 	return s->tools->broker ? 0 : error_errno(error, errno, "opening the broker's channel");

@@ -275,16 +275,20 @@ next_text(const uint8_t **at, const uint8_t *end, size_t max)
 }
 
 static int
-spell(struct secretd *s, const char *name, bool previous, struct error *error)
+spell(struct secretd *s, const char *name, struct error *error)
 {
 	struct error none = ERROR_INIT;
 	size_t size;
-	int rc = store_read(s->store, name, &size, error);
+	int rc;
 
+	if (spellings_have(s->spellings, name))
+		return 0; /* for another sandbox of the session */
+	rc = store_read(s->store, name, &size, error);
 	if (rc < 0)
 		return -1;
 	rc = spellings_add(s->spellings, name, store_value(s->store), size);
-	if (rc == 0 && previous && store_read_previous(s->store, name, &size, &none) == 0)
+	/* It may have been set anew between the hand-over and now. */
+	if (rc == 0 && store_read_previous(s->store, name, &size, &none) == 0)
 		rc = spellings_add(s->spellings, name, store_value(s->store), size);
 	store_forget(s->store);
 	return rc < 0 ? error_errno(error, -rc, "the fingerprints of %s", name) : 0;
@@ -301,7 +305,7 @@ spell_all(struct secretd *s, const struct msg_secret_prints_query *query, struct
 		return store_closed(s->store, error);
 	memcpy(hand.agent, query->agent, sizeof(hand.agent));
 	memcpy(hand.digest, query->digest, sizeof(hand.digest));
-	spellings_begin(s->spellings);
+	spellings_begin(s->spellings, store_prints_key(s->store), &query->session);
 	while (at < end) {
 		const char *name = next_text(&at, end, SECRET_NAME_MAX);
 		const char *server = name ? next_text(&at, end, SERVER_NAME_MAX) : NULL;
@@ -311,7 +315,7 @@ spell_all(struct secretd *s, const struct msg_secret_prints_query *query, struct
 		memcpy(hand.secret, name, strlen(name) + 1);
 		memcpy(hand.for_server, server, strlen(server) + 1);
 		if (!hand_decide(s->store, &hand, realtime_ms(), error) ||
-		    spell(s, name, query->previous, error) < 0)
+		    spell(s, name, error) < 0)
 			return -1;
 	}
 	return 0;

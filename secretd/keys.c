@@ -85,7 +85,7 @@ static void
 derive(struct keys *keys)
 {
 	uint8_t *const derived[] = {keys->values, keys->catalog, keys->head, keys->file,
-				    keys->audit};
+				    keys->audit,  keys->prints};
 
 	for (unsigned i = 0; i < ARRAY_LEN(derived); i++)
 		crypto_kdf_derive_from_key(derived[i], KEY_BYTES, i + 1, kdf_context, keys->data);

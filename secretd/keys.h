@@ -28,6 +28,7 @@ struct keys {
 	uint8_t head[KEY_BYTES];    /* 3: slots of the head */
 	uint8_t file[KEY_BYTES];    /* 4: the key file as a whole */
 	uint8_t audit[KEY_BYTES];   /* 5: MACs of the audit log */
+	uint8_t prints[KEY_BYTES];  /* 6: keys of each session's fingerprints */
 };
 
 /* Locked memory; NULL with errno (EPERM: no memory may be locked). */

@@ -36,16 +36,29 @@ spellings_new(void)
 		spellings_free(s);
 		return NULL;
 	}
-	spellings_begin(s);
+	spellings_begin(s, NULL, NULL);
 	return s;
 }
 
 void
-spellings_begin(struct spellings *s)
+spellings_begin(struct spellings *s, const uint8_t *secret, const struct uuid *session)
 {
-	randombytes_buf(&s->keys, sizeof(s->keys));
+	if (secret)
+		crypto_generichash((uint8_t *)&s->keys, sizeof(s->keys), session->bytes,
+				   sizeof(session->bytes), secret, crypto_generichash_KEYBYTES);
+	else
+		randombytes_buf(&s->keys, sizeof(s->keys));
 	s->keys.multiplier |= 1;
 	s->name_count = s->count = 0;
+}
+
+bool
+spellings_have(const struct spellings *s, const char *name)
+{
+	for (size_t i = 0; i < s->name_count; i++)
+		if (strcmp(s->names[i], name) == 0)
+			return true;
+	return false;
 }
 
 void

@@ -7,8 +7,11 @@
 #ifndef SCARAB_SECRETD_SPELLINGS_H
 #define SCARAB_SECRETD_SPELLINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "common/uuid.h"
 
 enum {
 	SPELLED_MAX = 65536,   /* bytes of a value; 128 KiB as hexadecimal digits */
@@ -22,8 +25,13 @@ struct spellings;
  * set takes to make. NULL without memory. */
 struct spellings *spellings_new(void);
 void spellings_free(struct spellings *spellings); /* NULL is allowed */
-/* An empty set under fresh random keys. */
-void spellings_begin(struct spellings *spellings);
+/* An empty set. Its keys are the session's own, always the same, so that what a session learns later
+ * can be joined with what it has, and a value that comes twice says no more than once. secret: 32
+ * bytes that nobody else knows; NULL: random keys. */
+void spellings_begin(struct spellings *spellings, const uint8_t *secret,
+		     const struct uuid *session);
+/* Was a value added under this name? */
+bool spellings_have(const struct spellings *spellings, const char *name);
 /* Adds a value (borrowed, copies are wiped) under the name that stands for it in logs: the same
  * name may come again, for an earlier version. A value with less than REDACT_WINDOW bytes besides
  * line ends adds nothing. 0, -E2BIG when value, names or set are too large, -ENOMEM. */

@@ -336,6 +336,12 @@ store_audit_key(const struct store *store)
 	return store->state == STORE_OPEN ? store->keys->audit : NULL;
 }
 
+const uint8_t *
+store_prints_key(const struct store *store)
+{
+	return store->keys->prints;
+}
+
 /* --- values -------------------------------------------------------------------------------------
  */
 

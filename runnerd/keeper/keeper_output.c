@@ -310,11 +310,27 @@ stream_redact(struct stream *stream, const struct redact_set *secrets)
 	return stream->redact ? 0 : -ENOMEM;
 }
 
+/* With what was known before: the session may have seen every value that it was given. */
+static int
+learn(struct keeper *keeper, int fd, struct redact_set **secrets)
+{
+	struct redact_set *fresh;
+	int rc = redact_set_open(fd, &fresh);
+
+	if (rc < 0 || !keeper->secrets) {
+		*secrets = rc < 0 ? NULL : fresh;
+		return rc;
+	}
+	rc = redact_set_join(keeper->secrets, fresh, secrets);
+	redact_set_free(fresh);
+	return rc;
+}
+
 bool
 output_redact(struct keeper *keeper, int fd)
 {
 	struct redact_set *secrets, *before = keeper->secrets;
-	int rc = redact_set_open(fd, &secrets), failed;
+	int rc = learn(keeper, fd, &secrets), failed;
 	struct stream *stream;
 
 	close(fd);

@@ -21,15 +21,31 @@ enum {
 	INIT_FD_END,
 };
 
+/* EXEC_PART.kind. Files hold secrets; newlines at their end are left out, as by $(...). */
+enum part_kind {
+	PART_TEXT,
+	PART_CREDENTIAL,  /* a file of the program's */
+	PART_ENVIRONMENT, /* a file of the sandbox's root, which the program cannot open */
+	PART_KINDS,
+};
+
+struct exec_part {
+	enum part_kind kind;
+	char *text, *value; /* value: of a file, in the process that becomes the program */
+	struct exec_part *next;
+};
+
+struct exec_variable {
+	char *name;
+	struct exec_part *parts;
+};
+
 /* What init runs, decoded. */
 struct exec_spec {
 	struct msg_exec_spec head;
-	char **argv, **envp; /* NULL-terminated */
-	/* Variables behind those of envp, which has room for them, whose values are in files. */
-	struct {
-		char *variable, *path;
-	} * credentials;
-	uint32_t credential_count;
+	char **argv, **envp; /* NULL-terminated; envp has room for the variables behind its own */
+	struct exec_variable *variables;
+	uint32_t variable_count;
 };
 
 /* From the memfd (borrowed). 0 or -errno; nothing is ever freed. */

@@ -115,38 +115,67 @@ enter_directory(const struct exec_spec *spec)
 	return path[0] == '/' ? 0 : -ENOENT;
 }
 
-/* As the agent, whose files they are, and in the process that becomes it: init never has a value.
- * Newlines at the end are left out, as by $(…). */
-static char *
-variable_from(const char *variable, const char *path)
+/* In the process that becomes the program: init never has a value. */
+static int
+read_files(const struct exec_spec *spec, enum part_kind kind)
 {
-	_cleanup_free_ char *value = NULL;
-	char *text = NULL;
+	struct exec_part *part;
 	size_t length;
-	int rc = read_file_at(AT_FDCWD, path, SECRET_BYTES_MAX, &value, &length);
+	int rc = 0;
 
-	if (rc == 0 && strlen(value) != length)
-		rc = -EILSEQ; /* no variable can hold a NUL */
-	while (rc == 0 && length > 0 && (value[length - 1] == '\n' || value[length - 1] == '\r'))
-		value[--length] = '\0';
-	if (rc == 0 && asprintf(&text, "%s=%s", variable, value) < 0)
-		rc = -ENOMEM;
-	errno = -rc;
-	return rc < 0 ? NULL : text;
+	for (uint32_t i = 0; rc == 0 && i < spec->variable_count; i++)
+		for (part = spec->variables[i].parts; rc == 0 && part; part = part->next) {
+			if (part->kind != kind)
+				continue;
+			rc = read_file_at(AT_FDCWD, part->text, SECRET_BYTES_MAX, &part->value,
+					  &length);
+			if (rc == 0 && strlen(part->value) != length)
+				rc = -EILSEQ; /* no variable can hold a NUL */
+			while (rc == 0 && length > 0 && strchr("\n\r", part->value[length - 1]))
+				part->value[--length] = '\0';
+		}
+	return rc;
 }
 
+/* What the program cannot open itself. */
+static int
+read_environment(const struct exec_spec *spec)
+{
+	return read_files(spec, PART_ENVIRONMENT);
+}
+
+static char *
+variable_of(const struct exec_variable *variable)
+{
+	size_t length = strlen(variable->name) + 2;
+	const struct exec_part *part;
+	char *text, *end;
+
+	for (part = variable->parts; part; part = part->next)
+		length += strlen(part->value ? part->value : part->text);
+	text = malloc(length);
+	if (!text)
+		return NULL;
+	end = stpcpy(stpcpy(text, variable->name), "=");
+	for (part = variable->parts; part; part = part->next)
+		end = stpcpy(end, part->value ? part->value : part->text);
+	return text;
+}
+
+/* As the program, whose files they are. */
 static int
 export_credentials(const struct exec_spec *spec)
 {
 	char **at = spec->envp + spec->head.variables;
+	int rc = read_files(spec, PART_CREDENTIAL);
 
-	for (uint32_t i = 0; i < spec->credential_count; i++) {
-		*at = variable_from(spec->credentials[i].variable, spec->credentials[i].path);
+	for (uint32_t i = 0; rc == 0 && i < spec->variable_count; i++) {
+		*at = variable_of(&spec->variables[i]);
 		if (!*at++)
-			return -errno;
+			rc = -ENOMEM;
 	}
 	*at = NULL;
-	return 0;
+	return rc;
 }
 
 static int
@@ -202,6 +231,7 @@ static const struct {
     {.call = "resetting signals", .run = default_signals},
     {.call = "emptying the bounding set", .run = drop_bounding},
     {.call = "locking securebits", .run = lock_securebits},
+    {.call = "reading a secret for the environment", .run = read_environment},
     {.call = "taking the agent's ids", .run = become_agent},
     {.call = "dropping capabilities", .run = drop_capabilities},
     {.call = "no_new_privs", .run = forbid_gains},

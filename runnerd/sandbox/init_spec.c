@@ -31,35 +31,61 @@ read_strings(struct rows_reader *reader, uint32_t count, struct msg *record, cha
 }
 
 static int
-add_credential(struct exec_spec *spec, const struct msg_exec_credential *credential)
+read_parts(struct rows_reader *reader, uint32_t count, struct exec_part **at)
 {
-	size_t count = spec->credential_count + 1;
-	void *grown = reallocarray(spec->credentials, count, sizeof(*spec->credentials));
+	static struct msg record;
+	int rc;
+
+	for (; count > 0; count--, at = &(*at)->next) {
+		rc = rows_next(reader, &record);
+		if (rc != 1 || record.type != MSG_EXEC_PART || record.exec_part.kind >= PART_KINDS)
+			return rc < 0 ? rc : -EBADMSG;
+		*at = calloc(1, sizeof(**at));
+		if (!*at)
+			return -ENOMEM;
+		(*at)->kind = (enum part_kind)record.exec_part.kind;
+		(*at)->text = strdup(record.exec_part.text);
+		if (!(*at)->text)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int
+add_variable(struct exec_spec *spec, const char *name, struct exec_variable **added)
+{
+	size_t count = spec->variable_count + 1;
+	void *grown = reallocarray(spec->variables, count, sizeof(*spec->variables));
 	char **envp;
 
 	if (!grown)
 		return -ENOMEM;
-	spec->credentials = grown;
-	spec->credentials[count - 1].variable = strdup(credential->variable);
-	spec->credentials[count - 1].path = strdup(credential->path);
-	spec->credential_count = (uint32_t)count;
+	spec->variables = grown;
+	*added = &spec->variables[count - 1];
+	**added = (struct exec_variable){.name = strdup(name)};
 	envp = reallocarray(spec->envp, spec->head.variables + count + 1, sizeof(*envp));
-	if (!envp || !spec->credentials[count - 1].variable || !spec->credentials[count - 1].path)
+	if (!envp || !(*added)->name)
 		return -ENOMEM;
 	spec->envp = envp;
+	spec->variable_count = (uint32_t)count;
 	return 0;
 }
 
 /* What remains. */
 static int
-read_credentials(struct rows_reader *reader, struct msg *record, struct exec_spec *spec)
+read_variables(struct rows_reader *reader, struct msg *record, struct exec_spec *spec)
 {
+	struct exec_variable *variable;
+	uint32_t parts;
 	int rc;
 
 	while ((rc = rows_next(reader, record)) == 1) {
-		if (record->type != MSG_EXEC_CREDENTIAL)
+		if (record->type != MSG_EXEC_VARIABLE || spec->variable_count == STRINGS_MAX)
 			return -EBADMSG;
-		rc = add_credential(spec, &record->exec_credential);
+		parts = record->exec_variable.parts;
+		rc = add_variable(spec, record->exec_variable.variable, &variable);
+		if (rc == 0)
+			rc = read_parts(reader, parts, &variable->parts);
 		if (rc < 0)
 			return rc;
 	}
@@ -78,7 +104,7 @@ read_records(struct rows_reader *reader, struct exec_spec *spec)
 	rc = read_strings(reader, spec->head.arguments, &record, &spec->argv);
 	if (rc == 0)
 		rc = read_strings(reader, spec->head.variables, &record, &spec->envp);
-	return rc == 0 ? read_credentials(reader, &record, spec) : rc;
+	return rc == 0 ? read_variables(reader, &record, spec) : rc;
 }
 
 int

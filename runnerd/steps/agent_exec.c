@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "runnerd/credentials.h"
 #include "runnerd/proof.h"
 #include "steps.h"
 
@@ -89,27 +88,6 @@ count_environment(const struct session *s)
 	return add_environment(&counting, s);
 }
 
-/* init gives the variable its value: nobody out here has it. */
-static void
-add_credentials(struct spec *spec, const struct manifest *plan)
-{
-	struct msg record;
-	size_t i;
-
-	for (i = 0; i < plan->credentials.count; i++) {
-		const struct manifest_credential *credential = &plan->credentials.items[i];
-
-		if (!credential->env)
-			continue;
-		msg_init(&record, MSG_EXEC_CREDENTIAL);
-		snprintf(record.exec_credential.variable, sizeof(record.exec_credential.variable),
-			 "%s", credential->env);
-		snprintf(record.exec_credential.path, sizeof(record.exec_credential.path),
-			 "/run/credentials/%s", credential_name(credential));
-		spec_add(spec, &record);
-	}
-}
-
 int
 agent_exec_spec(struct session *s, struct error *error)
 {
@@ -135,7 +113,8 @@ agent_exec_spec(struct session *s, struct error *error)
 	for (i = 0; i < plan->args.count; i++)
 		add_text(&spec, "", plan->args.items[i]);
 	add_environment(&spec, s);
-	add_credentials(&spec, plan);
+	if (!spec.failure)
+		spec.failure = exec_secrets(s, "", NULL, spec.rows);
 	if (spec.failure) {
 		rows_free(spec.rows);
 		return error_errno(error, -spec.failure, "writing arguments and environment");

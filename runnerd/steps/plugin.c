@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "runnerd/credentials.h"
 #include "runnerd/seccomp.h"
 #include "runnerd/tools.h"
 #include "steps.h"
@@ -54,6 +55,16 @@ is_own(const struct pairs *env, const char *key)
 	return false;
 }
 
+static size_t
+plain_count(const struct pairs *env)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < env->count; i++)
+		count += !exec_secret(env->items[i].value);
+	return count;
+}
+
 /* Counts when rows is NULL. */
 static uint32_t
 environment(const struct session *s, const struct manifest_server *plan, struct rows *rows,
@@ -84,9 +95,10 @@ environment(const struct session *s, const struct manifest_server *plan, struct 
 		count++;
 	}
 	for (i = 0; rows && i < plan->env_template.count; i++)
-		add_text(rows, failure, plan->env_template.items[i].key,
-			 plan->env_template.items[i].value);
-	return count + (uint32_t)plan->env_template.count;
+		if (!exec_secret(plan->env_template.items[i].value))
+			add_text(rows, failure, plan->env_template.items[i].key,
+				 plan->env_template.items[i].value);
+	return count + (uint32_t)plain_count(&plan->env_template);
 }
 
 /* A name without a slash is looked up inside, in PLUGIN_PATH; a relative path is install_dir's. */
@@ -124,7 +136,7 @@ write_spec(const struct session *s, const struct manifest_server *plan, uint32_t
 	for (i = 0; i < plan->args.count; i++)
 		add_text(rows, &failure, "", plan->args.items[i]);
 	environment(s, plan, rows, &failure);
-	return failure;
+	return failure ? failure : exec_secrets(s, plan->name, &plan->env_template, rows);
 }
 
 /* The memfd of SANDBOX_SEAL. fd or -errno. */
@@ -179,7 +191,6 @@ own_places(struct session *s, bool home, uint32_t uid)
 
 	for (i = 0; i < ARRAY_LEN(places) - home; i++)
 		recipe_tmpfs(&s->recipe, &places[i]);
-	recipe_dir(&s->recipe, "/run/credentials", 0500, uid);
 }
 
 static int
@@ -192,6 +203,8 @@ build(struct session *s, const struct manifest_server *plan, uint32_t uid, struc
 		return rc;
 	identity_etc(s, uid);
 	own_places(s, plugin_sees(plan, "home"), uid);
+	if (credentials_place(s, &s->recipe, plan->name, uid, error) < 0)
+		return -1;
 	recipe_file(&s->recipe, "/etc/resolv.conf", 0444, resolver, strlen(resolver));
 	if (plugin_sees(plan, "context") && context_build(s, error) < 0)
 		return -1;

@@ -34,7 +34,6 @@ int image_build(struct session *s, struct error *error);
 int identity_build(struct session *s, struct error *error);
 int identity_undo(struct session *s);
 int identity_explain(struct session *s, struct error *error);
-int credentials_explain(struct session *s, struct error *error);
 int credentials_build(struct session *s, struct error *error);
 int credentials_undo(struct session *s);
 int context_build(struct session *s, struct error *error);
@@ -52,6 +51,12 @@ int plugin_recipe(struct session *s, struct recipe *recipe, const struct manifes
 int plugin_seal(struct session *s, struct recipe *recipe, const struct manifest_server *plan,
 		uint32_t uid, struct error *error);
 bool plugin_sees(const struct manifest_server *plan, const char *mount);
+/* exec_secrets.c: does a value of env_template name a secret? */
+bool exec_secret(const char *value);
+/* Records of the variables of one sandbox (server empty: the agent's) that hold secrets, behind the
+ * strings of its EXEC_SPEC. 0 or -errno. */
+int exec_secrets(const struct session *s, const char *server, const struct pairs *templates,
+		 struct rows *rows);
 /* Parts of steps that a plugin's sandbox has too. uid: who runs in it. */
 void identity_etc(struct session *s, uint32_t uid);
 int skills_mounts(struct session *s, struct error *error);

@@ -277,7 +277,6 @@ START_TEST(fingerprints_hide_what_was_handed_over_and_no_other_agent_gets_them)
 		strcpy(msg.secret_prints_query.agent, i ? "a" : "b");
 		msg.secret_prints_query.digest_len = PLAN_DIGEST_BYTES;
 		memset(msg.secret_prints_query.digest, 7, PLAN_DIGEST_BYTES);
-		msg.secret_prints_query.previous = true;
 		msg.secret_prints_query.secrets_len = 5;
 		memcpy(msg.secret_prints_query.secrets, "key\0", 5);
 		peer_send(&scene->runnerd, &msg);
