@@ -58,12 +58,17 @@ int
 approval_ask(struct call *call, const struct iovec *pieces, int count, struct span arguments)
 {
 	struct broker *broker = call->broker;
-	size_t shown = arguments.length < ASK_BYTES_MAX ? arguments.length : ASK_BYTES_MAX;
-	size_t length;
+	_cleanup_free_ char *shown = NULL;
+	size_t length = 0;
 
 	if (waiting(broker) >= ASKS_MAX)
 		return -EBUSY;
-	call->ask_fd = memfd_sealed("arguments", arguments.at ? arguments.at : "", shown);
+	if (arguments.at)
+		shown = clean_json(&broker->cleaner, arguments, &length);
+	if (arguments.at && !shown)
+		return -ENOMEM;
+	call->ask_fd = memfd_sealed("arguments", shown ? shown : "",
+				    length < ASK_BYTES_MAX ? length : ASK_BYTES_MAX);
 	if (call->ask_fd < 0)
 		return -ENOMEM;
 	call->held = joined(pieces, count, &length);

@@ -127,6 +127,7 @@ broker_free(struct broker *broker)
 	}
 	recorder_free(broker);
 	stats_free(broker);
+	clean_forget(&broker->cleaner);
 	plan_free(broker);
 	close_fd(&broker->listener);
 	close_fd(&broker->own_listener);

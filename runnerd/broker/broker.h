@@ -25,6 +25,11 @@
  * of a definition or a state is a new BROKER_REGISTRY: tools.json as the agent finds it is that of
  * the start.
  *
+ * Secrets. BROKER_REDACT comes before the first BROKER_PLUGIN of a session that has any, and again
+ * when a value changed: from then on what is told to runnerd, logged or shown to operators is without
+ * them, and an entry of a list that shows one is left out. What passes between an agent and its plugins
+ * is theirs and stays as it is.
+ *
  * Calls. Each that ends is one BROKER_CALL, in the order of their ends, at most AUDIT_MS late;
  * while AUDIT_QUEUE of them wait for runnerd (because it is away, or slow) new calls are refused as
  * busy: none goes unrecorded. BROKER_STATS follows at most once in STATS_MS, and before the

@@ -103,15 +103,25 @@ mission(struct request *request)
 static bool
 note(struct request *request, enum note_kind kind, struct msg *msg, struct span text)
 {
-	int fd = text.at ? memfd_sealed("note", text.at, text.length) : -1;
+	_cleanup_free_ char *clean = NULL;
+	size_t length = 0;
+	int fd = -1;
 
+	if (text.at)
+		clean = clean_json(&request->broker->cleaner, text, &length);
+	if (length > NOTE_BYTES_MAX) {
+		bad(request, "it is too long once its secrets are replaced by their names");
+		return false;
+	}
+	if (clean)
+		fd = memfd_sealed("note", clean, length);
 	if (text.at && fd < 0) {
 		bad(request, "memory ran out");
 		return false;
 	}
 	msg->broker_note.kind = (uint8_t)kind;
 	msg->broker_note.at_ms = realtime_ms();
-	msg->broker_note.note_bytes = text.length;
+	msg->broker_note.note_bytes = length;
 	if (fd >= 0)
 		msg_add_fd(msg, fd);
 	link_send(request->broker, msg);

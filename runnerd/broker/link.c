@@ -15,6 +15,7 @@
 void
 link_send(struct broker *broker, struct msg *msg)
 {
+	clean_message(&broker->cleaner, msg);
 	if (broker->channel && channel_phase(broker->channel) == IN_OPEN)
 		channel_send(broker->channel, msg);
 	else
@@ -118,6 +119,12 @@ told_answer(struct broker *broker, struct msg *msg)
 	approval_answer(broker, &msg->broker_answer);
 }
 
+static void
+told_redact(struct broker *broker, struct msg *msg)
+{
+	clean_learn(&broker->cleaner, msg_take_fd(msg, 0));
+}
+
 /* In the order in which a new runnerd needs it. */
 static void
 told_query(struct broker *broker, struct msg *msg)
@@ -156,6 +163,7 @@ static const struct {
     {MSG_BROKER_PLUGIN, told_plugin}, {MSG_BROKER_PLUGIN_GONE, told_gone},
     {MSG_BROKER_ACCEPT, told_accept}, {MSG_BROKER_ANSWER, told_answer},
     {MSG_BROKER_QUERY, told_query},   {MSG_BROKER_STOP, told_stop},
+    {MSG_BROKER_REDACT, told_redact},
 };
 
 static void

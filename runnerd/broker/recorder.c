@@ -68,6 +68,7 @@ pass_lines(struct broker *broker)
 			return false;
 		msg_init(&msg, MSG_BROKER_CALL);
 		msg.broker_call = broker->audit_first->line;
+		clean_message(&broker->cleaner, &msg);
 		if (channel_send(broker->channel, &msg) < 0)
 			return false;
 		pop(broker);

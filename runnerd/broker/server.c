@@ -45,6 +45,7 @@ server_log(struct server *server, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	clean_text(&server->broker->cleaner, text, sizeof(text));
 	log_info("plugin %s: %s", server->plan.name, text);
 }
 
@@ -53,9 +54,10 @@ enter(struct server *server, enum server_state state, const char *why)
 {
 	server->state = state;
 	snprintf(server->why, sizeof(server->why), "%s", why);
+	clean_text(&server->broker->cleaner, server->why, sizeof(server->why));
 	link_tell_server(server);
-	if (why[0])
-		server_log(server, "%s", why);
+	if (server->why[0])
+		server_log(server, "%s", server->why);
 }
 
 /* --- its pipes ------------------------------------------------------------------------------- */

@@ -95,6 +95,12 @@ take_items(struct server *server, struct listing *listing, enum item_kind kind, 
 
 		if (!fits(server, kind, listing, value.length))
 			return "there is too much of it";
+		/* It would stand in records of more than this session. */
+		if (clean_shows(&server->broker->cleaner, value)) {
+			server_log(server, "an entry of %s shows a secret and is left out",
+				   item_method(kind));
+			continue;
+		}
 		item = item_new(kind, server, prefix, value);
 		if (!item && errno == ENOMEM)
 			return "memory ran out";

@@ -10,6 +10,7 @@
 #include "broker.h"
 #include "calls.h"
 #include "catalog.h"
+#include "clean.h"
 #include "common/channel.h"
 #include "common/cleanup.h"
 #include "common/json.h"
@@ -274,6 +275,7 @@ struct broker {
 	struct loop_source *report;
 	bool report_due;
 
+	struct cleaner cleaner;
 	struct calls calls;
 	struct agent *agents;
 	size_t agent_count;

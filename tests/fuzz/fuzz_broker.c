@@ -11,7 +11,7 @@
 // with: runnerd/broker/agent.c runnerd/broker/agent_requests.c runnerd/broker/answer.c
 // with: runnerd/broker/approval.c runnerd/broker/recorder.c runnerd/broker/broker.c
 // with: runnerd/broker/builtin.c runnerd/broker/calls.c runnerd/broker/catalog.c
-// with: runnerd/broker/forward.c runnerd/broker/frame.c
+// with: runnerd/broker/clean.c runnerd/broker/forward.c runnerd/broker/frame.c
 // with: runnerd/broker/link.c runnerd/broker/naming.c runnerd/broker/outq.c runnerd/broker/plan.c
 // with: runnerd/broker/policy.c runnerd/broker/registry.c runnerd/broker/revision.c
 // with: runnerd/broker/rpc.c runnerd/broker/server.c

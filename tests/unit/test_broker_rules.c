@@ -1,6 +1,7 @@
 /* Patterns, names, digests, percentiles, shapes: the pure parts of the broker's registry. */
 // with: runnerd/broker/naming.c runnerd/broker/policy.c
-// with: runnerd/broker/stats.c runnerd/broker/catalog.c runnerd/broker/recorder.c
+// with: runnerd/broker/stats.c runnerd/broker/catalog.c runnerd/broker/clean.c
+// with: runnerd/broker/recorder.c
 #include <stdio.h>
 #include <string.h>
 
