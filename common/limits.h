@@ -45,9 +45,9 @@ enum {
 	    48,            /* as the agent sees it: clients put prefixes of their own before it */
 	SHAPE_MAX = 255,   /* names and types of a call's arguments */
 	DIGEST_BYTES = 32, /* SHA-256 */
-	SECRET_NAME_MAX = 64,    /* value_secret_name() */
+	SECRET_NAME_MAX = 64,   /* value_secret_name() */
 	PLAN_SECRETS_MAX = 128, /* credentials and {{secret:}} of one plan: fits one message */
-	SECRET_BYTES_MIN = 8, /* a shorter one would be redacted out of ordinary text */
+	SECRET_BYTES_MIN = 8,   /* a shorter one would be redacted out of ordinary text */
 	SECRET_BYTES_MAX = 32 << 10,
 	SECRET_TAG_BYTES = 16,
 	SECRET_SALT_BYTES = 16,

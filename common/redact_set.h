@@ -1,8 +1,8 @@
 /*
  * What a redaction filter knows of secrets: fingerprints, never values. secretd makes a set for
  * each session (secretd/spellings.h) and seals it into a memfd; keepers and brokers open it and
- * filter with it (redact.h). Each session has keys of its own, so that the sets of two have nothing in
- * common, and what it learns later is joined with what it has.
+ * filter with it (redact.h). Each session has keys of its own, so that the sets of two have nothing
+ * in common, and what it learns later is joined with what it has.
  *
  * A fingerprint is of one spelling of a secret (as it is, base64, hex …), with CR and LF taken
  * out, so that base64 wrapped at 76 columns or a key with other line ends is found too. Of each

@@ -66,9 +66,8 @@ make_mount(const struct session *s, enum secret_place place, uint32_t uid, size_
 {
 	_cleanup_close_ int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
 	gid_t group = s->base_uid + (places[place].programs ? uid : 0);
-	int rc = context < 0
-		     ? -errno
-		     : configure(context, s->base_uid, group, places[place].mode, count);
+	int rc = context < 0 ? -errno
+			     : configure(context, s->base_uid, group, places[place].mode, count);
 	int fd;
 
 	if (rc < 0)
@@ -167,8 +166,7 @@ check_dir(int fd, uint32_t base_uid, mode_t mode)
 
 	if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (fs.f_type != TMPFS_MAGIC || st.st_uid != base_uid ||
-	    (st.st_mode & 07777) != mode)
+	if (fs.f_type != TMPFS_MAGIC || st.st_uid != base_uid || (st.st_mode & 07777) != mode)
 		return -ESTALE;
 	return 0;
 }

@@ -1,8 +1,8 @@
 /*
- * The directories of secrets of one sandbox, each a tmpfs of its own: /run/credentials, root's, which
- * the program may enter and read but not write, with one file of mode 0400 for each secret, the
- * program's; and in a plugin's sandbox with an env_template /run/environment, where the files are
- * root's too and the program enters nothing. Nothing of them exists outside the sandbox's mount
+ * The directories of secrets of one sandbox, each a tmpfs of its own: /run/credentials, root's,
+ * which the program may enter and read but not write, with one file of mode 0400 for each secret,
+ * the program's; and in a plugin's sandbox with an env_template /run/environment, where the files
+ * are root's too and the program enters nothing. Nothing of them exists outside the sandbox's mount
  * namespace.
  */
 #ifndef SCARAB_RUNNERD_CREDENTIALS_H
@@ -15,8 +15,9 @@
 
 #define CREDENTIALS_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-/* Puts into the recipe of a sandbox (server empty: the agent's) what the plan asks for it, uid inside
- * for the files, and asks secretd for the values. A refusal of the policy is -1 with error. */
+/* Puts into the recipe of a sandbox (server empty: the agent's) what the plan asks for it, uid
+ * inside for the files, and asks secretd for the values. A refusal of the policy is -1 with error.
+ */
 int credentials_place(struct session *s, struct recipe *recipe, const char *server, uint32_t uid,
 		      struct error *error);
 

@@ -1,7 +1,7 @@
 /*
  * Which secrets a plan asks for, and where in which sandbox each of them will lie. The policy, the
- * hand-over, the replacement of values and what init runs all go by this one list. No process of its
- * own: it reads a plan.
+ * hand-over, the replacement of values and what init runs all go by this one list. No process of
+ * its own: it reads a plan.
  */
 #ifndef SCARAB_RUNNERD_SECRET_USES_H
 #define SCARAB_RUNNERD_SECRET_USES_H
@@ -18,7 +18,8 @@ enum secret_place {
 #define ENVIRONMENT_PATH "/run/environment"
 
 struct secret_use {
-	/* Name, for_server and env as in the plan; of a template one that stands for it. Borrowed. */
+	/* Name, for_server and env as in the plan; of a template one that stands for it. Borrowed.
+	 */
 	const struct manifest_credential *credential;
 	const char *server; /* empty: the agent */
 	const char *file;
@@ -33,7 +34,7 @@ size_t secret_uses_count(const struct manifest *plan, const char *server, enum s
 
 /* Where init of this server's sandbox finds the secret of a template; PLACE_CREDENTIALS where the
  * program has it as a file besides. file: borrowed from the plan or from secret. */
-enum secret_place template_file(const struct manifest *plan, const char *server,
-				const char *secret, const char **file);
+enum secret_place template_file(const struct manifest *plan, const char *server, const char *secret,
+				const char **file);
 
 #endif

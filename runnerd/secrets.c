@@ -367,8 +367,7 @@ static void
 secret_changed(struct secrets *secrets, const struct msg *msg)
 {
 	struct replacement *replacement = calloc(1, sizeof(*replacement));
-	struct changed changed = {.secret = msg->secret_changed.secret,
-				  .replacement = replacement};
+	struct changed changed = {.secret = msg->secret_changed.secret, .replacement = replacement};
 
 	if (!replacement)
 		return;

@@ -23,9 +23,9 @@ struct tool_server {
 	struct procid init; /* process 1 of its sandbox; pid 0: not known */
 	bool built;
 	bool credentials_stale; /* one changed while the sandbox was built */
-	uint32_t generation;  /* the newest that was asked for */
-	uint32_t told_gone;   /* the newest whose end the broker was told */
-	uint8_t keeper_state; /* enum plugin_state, as the keeper told it last */
+	uint32_t generation;    /* the newest that was asked for */
+	uint32_t told_gone;     /* the newest whose end the broker was told */
+	uint8_t keeper_state;   /* enum plugin_state, as the keeper told it last */
 	/* As the broker told it last. */
 	uint8_t state; /* enum server_state */
 	uint32_t tool_count;
@@ -73,8 +73,8 @@ void tools_free(struct tools *tools);
 void tools_share(struct session *s, struct msg *shared);
 /* From the session's keeper. */
 void tools_heard_keeper(struct session *s, const struct msg_keeper_plugin *told);
-/* What a plugin waits for besides its sandbox may have come: the keeper, every secret of the session
- * and what its output is filtered by. */
+/* What a plugin waits for besides its sandbox may have come: the keeper, every secret of the
+ * session and what its output is filtered by. */
 void tools_progress(struct session *s);
 /* fd: fingerprints of the session's secrets for the broker, borrowed. */
 void tools_tell_redaction(struct session *s, int fd);

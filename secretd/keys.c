@@ -84,8 +84,8 @@ keys_free(struct keys *keys)
 static void
 derive(struct keys *keys)
 {
-	uint8_t *const derived[] = {keys->values, keys->catalog, keys->head, keys->file,
-				    keys->audit,  keys->prints};
+	uint8_t *const derived[] = {keys->values, keys->catalog, keys->head,
+				    keys->file,   keys->audit,   keys->prints};
 
 	for (unsigned i = 0; i < ARRAY_LEN(derived); i++)
 		crypto_kdf_derive_from_key(derived[i], KEY_BYTES, i + 1, kdf_context, keys->data);

@@ -25,9 +25,9 @@ struct spellings;
  * set takes to make. NULL without memory. */
 struct spellings *spellings_new(void);
 void spellings_free(struct spellings *spellings); /* NULL is allowed */
-/* An empty set. Its keys are the session's own, always the same, so that what a session learns later
- * can be joined with what it has, and a value that comes twice says no more than once. secret: 32
- * bytes that nobody else knows; NULL: random keys. */
+/* An empty set. Its keys are the session's own, always the same, so that what a session learns
+ * later can be joined with what it has, and a value that comes twice says no more than once.
+ * secret: 32 bytes that nobody else knows; NULL: random keys. */
 void spellings_begin(struct spellings *spellings, const uint8_t *secret,
 		     const struct uuid *session);
 /* Was a value added under this name? */

@@ -47,7 +47,8 @@ int store_wrap_settle(struct store *store, const uint8_t kek[KEY_BYTES], struct 
 /* KEY_BYTES for the MACs of the audit log, as long as the store lives; NULL unless it is open. */
 const uint8_t *store_audit_key(const struct store *store);
 
-/* KEY_BYTES for the keys of sessions' fingerprints, as long as the store lives; of an open store. */
+/* KEY_BYTES for the keys of sessions' fingerprints, as long as the store lives; of an open store.
+ */
 const uint8_t *store_prints_key(const struct store *store);
 
 /* The rest needs an open store. */

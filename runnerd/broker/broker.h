@@ -26,9 +26,9 @@
  * the start.
  *
  * Secrets. BROKER_REDACT comes before the first BROKER_PLUGIN of a session that has any, and again
- * when a value changed: from then on what is told to runnerd, logged or shown to operators is without
- * them, and an entry of a list that shows one is left out. What passes between an agent and its plugins
- * is theirs and stays as it is.
+ * when a value changed: from then on what is told to runnerd, logged or shown to operators is
+ * without them, and an entry of a list that shows one is left out. What passes between an agent and
+ * its plugins is theirs and stays as it is.
  *
  * Calls. Each that ends is one BROKER_CALL, in the order of their ends, at most AUDIT_MS late;
  * while AUDIT_QUEUE of them wait for runnerd (because it is away, or slow) new calls are refused as

@@ -167,6 +167,5 @@ clean_shows(const struct cleaner *cleaner, struct span value)
 		return cleaner->blind;
 	shown = show(cleaner, value);
 	text = shown.text;
-	return !text || shown.length != value.length ||
-	       memcmp(text, value.at, value.length) != 0;
+	return !text || shown.length != value.length || memcmp(text, value.at, value.length) != 0;
 }

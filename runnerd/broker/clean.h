@@ -1,7 +1,7 @@
 /*
- * What leaves the broker for anybody but the agent and its plugins (runnerd's records, the log, what
- * operators are shown) shows no secret: each text passes the fingerprints that BROKER_REDACT brought.
- * While it cannot be told what is a secret, nothing is said.
+ * What leaves the broker for anybody but the agent and its plugins (runnerd's records, the log,
+ * what operators are shown) shows no secret: each text passes the fingerprints that BROKER_REDACT
+ * brought. While it cannot be told what is a secret, nothing is said.
  */
 #ifndef SCARAB_BROKER_CLEAN_H
 #define SCARAB_BROKER_CLEAN_H
