@@ -11,6 +11,7 @@ printf '%s\n' "ceilings: {allowed_context: [$dir]}" >>"$dir/agentd.yaml"
 instance_up "the instance starts"
 set_secret() { printf '%s' "$2" | ash secret set "$1" "${@:3}"; }
 # What is printed of a secret is taken out; turned by 13 it is not known again.
+# shellcheck disable=SC2018,SC2019
 turned() { tr a-z n-za-m <<<"$1"; }
 # plugins NAME BODY SPEC: an agent with the test's client and server in its install folder. Whatever
 # lies in $dir/scripts is there too: `./tell SCRIPT [SERVER]` has a plugin run one.
