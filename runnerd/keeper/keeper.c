@@ -77,7 +77,8 @@ fail(const struct error *error)
 {
 	struct msg msg;
 
-	log_problem(LOG_LEVEL_ERROR, error);
+	/* Who ends a set-up, or finds this session afterwards, says so itself. */
+	log_problem(error->code == ERR_UNREACHABLE ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, error);
 	msg_from_error(&msg, 0, error);
 	msg_send(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, IN_SETUP, &msg);
 	return 1;

@@ -53,14 +53,25 @@ check_fds(const struct boot_fds *fds, struct error *error)
 	return rc < 0 ? error_errno(error, -rc, "KEEPER_BOOT: the count of those killed") : 0;
 }
 
+/* The end of the channel: runnerd gave the session up, or died itself. */
+static int
+not_heard(int rc, const char *what, struct error *error)
+{
+	int errnum = rc < 0 ? -rc : EPIPE;
+
+	error_errno(error, errnum, "%s", what);
+	if (errnum == EPIPE || errnum == ECONNRESET)
+		error_as(error, ERR_UNREACHABLE);
+	return -1;
+}
+
 static int
 receive(enum msg_type type, struct msg *msg, struct error *error)
 {
 	int rc = msg_recv(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, IN_SETUP, msg, BOOT_WAIT_MS);
 
 	if (rc <= 0)
-		return error_errno(error, rc < 0 ? -rc : EPIPE, "receiving %s",
-				   msg_rule(type)->name);
+		return not_heard(rc, msg_rule(type)->name, error);
 	if (msg->type == type)
 		return 0;
 	msg_close_fds(msg);
@@ -119,7 +130,7 @@ keeper_receive(struct keeper *keeper, struct error *error)
 	    msg_greet(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, ROLE_KEEPER, ROLE_RUNNERD, BOOT_WAIT_MS);
 
 	if (rc < 0)
-		return error_errno(error, -rc, "greeting runnerd");
+		return not_heard(rc, "greeting runnerd", error);
 	if (receive(MSG_KEEPER_BOOT, &msg, error) < 0)
 		return -1;
 	keeper->boot = msg.keeper_boot;
