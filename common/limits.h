@@ -57,9 +57,10 @@ enum {
 	EVENT_TYPE_MAX = 128, /* as a trigger's event, value_event() */
 	EVENT_NAME_MAX = 255, /* an event's source, id and subject */
 	EVENT_DATA_MAX = SIGNED_BODY_MAX,
-	AUDIT_FILE_BYTES = 64 << 20, /* then a new audit.log is begun */
-	AUDIT_FILES_MAX = 16,        /* shown at once: 1 GiB */
-	RESTART_WAIT_MS = 10000,     /* how long ash waits for daemons to come back */
+	EVENT_JSON_MAX = EVENT_DATA_MAX + (8 << 10), /* with its attributes, escaped */
+	AUDIT_FILE_BYTES = 64 << 20,                 /* then a new audit.log is begun */
+	AUDIT_FILES_MAX = 16,                        /* shown at once: 1 GiB */
+	RESTART_WAIT_MS = 10000, /* how long ash waits for daemons to come back */
 };
 
 #endif

@@ -29,7 +29,6 @@ static const struct enforced table[] = {
     {"spec.image", .rule = NOT_BEGUN, .text = "oci:"},
     {"spec.network.policy", .rule = WORDS_ONLY, .words = WORD(NETWORK_NONE)},
     {"spec.network.allowlist", .rule = ABSENT_ONLY},
-    {"spec.triggers", .rule = ABSENT_ONLY},
     {"spec.blackout", .rule = ABSENT_ONLY},
     {"spec.retry.max", .rule = ZERO_ONLY},
     {"spec.lifecycle.restart_policy", .rule = WORDS_ONLY, .words = WORD(RESTART_NEVER)},
@@ -120,6 +119,24 @@ unenforceable_credential(const struct manifest *manifest, struct error *reason)
 	return NULL;
 }
 
+/* The kinds of triggers that fire. */
+static const char *
+triggers_unenforceable(const struct manifest *manifest, struct error *reason)
+{
+	static const unsigned fire = WORD(TRIGGER_EVENT);
+
+	for (size_t i = 0; i < manifest->triggers.count; i++) {
+		if (fire & WORD(manifest->triggers.items[i].kind))
+			continue;
+		error_why(reason, ERR_INVALID,
+			  "this build cannot enforce spec.triggers[%zu]: it fires on event only",
+			  i);
+		error_hint(reason, "remove the key, or install a build that has what it asks for");
+		return "spec.triggers";
+	}
+	return NULL;
+}
+
 const char *
 manifest_unenforceable(const struct manifest *manifest, struct error *reason)
 {
@@ -138,6 +155,8 @@ manifest_unenforceable(const struct manifest *manifest, struct error *reason)
 		return table[i].path;
 	}
 	path = unenforceable_credential(manifest, reason);
+	if (!path)
+		path = triggers_unenforceable(manifest, reason);
 	return path ? path : servers_unenforceable(manifest, reason);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "event_template.h"
 #include "manifest.h"
 #include "template.h"
 #include "values.h"
@@ -302,11 +303,16 @@ static int
 check_triggers(const struct manifest *manifest, const struct place *place)
 {
 	for (size_t i = 0; i < manifest->triggers.count; i++) {
-		const char *after = manifest->triggers.items[i].after;
+		const struct manifest_trigger *trigger = &manifest->triggers.items[i];
+		const char *after = trigger->after, *fault = NULL;
 
 		if (after && strcmp(after, manifest->name) == 0)
 			return complain_entry(place, "triggers", i, "after",
 					      "is this agent itself: it would run for ever");
+		if (trigger->task && (trigger->event || trigger->webhook))
+			fault = event_template_fault(trigger->task);
+		if (fault)
+			return complain_entry(place, "triggers", i, "task", fault);
 	}
 	return 0;
 }

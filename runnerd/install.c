@@ -19,6 +19,72 @@ enum { FD_PLAN, FD_MANIFEST, FD_INSTALL_DIR, FD_CONTEXT };
 /* --- telling others ------------------------------------------------------------------------- */
 
 static void
+put(char *field, size_t size, const char *text)
+{
+	snprintf(field, size, "%s", text ? text : "");
+}
+
+static int
+add_event_trigger(struct rows *rows, const struct manifest_trigger *trigger, size_t place)
+{
+	struct msg row;
+	int rc;
+
+	msg_init(&row, MSG_EVENT_TRIGGER);
+	snprintf(row.event_trigger.id, sizeof(row.event_trigger.id), "%s-%zu",
+		 trigger->event ? "event" : "webhook", place + 1);
+	put(row.event_trigger.event, sizeof(row.event_trigger.event), trigger->event);
+	put(row.event_trigger.webhook, sizeof(row.event_trigger.webhook), trigger->webhook);
+	put(row.event_trigger.secret, sizeof(row.event_trigger.secret), trigger->secret);
+	put(row.event_trigger.task, sizeof(row.event_trigger.task), trigger->task);
+	rc = rows_add(rows, &row);
+	for (size_t i = 0; i < trigger->filter.count && rc == 0; i++) {
+		msg_init(&row, MSG_EVENT_FILTER);
+		put(row.event_filter.key, sizeof(row.event_filter.key),
+		    trigger->filter.items[i].key);
+		put(row.event_filter.value, sizeof(row.event_filter.value),
+		    trigger->filter.items[i].value);
+		rc = rows_add(rows, &row);
+	}
+	return rc;
+}
+
+/* What events and webhooks start it: a memfd of rows, -1 when nothing does, or -errno. */
+static int
+event_rows(const struct manifest *plan)
+{
+	struct rows *rows = rows_new("triggers");
+	int rc = rows ? 0 : -errno;
+
+	for (size_t i = 0; i < plan->triggers.count && rc == 0; i++) {
+		const struct manifest_trigger *trigger = &plan->triggers.items[i];
+
+		if (trigger->event || trigger->webhook)
+			rc = add_event_trigger(rows, trigger, i);
+	}
+	if (rc == 0 && rows_count(rows) > 0)
+		return rows_seal(rows);
+	rows_free(rows);
+	return rc < 0 ? rc : -1;
+}
+
+static void
+announce_events(struct runnerd *r, const struct agent *agent)
+{
+	int rows = event_rows(agent->plan);
+	struct msg msg;
+
+	if (rows < -1)
+		log_error("agent %s: its triggers cannot be told: %s", agent->head.name,
+			  strerrordesc_np(-rows));
+	msg_init(&msg, MSG_AGENT_EVENTS);
+	put(msg.agent_events.agent, sizeof(msg.agent_events.agent), agent->head.name);
+	if (rows >= 0)
+		msg_add_fd(&msg, rows);
+	channel_send(r->schedd, &msg);
+}
+
+static void
 announce(struct runnerd *r, const struct agent *agent)
 {
 	struct effective e;
@@ -40,6 +106,7 @@ announce(struct runnerd *r, const struct agent *agent)
 	snprintf(msg.agent_def.model, sizeof(msg.agent_def.model), "%s",
 		 agent->plan->model ? agent->plan->model : "");
 	channel_send(r->schedd, &msg);
+	announce_events(r, agent);
 }
 
 static void

@@ -33,7 +33,8 @@ session_id(struct json *json, const char *key, const struct uuid *id)
 }
 
 static void
-trigger(struct json *json, const struct msg_prepare *request)
+trigger(struct json *json, const struct msg_prepare *request, const char *event,
+	size_t event_length)
 {
 	json_key(json, "trigger");
 	json_object(json);
@@ -43,7 +44,10 @@ trigger(struct json *json, const struct msg_prepare *request)
 	time_at(json, "fired_at", request->fired_at_ms);
 	text_or_null(json, "operator", request->operator);
 	json_key(json, "event");
-	json_null(json);
+	if (event)
+		json_raw(json, event, event_length);
+	else
+		json_null(json);
 	json_object_end(json);
 }
 
@@ -63,7 +67,8 @@ previous(struct json *json, const struct msg_prepare *request)
 }
 
 char *
-mission_json(const struct msg_prepare *request, uint64_t deadline_ms, size_t *length)
+mission_json(const struct msg_prepare *request, const char *event, size_t event_length,
+	     uint64_t deadline_ms, size_t *length)
 {
 	struct json json = JSON_INIT;
 
@@ -74,7 +79,7 @@ mission_json(const struct msg_prepare *request, uint64_t deadline_ms, size_t *le
 	session_id(&json, "session", &request->session);
 	text_or_null(&json, "task", request->task);
 	text_or_null(&json, "model", request->model);
-	trigger(&json, request);
+	trigger(&json, request, event, event_length);
 	json_key(&json, "attempt");
 	json_uint(&json, request->attempt);
 	previous(&json, request);

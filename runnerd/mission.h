@@ -7,6 +7,8 @@
 #include "common/proto.h"
 
 /* Heap text, or NULL when memory ran out. deadline_ms: 0 for none. */
-char *mission_json(const struct msg_prepare *request, uint64_t deadline_ms, size_t *length);
+/* event: the JSON object of the event that started it; NULL: none did. */
+char *mission_json(const struct msg_prepare *request, const char *event, size_t event_length,
+		   uint64_t deadline_ms, size_t *length);
 
 #endif

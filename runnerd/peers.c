@@ -213,7 +213,7 @@ static void
 prepare(struct runnerd *r, struct channel *channel, struct msg *msg)
 {
 	(void)channel;
-	session_prepare(r, &msg->prepare);
+	session_prepare(r, msg);
 }
 
 static void

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "common/cleanup.h"
 #include "common/crash.h"
@@ -145,6 +146,7 @@ session_free(struct session *s)
 	close_descriptors(s);
 	agent_unref(s->agent);
 	free(s->request);
+	free(s->event);
 	free(s);
 }
 
@@ -344,9 +346,27 @@ refuse(struct session *s, const struct error *error)
 	session_free(s);
 }
 
-void
-session_prepare(struct runnerd *r, const struct msg_prepare *request)
+/* Bytes that are passed on: what they say is schedd's word to the agent. */
+static int
+keep_event(struct session *s, int fd, struct error *error)
 {
+	const uint8_t *bytes = NULL;
+	int rc = memfd_map(fd, EVENT_JSON_MAX, &bytes, &s->event_length);
+
+	if (rc < 0)
+		return error_errno(error, -rc, "reading the event that started it");
+	s->event = s->event_length ? malloc(s->event_length) : NULL;
+	if (s->event)
+		memcpy(s->event, bytes, s->event_length);
+	if (bytes)
+		munmap((void *)bytes, s->event_length);
+	return s->event ? 0 : error_errno(error, ENOMEM, "keeping the event that started it");
+}
+
+void
+session_prepare(struct runnerd *r, const struct msg *msg)
+{
+	const struct msg_prepare *request = &msg->prepare;
 	struct session *s = session_find(r->sessions, &request->session);
 	struct error error = ERROR_INIT;
 
@@ -369,7 +389,7 @@ session_prepare(struct runnerd *r, const struct msg_prepare *request)
 		return;
 	}
 	*s->request = *request;
-	if (admit(s, &error) < 0)
+	if ((msg->nfds && keep_event(s, msg->fds[0], &error) < 0) || admit(s, &error) < 0)
 		refuse(s, &error);
 	else
 		session_setup(s);

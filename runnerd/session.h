@@ -38,6 +38,8 @@ struct session {
 	enum session_phase phase;
 	struct agent *agent;         /* NULL for an adopted one whose agent is gone */
 	struct msg_prepare *request; /* NULL for an adopted one */
+	char *event;                 /* that started it, for mission.json; NULL: none */
+	size_t event_length;
 	struct effective effective;
 	uint32_t base_uid;
 	uint64_t timeout_ms;
@@ -101,7 +103,7 @@ uint32_t sessions_count(const struct session_table *sessions);
 uint32_t sessions_announce(struct runnerd *r);
 
 /* schedd's requests. Idempotent. */
-void session_prepare(struct runnerd *r, const struct msg_prepare *request);
+void session_prepare(struct runnerd *r, const struct msg *msg);
 void session_go(struct runnerd *r, const struct uuid *id);
 void session_cancel(struct runnerd *r, const struct msg_cancel *cancel);
 void session_ack(struct runnerd *r, const struct uuid *id, bool keep_input);

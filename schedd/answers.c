@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "deliver.h"
 
 /* --- references ------------------------------------------------------------------------------- */
 
@@ -129,6 +130,7 @@ add_row(struct rows_walk *walk, const struct ledger_session *session)
 
 	msg_init(&record, MSG_SESSION_ROW);
 	record.session_row = session->row;
+	trigger_id_cut(record.session_row.trigger_id);
 	refresh(walk->schedd, &record.session_row);
 	walk->failed = rows_add(walk->rows, &record);
 	return walk->failed;

@@ -5,10 +5,11 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "deliver.h"
 
 struct waiting {
 	TAILQ_ENTRY(waiting) entry;
-	struct event event; /* its strings and data are in the same block */
+	struct event *event; /* owned */
 	struct event_told told;
 	bool again;
 	enum event_fate fate;
@@ -20,6 +21,7 @@ struct events {
 	struct schedd *schedd;
 	struct events_table *table;
 	struct loop_source *timer; /* due in the next round while something waits */
+	struct loop_source *again; /* delivers what could not be delivered */
 	struct waiting_queue waiting;
 	size_t count, bytes;
 	unsigned commits;
@@ -30,8 +32,9 @@ struct events {
 static void
 store(struct events *events, struct waiting *one, struct error *broken)
 {
-	struct event *event = &one->event;
+	struct event *event = one->event;
 
+	event->delivered = events->schedd->known && !deliver_wanted(events->schedd, event);
 	if (one->again && events_table_next_replay(events->table, event->source, event->id,
 						   &event->replay, broken) < 0)
 		return;
@@ -77,12 +80,70 @@ commit(struct events *events, struct waiting_queue *queue, struct error *error)
 	return -1;
 }
 
+/* --- delivering ------------------------------------------------------------------------------ */
+
+static int
+copy_event(const struct event *event, void *arg)
+{
+	*(struct event **)arg = event_copy(event);
+	return 1;
+}
+
+/* From a copy: what it starts reads the table too. */
+static int
+deliver_one(struct events *events, int64_t seq, struct error *error)
+{
+	_cleanup_free_ struct event *event = NULL;
+
+	if (events_table_get(events->table, seq, copy_event, &event, error) < 0)
+		return -1;
+	if (!event)
+		return error_why(error, ERR_FAILED, "out of memory");
+	if (deliver_event(events->schedd, event, error) < 0)
+		return -1;
+	return events_table_delivered(events->table, seq, error);
+}
+
+/* A drain starts nothing; the next schedd does. */
+void
+events_deliver(struct events *events)
+{
+	struct error error = ERROR_INIT;
+	int64_t seq = 0;
+
+	loop_arm(events->again, 0);
+	if (!events->schedd->known || events->schedd->draining)
+		return;
+	while ((seq = events_table_undelivered(events->table, seq, &error)) > 0) {
+		struct error problem = ERROR_INIT;
+
+		if (deliver_one(events, seq, &problem) == 0)
+			continue;
+		log_problem(LOG_LEVEL_WARNING, &problem);
+		loop_arm_in(events->again, EVENTS_AGAIN_MS);
+	}
+	if (seq < 0) {
+		log_problem(LOG_LEVEL_ERROR, &error);
+		loop_arm_in(events->again, EVENTS_AGAIN_MS);
+	}
+}
+
+static void
+deliver_again(struct loop_source *timer, void *arg)
+{
+	(void)timer;
+	events_deliver(arg);
+}
+
+/* --- committing ------------------------------------------------------------------------------ */
+
 static void
 flush(struct events *events)
 {
 	struct waiting_queue queue = TAILQ_HEAD_INITIALIZER(queue);
 	struct error broken = ERROR_INIT;
 	struct waiting *one;
+	bool wanted = false;
 
 	TAILQ_CONCAT(&queue, &events->waiting, entry);
 	events->count = events->bytes = 0;
@@ -95,10 +156,14 @@ flush(struct events *events)
 									  : NULL;
 
 		TAILQ_REMOVE(&queue, one, entry);
-		one->told.fn(events->schedd, &one->told, &one->event, one->fate == EVENT_REPEATED,
+		wanted |= !error && one->fate == EVENT_NEW && !one->event->delivered;
+		one->told.fn(events->schedd, &one->told, one->event, one->fate == EVENT_REPEATED,
 			     error);
+		free(one->event);
 		free(one);
 	}
+	if (wanted)
+		events_deliver(events);
 }
 
 static void
@@ -110,51 +175,22 @@ flush_due(struct loop_source *timer, void *arg)
 
 /* --- accepting ------------------------------------------------------------------------------- */
 
-static char *
-copy_text(char **at, const char *text)
-{
-	char *copy = *at;
-
-	*at = stpcpy(copy, text) + 1;
-	return copy;
-}
-
-/* One block, so that nothing is left half made. */
-static struct waiting *
-waiting_new(const struct event *event)
-{
-	size_t texts = strlen(event->type) + strlen(event->source) + strlen(event->id) +
-		       strlen(event->subject) + strlen(event->operator) + 5;
-	struct waiting *one = calloc(1, sizeof(*one) + texts + event->data_length);
-	char *at;
-
-	if (!one)
-		return NULL;
-	at = (char *)(one + 1);
-	one->event = *event;
-	one->event.at_ms = realtime_ms();
-	one->event.type = copy_text(&at, event->type);
-	one->event.source = copy_text(&at, event->source);
-	one->event.id = copy_text(&at, event->id);
-	one->event.subject = copy_text(&at, event->subject);
-	one->event.operator= copy_text(&at, event->operator);
-	if (event->data)
-		one->event.data = memcpy(at, event->data, event->data_length);
-	return one;
-}
-
 void
 events_accept(struct events *events, const struct event *event, bool again,
 	      const struct event_told *told)
 {
-	struct waiting *one = waiting_new(event);
+	struct waiting *one = calloc(1, sizeof(*one));
 	struct error error = ERROR_INIT;
 
-	if (!one) {
+	if (one)
+		one->event = event_copy(event);
+	if (!one || !one->event) {
+		free(one);
 		error_why(&error, ERR_FAILED, "out of memory");
 		told->fn(events->schedd, told, event, false, &error);
 		return;
 	}
+	one->event->at_ms = realtime_ms();
 	one->again = again;
 	one->told = *told;
 	TAILQ_INSERT_TAIL(&events->waiting, one, entry);
@@ -177,7 +213,8 @@ events_new(struct schedd *schedd, struct error *error)
 	events->schedd = schedd;
 	TAILQ_INIT(&events->waiting);
 	events->timer = loop_add_timer(schedd->loop, flush_due, events);
-	if (!events->timer)
+	events->again = loop_add_timer(schedd->loop, deliver_again, events);
+	if (!events->timer || !events->again)
 		error_why(error, ERR_FAILED, "out of memory");
 	else
 		events->table = events_table_open(schedd->ledger, error);
@@ -196,6 +233,7 @@ events_free(struct events *events)
 	if (events->table)
 		flush(events);
 	loop_remove(events->timer);
+	loop_remove(events->again);
 	events_table_close(events->table);
 	free(events);
 }

@@ -12,6 +12,7 @@ enum {
 	EVENTS_WAITING_MAX = 256, /* events that one commit makes durable */
 	EVENTS_WAITING_BYTES = 8 << 20,
 	EVENTS_PRUNE_EVERY = 64, /* commits between two prunings by age */
+	EVENTS_AGAIN_MS = 1000,  /* what could not be delivered is tried again */
 };
 
 /* What became of it; event is valid during the call. error: it is not stored. */
@@ -32,6 +33,8 @@ void events_free(struct events *events);
 void events_accept(struct events *events, const struct event *event, bool again,
 		   const struct event_told *told);
 
+/* Delivers what is stored and was not, as far as it can be now. */
+void events_deliver(struct events *events);
 /* Control is away: what it asked for is stored, and it asks again. */
 void events_forget_control(struct events *events);
 /* Borrowed: for who asks what is stored. */

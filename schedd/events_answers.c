@@ -248,7 +248,6 @@ accept_again(const struct event *event, void *arg)
 	again.pid = asked->pid;
 	again.login_uid = asked->login_uid;
 	again.operator= asked->operator;
-	again.delivered = true;
 	events_accept(replaying->schedd->events, &again, true, &told);
 	return 1;
 }

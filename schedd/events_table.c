@@ -13,6 +13,8 @@ enum event_statement {
 	EV_FIND,
 	EV_REPEATED,
 	EV_NEXT_REPLAY,
+	EV_DELIVERED,
+	EV_UNDELIVERED,
 	EV_LIST,
 	EV_GET,
 	EV_TOTAL,
@@ -52,6 +54,8 @@ static const char *const statement_sql[EV_COUNT] = {
     [EV_FIND] = SELECT_EVENT ", data FROM event WHERE source = ?1 AND id = ?2 AND replay = ?3",
     [EV_REPEATED] = "UPDATE event SET repeats = min(repeats + 1, 4294967295) WHERE seq = ?1",
     [EV_NEXT_REPLAY] = "SELECT max(replay) + 1 FROM event WHERE source = ?1 AND id = ?2",
+    [EV_DELIVERED] = "UPDATE event SET delivered = 1 WHERE seq = ?1",
+    [EV_UNDELIVERED] = "SELECT min(seq) FROM event WHERE delivered = 0 AND seq > ?1",
     [EV_LIST] = SELECT_EVENT " FROM event WHERE (?1 = '' OR source = ?1) AND (?2 = '' OR id = ?2)"
 			     " AND at >= ?3 ORDER BY seq DESC",
     [EV_GET] = SELECT_EVENT ", data FROM event WHERE seq = ?1",
@@ -210,6 +214,37 @@ run(struct events_table *table, enum event_statement which, struct error *error)
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
+static char *
+copy_text(char **at, const char *text)
+{
+	char *copy = *at;
+
+	*at = stpcpy(copy, text) + 1;
+	return copy;
+}
+
+struct event *
+event_copy(const struct event *event)
+{
+	size_t texts = strlen(event->type) + strlen(event->source) + strlen(event->id) +
+		       strlen(event->subject) + strlen(event->operator) + 5;
+	struct event *copy = malloc(sizeof(*copy) + texts + event->data_length);
+	char *at;
+
+	if (!copy)
+		return NULL;
+	at = (char *)(copy + 1);
+	*copy = *event;
+	copy->type = copy_text(&at, event->type);
+	copy->source = copy_text(&at, event->source);
+	copy->id = copy_text(&at, event->id);
+	copy->subject = copy_text(&at, event->subject);
+	copy->operator= copy_text(&at, event->operator);
+	if (event->data)
+		copy->data = memcpy(at, event->data, event->data_length);
+	return copy;
+}
+
 /* --- writing ------------------------------------------------------------------------------- */
 
 static bool
@@ -280,6 +315,30 @@ events_table_next_replay(struct events_table *table, const char *source, const c
 		ledger_error(table->ledger, error);
 	reset(statement);
 	return rc == SQLITE_ROW ? 0 : -1;
+}
+
+int
+events_table_delivered(struct events_table *table, int64_t seq, struct error *error)
+{
+	if (ledger_durability(table->ledger, RELAXED, error) < 0)
+		return -1;
+	sqlite3_bind_int64(table->statements[EV_DELIVERED], 1, seq);
+	return run(table, EV_DELIVERED, error);
+}
+
+int64_t
+events_table_undelivered(struct events_table *table, int64_t after, struct error *error)
+{
+	sqlite3_stmt *statement = table->statements[EV_UNDELIVERED];
+	int64_t seq = -1;
+
+	sqlite3_bind_int64(statement, 1, after);
+	if (sqlite3_step(statement) == SQLITE_ROW)
+		seq = sqlite3_column_int64(statement, 0);
+	else
+		ledger_error(table->ledger, error);
+	reset(statement);
+	return seq;
 }
 
 /* --- reading ------------------------------------------------------------------------------- */

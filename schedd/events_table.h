@@ -40,6 +40,9 @@ enum event_fate {
 	EVENT_DIFFERS,  /* another with this source and id is there */
 };
 
+/* With all that it borrows, in one block: free() it. NULL without memory. */
+struct event *event_copy(const struct event *event);
+
 /* Makes the table where there is none. The ledger stays the caller's and must outlive it. NULL with
  * error. */
 struct events_table *events_table_open(struct ledger *ledger, struct error *error);
@@ -51,6 +54,11 @@ int events_table_insert(struct events_table *table, struct event *event, enum ev
 /* The number of the next replay of this event. 0, or -1 with error. */
 int events_table_next_replay(struct events_table *table, const char *source, const char *id,
 			     uint32_t *replay, struct error *error);
+
+/* Survives the death of this process; delivering it again is no harm. */
+int events_table_delivered(struct events_table *table, int64_t seq, struct error *error);
+/* The oldest that was not delivered and has a seq over after; 0: none, -1: error. */
+int64_t events_table_undelivered(struct events_table *table, int64_t after, struct error *error);
 
 /* Returns non-zero to end the walk early (not an error). The event is the walk's. Its data is read
  * where the walk says so. */

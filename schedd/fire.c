@@ -98,13 +98,13 @@ fill_row(struct ledger_session *row, const struct fire *fire, const struct agent
 
 /* It never starts: its row says why. */
 static int
-record_skipped(struct schedd *schedd, struct ledger_session *row, const char *reason,
-	       struct error *error)
+record_unstarted(struct schedd *schedd, struct ledger_session *row, enum session_outcome outcome,
+		 const char *reason, struct error *error)
 {
 	int inserted;
 
 	row->row.state = STATE_ENDED;
-	row->row.outcome = OUTCOME_SKIPPED;
+	row->row.outcome = (uint8_t)outcome;
 	row->row.ended_at_ms = row->row.queued_at_ms;
 	snprintf(row->row.reason, sizeof(row->row.reason), "%s", reason);
 	inserted = ledger_insert(schedd->ledger, row, error);
@@ -195,13 +195,15 @@ admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
 	int recorded;
 
 	fill_row(row, fire, agent);
+	if (fire->refused)
+		return record_unstarted(schedd, row, OUTCOME_REFUSED, fire->refused, error);
 	if (admission == ADMIT_SKIP)
-		return record_skipped(
-		    schedd, row, "a session of this agent is there, concurrency.policy is skip",
-		    error);
+		return record_unstarted(
+		    schedd, row, OUTCOME_SKIPPED,
+		    "a session of this agent is there, concurrency.policy is skip", error);
 	if (check_admission(schedd, agent, admission, &refusal) < 0) {
 		if (!is_manual(fire))
-			return record_skipped(schedd, row, refusal.why, error);
+			return record_unstarted(schedd, row, OUTCOME_SKIPPED, refusal.why, error);
 		*error = refusal;
 		return -1;
 	}

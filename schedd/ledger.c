@@ -254,8 +254,8 @@ execute(struct ledger *ledger, const char *sql, struct error *error)
 	return ledger_error(ledger, error);
 }
 
-static int
-set_durability(struct ledger *ledger, enum durability durability, struct error *error)
+int
+ledger_durability(struct ledger *ledger, enum durability durability, struct error *error)
 {
 	if (ledger->durability == durability || !sqlite3_get_autocommit(ledger->db))
 		return 0;
@@ -439,7 +439,7 @@ ledger_close(struct ledger *ledger)
 int
 ledger_begin(struct ledger *ledger, struct error *error)
 {
-	if (set_durability(ledger, DURABLE, error) < 0)
+	if (ledger_durability(ledger, DURABLE, error) < 0)
 		return -1;
 	return ledger_run(ledger, ST_BEGIN, error);
 }
@@ -467,7 +467,7 @@ ledger_insert(struct ledger *ledger, struct ledger_session *session, struct erro
 	sqlite3_stmt *statement = ledger->statements[ST_INSERT];
 	int rc;
 
-	if (set_durability(ledger, DURABLE, error) < 0)
+	if (ledger_durability(ledger, DURABLE, error) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(columns); i++)
 		bind_column(statement, (int)i + 1, &columns[i],
@@ -492,7 +492,7 @@ ledger_update(struct ledger *ledger, const struct ledger_session *session,
 	sqlite3_stmt *statement = ledger->statements[ST_UPDATE];
 	int place = 1;
 
-	if (set_durability(ledger, durability, error) < 0)
+	if (ledger_durability(ledger, durability, error) < 0)
 		return -1;
 	sqlite3_bind_int64(statement, place++, session->seq);
 	for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
@@ -525,7 +525,7 @@ ledger_put_steps(struct ledger *ledger, int64_t seq, const struct step_time *tim
 int
 ledger_prune(struct ledger *ledger, uint64_t keep, uint64_t before_ms, struct error *error)
 {
-	if (set_durability(ledger, RELAXED, error) < 0)
+	if (ledger_durability(ledger, RELAXED, error) < 0)
 		return -1;
 	if (keep > INT64_MAX)
 		keep = INT64_MAX;

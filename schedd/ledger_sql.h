@@ -44,6 +44,8 @@ struct ledger {
 void ledger_read_row(sqlite3_stmt *statement, struct ledger_session *session);
 /* Fills error from the connection's last failure; -1. */
 int ledger_error(struct ledger *ledger, struct error *error);
+/* Of the next transaction, or statement outside of one. */
+int ledger_durability(struct ledger *ledger, enum durability durability, struct error *error);
 /* Steps a bound statement once and resets it. */
 int ledger_run(struct ledger *ledger, enum statement which, struct error *error);
 

@@ -7,6 +7,7 @@
 #include "answers.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "event_plans.h"
 #include "events.h"
 #include "sessions.h"
 
@@ -258,6 +259,17 @@ cancel_orphan(struct session *session, void *arg)
 						       : "the agent was removed");
 }
 
+/* Triggers that cannot be read start nothing, and the log says so. */
+static void
+agent_events(struct schedd *schedd, const struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+
+	if (event_plans_set(schedd->event_plans, msg->agent_events.agent,
+			    msg->nfds ? msg->fds[0] : -1, &error) < 0)
+		log_problem(LOG_LEVEL_ERROR, &error);
+}
+
 static void
 agent_damaged(struct schedd *schedd, const struct msg *msg)
 {
@@ -273,6 +285,7 @@ agent_gone(struct schedd *schedd, const struct msg *msg)
 	if (!agent)
 		return;
 	agent->installed = agent->confirmed = agent->damaged = false;
+	event_plans_drop(schedd->event_plans, agent->name);
 	queue_each(schedd->queue, cancel_orphan, schedd);
 }
 
@@ -355,6 +368,7 @@ inventory_end(struct schedd *schedd, const struct msg *msg)
 		 gone ? ", some are gone" : "");
 	queue_each(schedd->queue, cancel_orphan, schedd);
 	fire_parked(schedd);
+	events_deliver(schedd->events);
 	sessions_pump(schedd);
 	sessions_drained(schedd);
 }
@@ -362,6 +376,7 @@ inventory_end(struct schedd *schedd, const struct msg *msg)
 static const struct peer_rule runnerd_rules[] = {
     {MSG_AGENT_DAMAGED, agent_damaged},
     {MSG_AGENT_DEF, agent_def},
+    {MSG_AGENT_EVENTS, agent_events},
     {MSG_AGENT_GONE, agent_gone},
     {MSG_INVENTORY, inventory},
     {MSG_INVENTORY_END, inventory_end},

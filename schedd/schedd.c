@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "event_plans.h"
 #include "events.h"
 #include "peers.h"
 #include "sessions.h"
@@ -84,8 +85,9 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 		return error_why(error, ERR_FAILED, "out of memory");
 	if (load_open(schedd, error) < 0)
 		return -1;
+	schedd->event_plans = event_plans_new();
 	schedd->events = events_new(schedd, error);
-	if (!schedd->events)
+	if (!schedd->events || !schedd->event_plans)
 		return -1;
 	sessions_prune(schedd);
 	return 0;
@@ -95,6 +97,7 @@ void
 schedd_release(struct schedd *schedd)
 {
 	events_free(schedd->events);
+	event_plans_free(schedd->event_plans);
 	peers_release(schedd);
 	audit_free(schedd->audit);
 	loop_remove(schedd->again);

@@ -11,6 +11,7 @@
 #include "ledger.h"
 #include "queue.h"
 
+struct event_plans;
 struct events;
 struct parked;
 
@@ -19,6 +20,7 @@ struct schedd {
 	struct config *config;
 	struct ledger *ledger;
 	struct events *events;
+	struct event_plans *event_plans;
 	struct queue *queue;
 	struct channel *control, *runnerd; /* NULL while that daemon is away */
 	struct audit *audit;               /* NULL in tests */

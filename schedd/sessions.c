@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "deliver.h"
 
 /* --- what others hear ---------------------------------------------------------------------- */
 
@@ -99,6 +100,8 @@ void
 session_prepare(struct schedd *schedd, struct session *session, const struct ledger_session *row)
 {
 	struct msg msg;
+	int64_t event;
+	int event_fd;
 
 	msg_init(&msg, MSG_PREPARE);
 	msg.prepare.session = session->id;
@@ -111,6 +114,10 @@ session_prepare(struct schedd *schedd, struct session *session, const struct led
 	msg.prepare.attempt = row->row.attempt;
 	memcpy(msg.prepare.trigger_kind, row->row.trigger_kind, sizeof(row->row.trigger_kind));
 	memcpy(msg.prepare.trigger_id, row->row.trigger_id, sizeof(row->row.trigger_id));
+	event = trigger_id_cut(msg.prepare.trigger_id);
+	event_fd = event ? deliver_event_memfd(schedd, event) : -1;
+	if (event_fd >= 0)
+		msg_add_fd(&msg, event_fd);
 	msg.prepare.scheduled_at_ms = row->row.scheduled_at_ms;
 	msg.prepare.fired_at_ms = row->row.fired_at_ms;
 	memcpy(msg.prepare.operator, row->row.operator, sizeof(row->row.operator));

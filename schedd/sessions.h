@@ -40,6 +40,7 @@ struct fire {
 	bool has_input;
 	uint32_t uid, pid, login_uid;
 	const char *operator; /* empty: none */
+	const char *refused;  /* why it cannot run, which its row records; NULL: it can */
 };
 
 /* Records the fire and starts it when it may. 0: the session is durable (or was already, or a

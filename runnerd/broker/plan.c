@@ -8,7 +8,7 @@
 #include "pin.h"
 #include "state.h"
 
-enum { RULES_MAX = 512, MISSION_BYTES = 1 << 20 };
+enum { RULES_MAX = 512, MISSION_BYTES = EVENT_JSON_MAX + (256 << 10) };
 
 static int
 refuse(struct error *error, const char *what)

@@ -31,7 +31,8 @@ bridge(struct session *s, struct error *error)
 static char *
 files(struct session *s, size_t *length, struct error *error)
 {
-	char *mission = mission_json(s->request, realtime_ms() + s->timeout_ms, length);
+	char *mission = mission_json(s->request, s->event, s->event_length,
+				     realtime_ms() + s->timeout_ms, length);
 
 	if (!mission) {
 		error_errno(error, ENOMEM, "writing mission.json");

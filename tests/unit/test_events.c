@@ -1,10 +1,14 @@
 // with: schedd/ledger.c schedd/ledger_query.c schedd/queue.c schedd/sessions.c
 // with: schedd/fire.c schedd/answers.c schedd/peers.c schedd/schedd.c
-// with: schedd/events.c schedd/events_answers.c schedd/events_table.c
+// with: schedd/events.c schedd/events_answers.c schedd/events_table.c schedd/deliver.c
+// with: schedd/event_match.c schedd/event_plans.c
 /* Events: durable before they are told to be, once for each name, bounded. */
 #include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "schedd/deliver.h"
 #include "schedd/events.h"
 #include "tests/unit/stage.h"
 
@@ -211,8 +215,6 @@ START_TEST(replays_are_numbered)
 }
 END_TEST
 
-/* --- what is kept ---------------------------------------------------------------------------- */
-
 static void
 put(struct stage *stage, const struct event *event)
 {
@@ -224,6 +226,157 @@ put(struct stage *stage, const struct event *event)
 	    events_table_insert(events_table_of(stage->schedd.events), &copy, &fate, &error), 0);
 	ck_assert_int_eq(fate, EVENT_NEW);
 }
+
+/* --- what they start ---------------------------------------------------------------------------
+ */
+
+static void
+tell_trigger(struct stage *stage, const char *agent, const char *event, const char *task)
+{
+	struct rows *rows = rows_new("triggers");
+	struct msg row, msg;
+
+	msg_init(&row, MSG_EVENT_TRIGGER);
+	strcpy(row.event_trigger.id, "event-1");
+	strcpy(row.event_trigger.event, event);
+	strcpy(row.event_trigger.task, task);
+	ck_assert_int_eq(rows_add(rows, &row), 0);
+	msg_init(&msg, MSG_AGENT_EVENTS);
+	strcpy(msg.agent_events.agent, agent);
+	msg_add_fd(&msg, rows_seal(rows));
+	peer_send(&stage->runnerd, &msg);
+	settle(stage->loop);
+}
+
+/* Everybody is there; the agent one starts at demo.*, two waits in its queue. */
+static struct stage *
+begin_started_by(const char *event, const char *task)
+{
+	struct stage *stage = begin();
+
+	meet_control(stage);
+	meet_runnerd(stage);
+	install(stage, "one", OVERLAP_QUEUE);
+	tell_trigger(stage, "one", event, task);
+	end_inventory(stage);
+	return stage;
+}
+
+static void
+expect_prepare(struct stage *stage, struct msg *msg)
+{
+	expect(&stage->runnerd, MSG_PREPARE, msg);
+	ck_assert_str_eq(msg->prepare.trigger_kind, "event");
+	ck_assert_str_eq(msg->prepare.trigger_id, "event-1");
+	ck_assert_uint_eq(msg->nfds, 1);
+}
+
+START_TEST(an_event_starts_a_session_with_its_task_and_the_event)
+{
+	struct stage *stage = begin_started_by("demo.*", "see {{event.data.n}}");
+	const uint8_t *bytes;
+	size_t length;
+	struct msg msg;
+
+	send_event(stage, "a", "{\"n\":1}", 1);
+	ck_assert(stored(stage, 1));
+	expect_prepare(stage, &msg);
+	ck_assert_str_eq(msg.prepare.task, "see 1");
+	ck_assert_int_eq(memfd_map(msg.fds[0], EVENT_JSON_MAX, &bytes, &length), 0);
+	ck_assert_ptr_nonnull(memmem(bytes, length, "\"id\":\"a\"", 8));
+	ck_assert_ptr_nonnull(memmem(bytes, length, "\"data\":{\"n\":1}", 14));
+	msg_close_fds(&msg);
+	/* The same again starts nothing, another does. */
+	send_event(stage, "a", "{\"n\":1}", 2);
+	settle(stage->loop);
+	ck_assert_uint_eq(queue_live(stage->schedd.queue) + queue_waiting(stage->schedd.queue), 1);
+	send_event(stage, "b", "{\"n\":2}", 3);
+	settle(stage->loop);
+	ck_assert_uint_eq(queue_waiting(stage->schedd.queue), 1);
+	finish(stage);
+}
+END_TEST
+
+START_TEST(what_came_before_the_agents_are_known_starts_them_then)
+{
+	struct stage *stage = begin();
+
+	meet_control(stage);
+	send_event(stage, "a", "{\"n\":1}", 1);
+	ck_assert(stored(stage, 1));
+	finish(stage);
+	stage = begin_started_by("demo.*", "");
+	ck_assert_uint_eq(queue_live(stage->schedd.queue), 1);
+	finish(stage);
+	/* And once: delivering it again finds the row. */
+	stage = begin_started_by("demo.*", "");
+	ck_assert_uint_eq(queue_live(stage->schedd.queue), 1);
+	ck_assert_uint_eq(queue_waiting(stage->schedd.queue), 0);
+	finish(stage);
+}
+END_TEST
+
+/* A crash between the session's row and the mark that the event is delivered. */
+START_TEST(delivering_again_starts_nothing_twice)
+{
+	struct stage *stage = begin_started_by("demo.*", "");
+	struct event event = an_event("a");
+	struct error error = ERROR_INIT;
+
+	event.delivered = false;
+	ck_assert_int_eq(ledger_begin(stage->schedd.ledger, &error), 0);
+	put(stage, &event);
+	ck_assert_int_eq(ledger_commit(stage->schedd.ledger, &error), 0);
+	event.seq = 1;
+	ck_assert_int_eq(deliver_event(&stage->schedd, &event, &error), 0);
+	ck_assert_uint_eq(queue_live(stage->schedd.queue), 1);
+	events_deliver(stage->schedd.events);
+	ck_assert_uint_eq(queue_live(stage->schedd.queue), 1);
+	ck_assert_uint_eq(queue_waiting(stage->schedd.queue), 0);
+	ck_assert_int_eq(events_table_undelivered(events_table_of(stage->schedd.events), 0, &error),
+			 0);
+	finish(stage);
+}
+END_TEST
+
+START_TEST(a_task_that_cannot_be_written_is_refused_in_the_ledger)
+{
+	struct stage *stage = begin_started_by("demo.*", "see {{event.data.missing}}");
+	struct msg_session_row row;
+
+	send_event(stage, "a", "{\"n\":1}", 1);
+	ck_assert(stored(stage, 1));
+	settle(stage->loop);
+	row = row_of(stage, "one@latest");
+	ck_assert_int_eq(row.state, STATE_ENDED);
+	ck_assert_int_eq(row.outcome, OUTCOME_REFUSED);
+	ck_assert_str_eq(row.trigger_id, "event-1");
+	ck_assert_ptr_nonnull(strstr(row.reason, "the event has no data.missing"));
+	finish(stage);
+}
+END_TEST
+
+START_TEST(other_types_and_removed_agents_start_nothing)
+{
+	struct stage *stage = begin_started_by("other.*", "");
+	struct msg msg;
+
+	send_event(stage, "a", NULL, 1);
+	ck_assert(stored(stage, 1));
+	tell_trigger(stage, "one", "demo.*", "");
+	msg_init(&msg, MSG_AGENT_GONE);
+	strcpy(msg.agent_gone.agent, "one");
+	peer_send(&stage->runnerd, &msg);
+	settle(stage->loop);
+	send_event(stage, "b", NULL, 2);
+	ck_assert(stored(stage, 2));
+	expect_nothing(&stage->runnerd);
+	ck_assert_uint_eq(queue_live(stage->schedd.queue), 0);
+	finish(stage);
+}
+END_TEST
+
+/* --- what is kept ---------------------------------------------------------------------------- */
 
 static void
 prune(struct stage *stage, uint64_t before_ms)
@@ -318,6 +471,11 @@ main(void)
 	    a_new_control_is_not_told_of_the_old_ones_events,
 	    nothing_is_told_stored_that_is_not,
 	    replays_are_numbered,
+	    an_event_starts_a_session_with_its_task_and_the_event,
+	    what_came_before_the_agents_are_known_starts_them_then,
+	    delivering_again_starts_nothing_twice,
+	    a_task_that_cannot_be_written_is_refused_in_the_ledger,
+	    other_types_and_removed_agents_start_nothing,
 	    so_many_are_kept_and_the_newest,
 	    so_many_bytes_are_kept_and_what_waits,
 	    old_ones_go,

@@ -424,7 +424,7 @@ START_TEST(the_mission_is_as_documented)
 	strcpy(request.task, "say \"hi\"\n");
 	strcpy(request.trigger_kind, "manual");
 	strcpy(request.operator, "root");
-	text = mission_json(&request, 2000, &length);
+	text = mission_json(&request, NULL, 0, 2000, &length);
 	ck_assert_str_eq(text, "{\"version\":1,\"agent\":\"worker\","
 			       "\"session\":\"01890000-0000-7000-8000-000000000001\","
 			       "\"task\":\"say \\\"hi\\\"\\n\",\"model\":null,"

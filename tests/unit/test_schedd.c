@@ -1,6 +1,7 @@
 // with: schedd/ledger.c schedd/ledger_query.c schedd/queue.c schedd/sessions.c
 // with: schedd/fire.c schedd/answers.c schedd/peers.c schedd/schedd.c
-// with: schedd/events.c schedd/events_answers.c schedd/events_table.c
+// with: schedd/events.c schedd/events_answers.c schedd/events_table.c schedd/deliver.c
+// with: schedd/event_match.c schedd/event_plans.c
 /* The scheduler with a runnerd and a control that the test plays. */
 #include <signal.h>
 #include <sys/resource.h>

@@ -317,7 +317,8 @@ hear(struct stage *stage, struct msg *msg)
 	do
 		ck_assert_msg(peer_next(&stage->schedd, msg), "runnerd says nothing");
 	while (msg->type == MSG_STEP || msg->type == MSG_AGENT_DEF ||
-	       msg->type == MSG_INVENTORY_END || msg->type == MSG_RUNNING);
+	       msg->type == MSG_AGENT_EVENTS || msg->type == MSG_INVENTORY_END ||
+	       msg->type == MSG_RUNNING);
 }
 
 static void

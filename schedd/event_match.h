@@ -1,0 +1,38 @@
+/*
+ * Does an event start an agent, and with which task? Pure: patterns of types, filters over the
+ * event's data, values for templates. schedd only, which is where JSON of events is read.
+ */
+#ifndef SCARAB_SCHEDD_EVENT_MATCH_H
+#define SCARAB_SCHEDD_EVENT_MATCH_H
+
+#include "events_table.h"
+
+enum { FILTER_TEXT_MAX = 4096 /* a value that is longer matches no filter */ };
+
+/* One event trigger or webhook trigger of an agent; heap strings, NULL where there is none. */
+struct event_filter_rule {
+	char *key, *value;
+};
+struct event_trigger {
+	char *id;      /* of the agent's triggers */
+	char *event;   /* a pattern of types; NULL: a webhook's */
+	char *webhook; /* the last part of its URL */
+	char *secret;
+	char *task;
+	struct event_filter_rule *filters;
+	size_t filter_count;
+};
+
+/* The source that events of a webhook have. */
+#define WEBHOOK_SOURCE "/webhooks/"
+
+/* Of an event trigger: the type matches, and every filter's value, a pattern too, the text of what
+ * its key names in the data. Of a webhook trigger: it came in there. */
+bool event_matches(const struct event_trigger *trigger, const struct event *event);
+/* The trigger's task with the event's values, into TASK_MAX + 1 bytes. 0, or -1 with error. */
+int event_task(const struct event_trigger *trigger, const struct event *event, char *task,
+	       struct error *error);
+/* The event as mission.json shows it, with its data. Heap; NULL without memory. */
+char *event_json(const struct event *event, size_t *length);
+
+#endif
