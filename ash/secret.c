@@ -1,4 +1,4 @@
-/* ash secret set, list, remove, grant, revoke. */
+/* ash secret set, restore, list, remove, grant, revoke. */
 #include "secret.h"
 
 #include <fcntl.h>
@@ -171,6 +171,23 @@ secret_set_command(struct ash *ash, const struct args *args, struct error *error
 	if (connection_begin(&ash->secrets, error) < 0)
 		return -1;
 	return send_value(ash, args, error);
+}
+
+int
+secret_restore_command(struct ash *ash, const struct args *args, struct error *error)
+{
+	const char *name = args->operands[0];
+	struct msg request, reply;
+
+	msg_init(&request, MSG_OP_SECRET_RESTORE);
+	if (check_name(name, error) < 0 || secrets_begin(ash, error) < 0)
+		return -1;
+	strcpy(request.op_secret_restore.secret, name);
+	request.op_secret_restore.now = args_flag(args, "--now");
+	if (connection_call(&ash->secrets, &request, MSG_SECRET_STORED, &reply, REPLY_WAIT_MS,
+			    error) < 0)
+		return -1;
+	return print_stored(ash, name, request.op_secret_restore.now, &reply.secret_stored, error);
 }
 
 /* --- list

@@ -73,6 +73,37 @@ store_value_of(struct secretd *s, struct msg *msg, uint64_t *version, struct err
 	return rc < 0 ? error_what(error, "storing the secret %s", name) : 0;
 }
 
+/* The version that it takes the place of is then the one before. */
+static int
+restore_value_of(struct secretd *s, struct msg *msg, uint64_t *version, struct error *error)
+{
+	const char *name = msg->op_secret_restore.secret;
+	size_t size;
+	int rc = -1;
+
+	if (check_name(name, error) < 0)
+		return -1;
+	if (store_read_previous(s->store, name, &size, error) == 0)
+		rc = store_set(s->store, name, size, version, error);
+	store_forget(s->store);
+	return rc < 0 ? error_what(error, "restoring the secret %s", name) : 0;
+}
+
+/* Of the two requests that store a value. */
+static const char *
+secret_of(const struct msg *msg)
+{
+	return msg->type == MSG_OP_SECRET_RESTORE ? msg->op_secret_restore.secret
+						  : msg->op_secret_set.secret;
+}
+
+static bool
+is_for_now(const struct msg *msg)
+{
+	return msg->type == MSG_OP_SECRET_RESTORE ? msg->op_secret_restore.now
+						  : msg->op_secret_set.now;
+}
+
 static void
 reply_stored(struct client *client, uint32_t id, uint64_t version, uint32_t replaced,
 	     uint32_t failed)
@@ -98,7 +129,7 @@ version_of(const struct secretd *s, const char *name)
 static void
 replaced(struct secretd *s, struct call *call, struct msg *answer)
 {
-	const char *name = call->request.op_secret_set.secret;
+	const char *name = secret_of(&call->request);
 	uint32_t done = answer ? answer->secret_replaced.replaced : 0;
 	uint32_t failed = answer ? answer->secret_replaced.failed : 0;
 	struct error error = ERROR_INIT;
@@ -126,33 +157,35 @@ replace_now(struct client *client, struct msg *msg)
 	struct msg question;
 
 	msg_init(&question, MSG_SECRET_CHANGED);
-	memcpy(question.secret_changed.secret, msg->op_secret_set.secret,
+	memcpy(question.secret_changed.secret, secret_of(msg),
 	       sizeof(question.secret_changed.secret));
 	if (call_ask(s, s->runnerd, &question, client, msg, replaced) == 0)
 		return;
 	error_why(&error, ERR_UNREACHABLE,
 		  "%s is stored, but runnerd is away and live sessions keep the old value",
-		  msg->op_secret_set.secret);
+		  secret_of(msg));
 	client_error(client, msg->id, &error);
 }
 
 static void
 set(struct client *client, struct msg *msg)
 {
+	bool restore = msg->type == MSG_OP_SECRET_RESTORE;
 	struct secretd *s = client->s;
 	struct error error = ERROR_INIT;
 	uint64_t version = 0;
-	int rc = store_value_of(s, msg, &version, &error);
+	int rc = restore ? restore_value_of(s, msg, &version, &error)
+			 : store_value_of(s, msg, &version, &error);
 
 	audit_secret(s, client,
-		     &(struct audited){.action = "secret.set",
-				       .secret = msg->op_secret_set.secret,
+		     &(struct audited){.action = restore ? "secret.restore" : "secret.set",
+				       .secret = secret_of(msg),
 				       .version = version,
 				       .error = rc < 0 ? &error : NULL},
 		     "change %llu of the store", (unsigned long long)store_counter(s->store));
 	if (rc < 0)
 		client_error(client, msg->id, &error);
-	else if (msg->op_secret_set.now)
+	else if (is_for_now(msg))
 		replace_now(client, msg);
 	else
 		reply_stored(client, msg->id, version, 0, 0);
@@ -364,6 +397,7 @@ static const struct request_rule {
 	void (*run)(struct client *client, struct msg *msg);
 } rules[] = {
     {MSG_OP_SECRET_SET, NEED_MADE, set},
+    {MSG_OP_SECRET_RESTORE, NEED_OPEN, set},
     {MSG_OP_SECRET_LIST, NEED_LOOK, list},
     {MSG_OP_SECRET_REMOVE, NEED_OPEN, remove_secret},
     {MSG_OP_SECRET_GRANT, NEED_OPEN, grant},

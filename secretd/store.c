@@ -483,7 +483,9 @@ store_read_previous(struct store *store, const char *name, size_t *size, struct 
 	size_t length;
 	int rc;
 
-	if (!secret || secret->version < 2)
+	if (!secret)
+		return no_such(name, error);
+	if (secret->version < 2)
 		return error_why(error, ERR_NOT_FOUND, "%s has no version before", name);
 	rc = files_read(store->dir, name, secret->version - 1, store->file, sizeof(store->file),
 			&length);

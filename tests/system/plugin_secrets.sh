@@ -138,6 +138,28 @@ logs=$(ash session logs "$id" | tr -d '\n')
 like "files are new at once" "$logs" "$(turned 'third-value-of-fskey the-value-of-fskey <the-value-of-tmpl>')"
 like "variables with the next start" "$logs" "$(turned 'third-value-of-fskey third-value-of-fskey <third-value-of-tmpl>')"
 
+# Whatever a session was given stays hidden in it, however often the value changes.
+# shellcheck disable=SC2016
+plugins hoards 'seen="" n=0
+while [ $n -lt 5 ]; do
+	v=$(cat /run/credentials/changing)
+	case $seen in *$v*) ;; *) seen="$seen $v"; n=$((n + 1)); echo "has $n" ;; esac
+	sleep 0.02
+done
+echo "$seen"; echo "$seen" | base64 -w0; echo; ./mcp-call agentd__result "{\"result\":\"$seen\"}" >/dev/null' \
+    'credentials: [{name: changing}]'
+set_secret changing value-number-1-of-it >/dev/null
+grants hoards changing:agent
+id=$(ash agent run hoards --detach)
+has() { ash session logs "$id" 2>/dev/null | grep -q "has $1"; }
+for n in 2 3 4 5; do
+	check "it has $((n - 1)) values" eventually 10 has $((n - 1))
+	set_secret changing "value-number-$n-of-it" --now >/dev/null
+done
+status "a session that was given five values" 0 ash session wait "$id"
+is "shows none of them" "$(ash session logs "$id" | grep -v has | head -n 1 | xargs)" "$(printf '[redacted:changing] %.0s' 1 2 3 4 5 | xargs)"
+is "in no record of it" "$(grep -rlE "value-number|$(printf value-number | base64 | cut -c 1-12)" "$dir/log" "$dir/run" "$dir/state")" ""
+
 # Set-up waits for a secretd that is stopped; then one of the two dies.
 built() { find "$cgroup" -path '*/plugin-one/cgroup.procs' -exec cat {} + | grep -q .; }
 for dying in secretd runnerd; do

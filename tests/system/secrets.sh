@@ -32,6 +32,13 @@ is "is version 2" "$(listed api-key)" 2
 printf 'a value from a file\n' >"$dir/value"
 check "from a file" ash secret set other.key --from "$dir/value"
 is "every byte of it counts" "$(listed other.key other.key .size)" 20
+status "restoring what has no version before: 3" 3 ash secret restore other.key
+set_secret other.key "another value of it" >/dev/null
+like "the version before becomes the next" "$(ash secret restore other.key)" "version 3"
+is "every byte of it" "$(listed other.key other.key .size)" 20
+like "and that is audited" "$(audited secret.restore)" 'true 0 other.key 3 '
+check "the one that it replaced can be had again" ash secret restore other.key
+is "as the next" "$(listed other.key other.key '"\(.version) \(.size)"')" "4 19"
 status "too short a value: 2" 2 set_secret short "1234567"
 like "it says how short" "$err" "less than 8 bytes"
 status "newlines do not make it longer: 2" 2 bash -c "printf '1234567\n\n' | '$BUILD/ash' -s '$sock' secret set short"
@@ -41,6 +48,7 @@ status "a name that is none: 2" 2 set_secret ../key "some value of it"
 status "a value in argv: 2" 2 ash secret set name value
 status "a file that is not there: 3" 3 ash secret set x --from "$dir/nowhere"
 status "removing what is not there: 3" 3 ash secret remove nothing
+status "restoring what is not there: 3" 3 ash secret restore nothing
 status "listing what is not there: 3" 3 ash secret list nothing
 check "removing one" ash secret remove big
 is "it is gone" "$(listed big big 2>/dev/null)" ""

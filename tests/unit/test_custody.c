@@ -382,6 +382,36 @@ START_TEST(schedd_learns_whether_it_is_valid_and_not_the_key)
 }
 END_TEST
 
+START_TEST(what_is_no_question_about_a_signature_gets_no_answer)
+{
+	static const struct {
+		const char *secret;
+		size_t length;
+		bool sealed;
+	} wrong[] = {
+	    {"no-such", 13, true},
+	    {"key", SIGNED_BODY_MAX + 1, true},
+	    {"key", 13, false},
+	};
+	_cleanup_free_ char *body = calloc(1, SIGNED_BODY_MAX + 1);
+	struct scene *scene = begin();
+	struct msg msg, answer;
+
+	set_value(scene, "key", "It's a Secret to Everybody\n");
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		msg_init(&msg, MSG_SIGNATURE_QUERY);
+		strcpy(msg.signature_query.secret, wrong[i].secret);
+		strcpy(msg.signature_query.signature, github_signature);
+		msg_add_fd(&msg, wrong[i].sealed ? memfd_sealed("body", body, wrong[i].length)
+						 : memfd_create("body", MFD_CLOEXEC));
+		peer_send(&scene->schedd, &msg);
+		ck_assert(peer_next(&scene->schedd, &answer));
+		ck_assert_int_eq(answer.type, MSG_ERROR);
+	}
+	finish(scene);
+}
+END_TEST
+
 /* --- patterns
  * ------------------------------------------------------------------------------------------------
  */
@@ -428,6 +458,7 @@ main(void)
 	    a_grant_follows_what_is_installed,
 	    a_signature_is_checked_as_github_makes_it,
 	    schedd_learns_whether_it_is_valid_and_not_the_key,
+	    what_is_no_question_about_a_signature_gets_no_answer,
 	    patterns,
 	    a_pattern_takes_no_time,
 	};
