@@ -238,8 +238,8 @@ add_secret(struct secretd *s, struct rows *rows, const struct secret *secret, co
 	return rc < 0 ? rc : add_grants(s, rows, secret, agent);
 }
 
-static int
-add_all(struct secretd *s, struct rows *rows, const struct msg_op_secret_list *list)
+int
+list_rows(struct secretd *s, struct rows *rows, const struct msg_op_secret_list *list)
 {
 	_cleanup_free_ struct secret **all = NULL;
 	const struct secret *one;
@@ -263,7 +263,7 @@ list(struct client *client, struct msg *msg)
 	struct rows *rows = rows_new("secrets");
 	struct error error = ERROR_INIT;
 	struct msg reply;
-	int rc = rows ? add_all(client->s, rows, &msg->op_secret_list) : -ENOMEM;
+	int rc = rows ? list_rows(client->s, rows, &msg->op_secret_list) : -ENOMEM;
 
 	msg_init(&reply, MSG_ROWS);
 	reply.rows.count = rows ? rows_count(rows) : 0;

@@ -23,6 +23,9 @@ int keying_use(struct secretd *s, int fd, struct error *error);
 /* Asks agentd for the key once more, for nobody: after a reload. */
 void keying_try(struct secretd *s);
 
+/* What OP_SECRET_LIST is answered: records of the store, which is open or empty. 0 or -errno. */
+int list_rows(struct secretd *s, struct rows *rows, const struct msg_op_secret_list *list);
+
 /* Reads what a pipe holds, whole, its writer gone, into at most max bytes. Its length, or -1 with
  * error. */
 ssize_t pipe_read(int fd, uint8_t *bytes, size_t max, struct error *error);

@@ -87,16 +87,77 @@ run argues 127
 # Some hold none, and get none.
 install none 'cat /run/credentials/* 2>&1; env; cat /proc/[0-9]*/environ 2>/dev/null; echo done'
 run none 0
+
+# --- plugins ------------------------------------------------------------------------------------------
+# One has all as files, one has what a variable can hold in its environment, one has none; so has the
+# agent. with_plugins NAME BODY [YAML]
+templates=$(for n in word01 word04 key05 key12 json13 begin29 end31; do printf '%s: "<{{secret:%s}}>", ' "T_$n" "$n"; done)
+with_plugins() {
+	mkdir -p "$dir/agents/$1"
+	cp --remove-destination "$BUILD/tests/mcp-server" "$BUILD/tests/mcp-call" "$dir/agents/$1/"
+	printf '%s\n' "$all"' for f in *; do cat $f; echo; base64 $f; base64 -w 0 $f; echo; od -An -v -tx1 $f | tr -d " \n"; echo; dd if=$f bs=7 2>/dev/null; done; env' >"$dir/agents/$1/spill"
+	install "$1" "cd '$dir/agents/$1'; $2" "${credentials//\}/, for: files\}}
+mcp_servers:
+  - {name: files, command: ./mcp-server}
+  - {name: variables, command: ./mcp-server, env_template: {${templates%, }}}
+  - {name: nothing, command: ./mcp-server}${3:+$'\n'$3}"
+	for file in "$planted"/*; do
+		ash secret grant "${file##*/}" --agent "$1" --for files >>"$dir/out.grants" 2>&1 || fail "$1 is granted ${file##*/}"
+		ash secret grant "${file##*/}" --agent "$1" --for variables >>"$dir/out.grants" 2>&1
+	done
+}
+# On their standard error, as answers, in what the agent notes; and one ends in the middle of it.
+with_plugins spills 'for p in files variables; do
+	./mcp-call ${p}__run "{\"command\":\"sh ./spill >&2\"}" ${p}__run "{\"command\":\"sh ./spill\"}" ${p}__die "{}" >/dev/null
+done
+./mcp-call nothing__run "{\"command\":\"sh ./spill 2>&1\"}" >/dev/null'
+run spills 0
+ash session logs spills@latest >"$dir/out.spilled" 2>&1
+
 # And one that lives on, with all of them in its memory and three in its environment.
 holder lives 'x=$(cat /run/credentials/key* /run/credentials/pem*); '"echo ready; $gate_wait"' echo "$x" | head -c 5' \
     "$gate_context"$'\n'"env: {MORE: \"1\"}"
 sed -i 's/{name: key05}/{name: key05, env: KEY}/' "$dir/agents/lives/manifest.yaml"
 ash agent install --replace "$dir/agents/lives/manifest.yaml" >/dev/null 2>&1
 for file in "$planted"/*; do ash secret grant "${file##*/}" --agent lives >>"$dir/out.grants" 2>&1; done
+with_plugins plugs "./mcp-call files__run '{\"command\":\"cat /run/credentials/* >/dev/null\"}' >/dev/null; echo ready; $gate_wait" "$gate_context"
 gate_shut
 id=$(ash agent run lives --detach 9>&-)
+plugs=$(ash agent run plugs --detach 9>&-)
 ready() { ash session logs "$id" 2>/dev/null | grep -q ready; }
 check "one lives on" eventually 10 ready
+also_ready() { ash session logs "$plugs" 2>/dev/null | grep -q ready; }
+check "and one whose plugins hold them" eventually 10 also_ready
+
+# Beside them: agents and plugins that hold none, some and others look wherever they may.
+# What is the own of each is taken out of what it prints, what is another's is not.
+cat >"$dir/reach" <<'END'
+exec 2>&1
+for d in /run /tmp /dev/shm /dev/mqueue /var /home /context /proc/self/fd; do ls -lAR $d; done
+cat /run/credentials/* /run/environment/* /tmp/* /dev/shm/* </dev/null
+for p in /proc/[0-9]* /proc/self/root/..; do
+	cat $p/environ $p/cmdline $p/root/run/credentials/* $p/root/run/environment/* $p/maps
+	ls -l $p/fd $p/root $p/cwd
+	dd if=$p/mem bs=4096 count=1
+done </dev/null
+cat /proc/net/unix /proc/keys /proc/key-users /sys/kernel/debug/*
+find / -xdev \( -name '*key0*' -o -name '*pem*' -o -name 'word0*' -o -name '*.sock' -o -name secrets \) -exec ls -ld {} + -exec head -c 100 {} +
+env
+END
+for kind in none some; do
+	mkdir -p "$dir/agents/reach-$kind"
+	cp "$BUILD/tests/mcp-server" "$BUILD/tests/mcp-call" "$dir/reach" "$dir/agents/reach-$kind/"
+	own=''
+	[ $kind = none ] || own='credentials: [{name: word02}, {name: pem17, for: theirs}]'
+	install reach-$kind "cd '$dir/agents/reach-$kind'; sh ./reach; ./mcp-call theirs__run '{\"command\":\"sh ./reach\"}' other__run '{\"command\":\"sh ./reach\"}'" "$own
+mcp_servers: [{name: theirs, command: ./mcp-server}, {name: other, command: ./mcp-server, env_template: {OTHER: \"${own:+{{secret:key06\}\}}\"}}]"
+	[ $kind = none ] || {
+		ash secret grant word02 --agent reach-some && ash secret grant pem17 --agent reach-some --for theirs
+		ash secret grant key06 --agent reach-some --for other
+	} >>"$dir/out.grants" 2>&1
+	run reach-$kind 0
+done
+like "who may looks at its own" "$(<"$dir/out.reach-some")" 'redacted:word02'
 cp "$planted/key08" "$planted/key08before"
 letters 30 >"$planted/key08"
 check "a value changes while it lives" ash secret set key08 --from "$planted/key08" --now
@@ -104,10 +165,14 @@ check "a value changes while it lives" ash secret set key08 --from "$planted/key
 # --- searching ------------------------------------------------------------------------------------------
 seek() { "$BUILD/tests/seek" "$planted" "$@"; }
 # The sandbox's own processes hold what they were given; they show that the search finds it.
-inside() { find "$cgroup" -path "*/agent/cgroup.procs" -exec cat {} + 2>/dev/null; }
-mapfile -t sandbox < <(inside)
-holding=$(seek "${sandbox[@]}" | awk '{ print $2 }' | sort -u)
-check "the search finds what the agent holds in its memory" grep -q key05 <<<"$holding"
+# inside SESSION LEAF
+inside() { find "$cgroup" -path "*$1*/$2/cgroup.procs" -exec cat {} + 2>/dev/null; }
+mapfile -t sandbox < <(inside "$id" agent; inside "$plugs" plugin-files; inside "$plugs" plugin-variables)
+holding() { seek "$@" | awk '{ print $2 }' | sort -u; }
+# shellcheck disable=SC2046
+check "the search finds what the agent holds in its memory" grep -q key05 <(holding $(inside "$id" agent))
+# shellcheck disable=SC2046
+check "and a plugin in its environment" grep -q word04 <(holding $(inside "$plugs" plugin-variables))
 for spelling in base64 "base64 -w 0" "od -An -v -tx1"; do
 	$spelling "$planted/binary23" | tr -d ' \n' >"$dir/control"
 	check "and in a file, as $spelling" grep -q binary23 <(seek "$dir/control")
@@ -131,12 +196,13 @@ if [ "$searched" -ge 6 ]; then ok "nor in the memory, arguments or environment o
 fi
 check "secretd keeps no value that it has handed over" fails grep -q . <(seek "$(daemon secretd)")
 check "no core was left" fails grep -q . <(find "$dir/state" "$dir/run" "$dir/log" -name 'core*')
-for name in prints encodes pieces; do
-	marks=$(grep -ao '\[redacted:[a-z0-9]*\]' "$dir/out.$name" "$dir/err.$name" -h | sort -u | wc -l)
+for name in prints encodes pieces spilled; do
+	marks=$(grep -ao '\[redacted:[a-z0-9]*\]' "$dir/out.$name" "$dir/err.$name" -hs | sort -u | wc -l)
 	if [ "$marks" -ge 30 ]; then ok "$name: $marks names stand in their place"; else fail "$name: only $marks names stand in their place"; fi
 done
 is "a secret that was cut is hidden too" "$(cat "$dir/out.lasts")" "[redacted:pem18]"
 gate_open
 ash session wait "$id" >/dev/null 2>&1
+ash session wait "$plugs" >/dev/null 2>&1
 found=$(seek "$dir/state" "$dir/run" "$dir/log" 2>&1)
 is "nor once the last has ended" "$found" ""
