@@ -479,6 +479,7 @@ int
 store_read_previous(struct store *store, const char *name, size_t *size, struct error *error)
 {
 	const struct secret *secret = index_find(&store->index, name);
+	char file[VALUE_NAME_MAX + 1];
 	struct sealed sealed = {0};
 	size_t length;
 	int rc;
@@ -487,15 +488,18 @@ store_read_previous(struct store *store, const char *name, size_t *size, struct 
 		return no_such(name, error);
 	if (secret->version < 2)
 		return error_why(error, ERR_NOT_FOUND, "%s has no version before", name);
+	value_file(name, secret->version - 1, file);
 	rc = files_read(store->dir, name, secret->version - 1, store->file, sizeof(store->file),
 			&length);
-	if (rc == 0)
-		rc = sealed_read(store->file, length, store->keys->values, &sealed, store->value);
-	if (rc == 0 && (strcmp(sealed.name, name) != 0 || sealed.version != secret->version - 1))
-		rc = -EBADMSG;
-	if (rc < 0) {
+	if (rc < 0)
+		return rc == -ENOENT || rc == -EFBIG
+			   ? error_why(error, ERR_FAILED, "secrets/%s is %s", file,
+				       rc == -ENOENT ? "missing" : "not as it was written")
+			   : error_errno(error, -rc, "reading secrets/%s", file);
+	if (sealed_read(store->file, length, store->keys->values, &sealed, store->value) < 0 ||
+	    strcmp(sealed.name, name) != 0 || sealed.version != secret->version - 1) {
 		store_forget(store);
-		return error_errno(error, -rc, "reading the version of %s before", name);
+		return error_why(error, ERR_FAILED, "secrets/%s was changed", file);
 	}
 	*size = sealed.size;
 	return 0;

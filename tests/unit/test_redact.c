@@ -716,8 +716,7 @@ make_set_of(const uint8_t *key, uint8_t session, const char *name, const char *v
 	int fd;
 
 	spellings_begin(spellings, key, &id);
-	ck_assert_int_eq(
-	    spellings_add(spellings, name, (const uint8_t *)value, strlen(value)), 0);
+	ck_assert_int_eq(spellings_add(spellings, name, (const uint8_t *)value, strlen(value)), 0);
 	ck_assert(spellings_have(spellings, name) && !spellings_have(spellings, "no such"));
 	fd = spellings_seal(spellings);
 	ck_assert_int_eq(redact_set_open(fd, &set), 0);
