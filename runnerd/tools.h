@@ -73,8 +73,9 @@ void tools_free(struct tools *tools);
 void tools_share(struct session *s, struct msg *shared);
 /* From the session's keeper. */
 void tools_heard_keeper(struct session *s, const struct msg_keeper_plugin *told);
-/* What a plugin waits for besides its sandbox may have come: the keeper, every secret of the
- * session and what its output is filtered by. */
+/* What a plugin waits for besides its sandbox may have come: the keeper, which can be told when it
+ * is up (with many plugins the first sandboxes are built before), every secret of the session, and
+ * what its output is filtered by. */
 void tools_progress(struct session *s);
 /* fd: fingerprints of the session's secrets for the broker, borrowed. */
 void tools_tell_redaction(struct session *s, int fd);

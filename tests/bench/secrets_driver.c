@@ -180,8 +180,8 @@ measure(struct bench *bench, unsigned secrets, FILE *json)
 	hand_us = since_us(began, ROUNDS);
 	printf("%6u secrets: set %.0f us, list %.2f us each, hand-over %.1f us\n", secrets, set_us,
 	       list_us, hand_us);
-	fprintf(json, "{\"secrets\":%u,\"set_us\":%.1f,\"list_us\":%.3f,\"hand_us\":%.1f}\n", secrets,
-		set_us, list_us, hand_us);
+	fprintf(json, "{\"secrets\":%u,\"set_us\":%.1f,\"list_us\":%.3f,\"hand_us\":%.1f}\n",
+		secrets, set_us, list_us, hand_us);
 }
 
 int

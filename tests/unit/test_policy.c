@@ -12,6 +12,7 @@
 #include "runnerd/mission.h"
 #include "runnerd/policy.h"
 #include "runnerd/proof.h"
+#include "runnerd/secret_uses.h"
 #include "tests/unit/suite.h"
 
 static char top[] = "/tmp/scarab-policy-XXXXXX";
@@ -122,6 +123,30 @@ static const struct {
     {"", "home: {mode: journal, on_failure: discard, max_size: 1Gi, history: 3}", NULL},
     {"", "skills: [skills/a, /srv/b, /opt/worker/c]", NULL},
     {"ceilings: {allowed_context: []}", "skills: [/usr/share/scarab-runtime/skills/git]", NULL},
+    {"", "credentials: [{name: a}]", NULL},
+    {"", "trust_level: untrusted, credentials: [{name: a}]",
+     "not allowed at trust_level untrusted"},
+    {"", "mcp_servers: [{name: fs, command: x, env_template: {K: \"<{{secret:a}}>\"}}]", NULL},
+    {"",
+     "trust_level: untrusted, mcp_servers: [{name: fs, command: x, env_template: {K: "
+     "\"<{{secret:a}}>\"}}]",
+     "env_template of spec.mcp_servers is not allowed at trust_level untrusted"},
+    {"",
+     "capabilities: [\"secret.use:a\"], mcp_servers: [{name: fs, command: x, env_template: {K: "
+     "\"<{{secret:a}}>\"}}]",
+     NULL},
+    {"",
+     "capabilities: [\"secret.use:b\"], mcp_servers: [{name: fs, command: x, env_template: {K: "
+     "\"<{{secret:a}}>\"}}]",
+     "no secret.use that covers a"},
+    {"",
+     "secret_policy: [{secret_pattern: \"*\", tool_pattern: fs}], mcp_servers: [{name: fs, "
+     "command: x, env_template: {K: \"<{{secret:a}}>\"}}]",
+     NULL},
+    {"",
+     "secret_policy: [{secret_pattern: \"*\", tool_pattern: other}], mcp_servers: [{name: fs, "
+     "command: x, env_template: {K: \"<{{secret:a}}>\"}}]",
+     "lets nobody use a"},
     {"", "skills: [/etc/skills]", "/etc/skills is outside install_dir and ceilings.allowed"},
     {"", "skills: [/opt/workerx/c]", "outside install_dir"},
     {"", "trust_level: untrusted, skills: [skills/a]", NULL},
@@ -436,6 +461,47 @@ START_TEST(the_mission_is_as_documented)
 }
 END_TEST
 
+/* --- which secrets a plan asks for --------------------------------------------------------------
+ */
+
+static int
+add_use(const struct secret_use *use, void *arg)
+{
+	char *text = arg;
+
+	sprintf(text + strlen(text), "%s%s:%s/%s ", use->place == PLACE_ENVIRONMENT ? "+" : "",
+		use->server, use->credential->name, use->file);
+	return 0;
+}
+
+START_TEST(each_sandbox_has_its_own_secrets)
+{
+	struct manifest *plan = plan_of(
+	    "credentials: [{name: a}, {name: b, as: c, for: fs}, {name: a, for: db}],"
+	    "mcp_servers: [{name: fs, command: x, env_template: {K: \"{{secret:d}}{{secret:b}}\","
+	    "L: \"{{secret:d}}{{secret:e}}{{secret:e}}\", M: plain}}, {name: db, command: x,"
+	    "env_template: {K: \"{{secret:d}} and {{secret:a}}\"}}, {name: none, command: x}]");
+	char all[256] = "", agents[64] = "", fs[64] = "", none[64] = "";
+	const char *file;
+
+	secret_uses(plan, NULL, add_use, all);
+	ck_assert_str_eq(all, ":a/a fs:b/c db:a/a +fs:d/d +fs:e/e +db:d/d ");
+	secret_uses(plan, "", add_use, agents);
+	ck_assert_str_eq(agents, ":a/a ");
+	secret_uses(plan, "fs", add_use, fs);
+	ck_assert_str_eq(fs, "fs:b/c +fs:d/d +fs:e/e ");
+	secret_uses(plan, "none", add_use, none);
+	ck_assert_str_eq(none, "");
+	ck_assert_uint_eq(secret_uses_count(plan, NULL, PLACE_CREDENTIALS), 3);
+	ck_assert_uint_eq(secret_uses_count(plan, "fs", PLACE_ENVIRONMENT), 2);
+	ck_assert_int_eq(template_file(plan, "fs", "b", &file), PLACE_CREDENTIALS);
+	ck_assert_str_eq(file, "c");
+	ck_assert_int_eq(template_file(plan, "db", "b", &file), PLACE_ENVIRONMENT);
+	ck_assert_str_eq(file, "b");
+	manifest_free(plan);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -450,6 +516,7 @@ main(void)
 	    a_command_is_found_in_its_image,
 	    a_command_is_a_program_its_agent_may_run,
 	    the_mission_is_as_documented,
+	    each_sandbox_has_its_own_secrets,
 	};
 
 	return suite_run("policy", tests, ARRAY_LEN(tests));
