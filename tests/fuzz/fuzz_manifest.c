@@ -3,7 +3,8 @@
  * and over their encoded forms, deterministic: the same seed, the same cases. Nothing may crash;
  * a refusal has a reason; bytes that a decoder accepts encode to themselves.
  *
- * fuzz_manifest [CASES [SEED]]
+ * fuzz_manifest [CASES [SEED]]. With -DSCARAB_LIBFUZZER the entry point of libFuzzer instead (make
+ * libfuzzer); tests/corpus/manifests and configs are its first corpus.
  */
 // timeout: 300
 #include <fcntl.h>
@@ -159,6 +160,23 @@ try_config(const uint8_t *bytes, size_t length)
 		fail("a configuration that was read is refused when encoded");
 	accepted = before + 1;
 }
+
+#ifdef SCARAB_LIBFUZZER
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+/* Each reader takes whatever bytes come. */
+int
+LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+	try_manifest(bytes, length);
+	try_plan(bytes, length);
+	try_config(bytes, length);
+	try_encoded_config(bytes, length);
+	return 0;
+}
+
+#else
 
 /* --- seeds ------------------------------------------------------------------------------------ */
 
@@ -369,3 +387,5 @@ main(int argc, char **argv)
 	printf("%zu cases of each kind: no crash, every accepted plan encodes to itself\n", cases);
 	return 0;
 }
+
+#endif
