@@ -3,7 +3,8 @@
 # build folder, once for each list of them, and never run a script of theirs while they are.
 #
 #   npm_install   $npm: the folder that holds node_modules; $node: a newer Node than the system's.
-#                 Where they cannot be had the test is skipped, with the reason.
+#                 1: they cannot be had, $npm_why.
+#   npm_need      the same; where they cannot be had the test is skipped, with the reason
 
 case $(uname -m) in
 x86_64) npm_cpu=x64 ;;
@@ -20,26 +21,29 @@ npm_packages=(
 	"node-linux-$npm_cpu@24"
 )
 
-npm_missing() {
-	skip "programs of npm's" "$1"
-	exit 0
-}
-
 npm_install() {
 	local said new
 	npm=$BUILD/npm/$(printf '%s\n' "${npm_packages[@]}" | sha256sum | cut -c1-12)
 	# shellcheck disable=SC2034
 	node=$npm/node_modules/node-linux-$npm_cpu/bin/node
 	[ ! -e "$npm/node_modules" ] || return 0
-	command -v node npm >/dev/null || npm_missing "node and npm are not installed"
+	npm_why='node and npm are not installed'
+	command -v node >/dev/null && command -v npm >/dev/null || return 1
 	mkdir -p "$BUILD/npm"
 	new=$(mktemp -d "$BUILD/npm/new.XXXXXX")
 	chmod 755 "$new"
 	if ! said=$(npm install --prefix "$new" --cache "$new/cache" --no-audit --no-fund --ignore-scripts --loglevel=error \
 	    --fetch-retries=1 --fetch-timeout=20000 "${npm_packages[@]}" 2>&1); then
 		rm -rf "$new"
-		npm_missing "npm cannot install them: $(grep -m 1 . <<<"$said")"
+		npm_why="npm cannot install them: $(grep -m 1 . <<<"$said")"
+		return 1
 	fi
 	rm -rf "$new/cache" "$npm"
 	mv "$new" "$npm"
+}
+
+npm_need() {
+	npm_install && return
+	skip "programs of npm's" "$npm_why"
+	exit 0
 }

@@ -6,6 +6,8 @@
  *       input; a single plugin without NAME keeps its names
  *   broker_driver bench ECHO-PLUGIN ROUNDS
  *       what the broker adds to a call, and what it takes; the last line is an object of JSON
+ *   broker_driver latency ROUNDS TOOL COMMAND…
+ *       what it adds to a call of this program's tool, which takes a "message"; likewise
  */
 #include <sched.h>
 #include <sys/prctl.h>
@@ -203,7 +205,7 @@ request_text(const char *tool, size_t *length)
 	int count =
 	    asprintf(&text,
 		     "{\"jsonrpc\":\"2.0\",\"id\":\"7\",\"method\":\"tools/call\",\"params\":{"
-		     "\"name\":\"%s\",\"arguments\":{\"text\":\"%01024d\"}}}\n",
+		     "\"name\":\"%s\",\"arguments\":{\"message\":\"%01024d\"}}}\n",
 		     tool, 0);
 
 	ck_assert_int_gt(count, 0);
@@ -350,10 +352,11 @@ pin(bool one)
 
 /* Everything that is started from here on runs on one processor, or on all. */
 static void
-open_bench(struct bench *b, const char *plugin, bool one_cpu)
+open_bench(struct bench *b, char *const *command, const char *tool, bool one_cpu)
 {
-	char *command[] = {(char *)plugin, NULL};
+	char name[64];
 
+	snprintf(name, sizeof(name), "p__%s", tool);
 	pin(one_cpu);
 	stage_new(&b->stage);
 	stage_server(&b->stage, "p", true, STAGE_WAIT_MS);
@@ -364,8 +367,8 @@ open_bench(struct bench *b, const char *plugin, bool one_cpu)
 	agent_connect(&b->stage, &b->brokered);
 	initialize(&b->direct);
 	initialize(&b->brokered);
-	b->direct_text = request_text("echo0", &b->direct_length);
-	b->brokered_text = request_text("p__echo0", &b->brokered_length);
+	b->direct_text = request_text(tool, &b->direct_length);
+	b->brokered_text = request_text(name, &b->brokered_length);
 }
 
 static void
@@ -383,6 +386,7 @@ close_bench(struct bench *b)
 static int
 bench(const char *plugin, size_t rounds)
 {
+	char *command[] = {(char *)plugin, NULL};
 	struct bench b = {.rounds = rounds,
 			  .direct_us = calloc(rounds, sizeof(double)),
 			  .brokered_us = calloc(rounds, sizeof(double))};
@@ -390,14 +394,14 @@ bench(const char *plugin, size_t rounds)
 	long before, after;
 
 	ck_assert(b.direct_us && b.brokered_us && rounds > 0);
-	open_bench(&b, plugin, false);
+	open_bench(&b, command, "echo0", false);
 	latencies(&b, &direct[0], &brokered[0]);
 	one = calls_per_second(&b, 1);
 	sixteen = calls_per_second(&b, FLIGHT);
 	close_bench(&b);
 	many_plugins(plugin, &before, &after);
 	memset(&b.stage, 0, sizeof(b.stage));
-	open_bench(&b, plugin, true);
+	open_bench(&b, command, "echo0", true);
 	latencies(&b, &direct[1], &brokered[1]);
 	close_bench(&b);
 	printf("a tool call of 1 KiB, all processors: directly %.1f µs, through the broker %.1f: "
@@ -419,6 +423,28 @@ bench(const char *plugin, size_t rounds)
 	return 0;
 }
 
+static int
+latency(size_t rounds, const char *tool, char *const *command)
+{
+	struct bench b = {.rounds = rounds,
+			  .direct_us = calloc(rounds, sizeof(double)),
+			  .brokered_us = calloc(rounds, sizeof(double))};
+	double direct, brokered;
+
+	ck_assert(b.direct_us && b.brokered_us && rounds > 0);
+	open_bench(&b, command, tool, false);
+	latencies(&b, &direct, &brokered);
+	close_bench(&b);
+	printf("a call of %s, all processors: directly %.1f µs, through the broker %.1f: %.1f "
+	       "added\n",
+	       tool, direct, brokered, brokered - direct);
+	printf("{\"tool\":\"%s\",\"direct_us\":%.1f,\"brokered_us\":%.1f}\n", tool, direct,
+	       brokered);
+	free(b.direct_us);
+	free(b.brokered_us);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -426,7 +452,9 @@ main(int argc, char **argv)
 		return serve(argv + 2);
 	if (argc > 3 && strcmp(argv[1], "bench") == 0)
 		return bench(argv[2], strtoul(argv[3], NULL, 10));
+	if (argc > 4 && strcmp(argv[1], "latency") == 0)
+		return latency(strtoul(argv[2], NULL, 10), argv[3], argv + 4);
 	fprintf(stderr, "usage: broker_driver serve [NAME=]COMMAND… | "
-			"bench ECHO-PLUGIN ROUNDS\n");
+			"bench ECHO-PLUGIN ROUNDS | latency ROUNDS TOOL COMMAND…\n");
 	return 2;
 }

@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$root/tests/npm.sh"
 need_root "plugins"
-npm_install
+npm_need
 instance_new
 printf '%s\n' "ceilings: {allowed_context: [$npm]}" >>"$dir/agentd.yaml"
 instance_up "the instance starts"
