@@ -54,7 +54,8 @@ enum {
 	SECRET_KEY_BYTES = 32,
 	PLAN_DIGEST_BYTES = 32, /* BLAKE2b-256 over install_dir, a NUL, and the plan */
 	SIGNED_BODY_MAX = 1 << 20,
-	EVENT_TYPE_MAX = 128, /* as a trigger's event, value_event() */
+	EVENT_TYPE_MAX =
+	    255, /* of an operator's 128, value_event_type(); an agent's has its name before it */
 	EVENT_NAME_MAX = 255, /* an event's source, id and subject */
 	EVENT_DATA_MAX = SIGNED_BODY_MAX,
 	EVENT_JSON_MAX = EVENT_DATA_MAX + (8 << 10), /* with its attributes, escaped */

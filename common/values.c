@@ -382,8 +382,7 @@ value_event(const char *text, char why[REASON_SIZE])
 bool
 value_event_type(const char *text, char why[REASON_SIZE])
 {
-	return (alphanumeric(*text) && strlen(text) <= EVENT_TYPE_MAX &&
-		value_made_of(text, "._-/")) ||
+	return (alphanumeric(*text) && strlen(text) <= 128 && value_made_of(text, "._-/")) ||
 	       value_wrong(why, "must be 1 to 128 letters, digits, '.', '_', '-' or '/', and begin "
 				"with a letter or digit, such as github.push");
 }

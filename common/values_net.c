@@ -277,7 +277,7 @@ bool
 capability_known(const char *capability)
 {
 	static const char *const prefixes[] = {"tool.invoke:", "mcp.",
-					       "secret.use:", "net.connect:"};
+					       "secret.use:", "net.connect:", "event.emit:"};
 
 	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
 		if (strncmp(capability, prefixes[i], strlen(prefixes[i])) == 0)
@@ -294,10 +294,11 @@ value_capability(const char *text, char why[REASON_SIZE])
 		return connect_valid(text + 12, why);
 	if (strncmp(text, "mcp.", 4) == 0)
 		return mcp_valid(text + 4, why);
-	if (strcmp(text, "tool.invoke:") == 0 || strcmp(text, "secret.use:") == 0)
+	if (strcmp(text, "tool.invoke:") == 0 || strcmp(text, "secret.use:") == 0 ||
+	    strcmp(text, "event.emit:") == 0)
 		return value_wrong(why, "needs a pattern after the colon; * stands for everything");
 	if (capability_known(text) || foreign_shape(text))
 		return true;
-	return value_wrong(why, "must be tool.invoke:GLOB, mcp.SERVER.GLOB, secret.use:GLOB or "
-				"net.connect:HOST:PORT");
+	return value_wrong(why, "must be tool.invoke:GLOB, mcp.SERVER.GLOB, secret.use:GLOB, "
+				"event.emit:GLOB or net.connect:HOST:PORT");
 }

@@ -16,6 +16,7 @@
 #include "common/io.h"
 #include "common/keeper_calls.h"
 #include "common/log.h"
+#include "emitted.h"
 #include "explain.h"
 #include "filter.h"
 #include "home_jobs.h"
@@ -200,9 +201,10 @@ make_parts(struct runnerd *r, struct error *error)
 {
 	r->audit = audit_new(r->loop, ROLE_RUNNERD);
 	r->spools = spools_new(r);
+	r->emitted = emitted_new(r);
 	r->sessions = sessions_new();
 	r->secrets = secrets_new(r);
-	if (!r->audit || !r->secrets || !r->spools || !r->sessions)
+	if (!r->audit || !r->secrets || !r->spools || !r->emitted || !r->sessions)
 		return error_errno(error, ENOMEM, "runnerd");
 	r->home_jobs = home_jobs_new(r, error);
 	if (!r->home_jobs)
@@ -305,6 +307,7 @@ end(struct runnerd *r)
 	secrets_free(r->secrets);
 	home_jobs_free(r->home_jobs);
 	spools_free(r->spools);
+	emitted_free(r->emitted);
 	spawner_free(r->spawner);
 	mechanisms_free(r->mechanisms);
 	cgroups_close(r->cgroups);

@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "emitted.h"
 #include "explain.h"
 #include "fs.h"
 #include "home_requests.h"
@@ -237,11 +238,19 @@ end_ack(struct runnerd *r, struct channel *channel, struct msg *msg)
 	session_ack(r, &msg->end_ack.session, msg->end_ack.keep_input);
 }
 
+static void
+agent_event_ack(struct runnerd *r, struct channel *channel, struct msg *msg)
+{
+	(void)channel;
+	emitted_acknowledged(r, &msg->agent_event_ack.event);
+}
+
 static const struct peer_rule schedd_rules[] = {
     {.type = MSG_PREPARE, .handler = prepare},
     {.type = MSG_GO, .handler = go},
     {.type = MSG_CANCEL, .handler = cancel},
     {.type = MSG_END_ACK, .handler = end_ack},
+    {.type = MSG_AGENT_EVENT_ACK, .handler = agent_event_ack},
 };
 
 static void
@@ -262,6 +271,7 @@ schedd_opened(struct channel *channel, void *arg)
 	msg.inventory_end.sessions = sessions_announce(r);
 	inputs_announce(r);
 	channel_send(channel, &msg);
+	emitted_announce(r);
 }
 
 static void

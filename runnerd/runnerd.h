@@ -40,6 +40,7 @@ struct runnerd {
 	struct spawner *spawner;
 	struct home_jobs *home_jobs;
 	struct spools *spools;
+	struct emitted *emitted; /* events of agents that schedd has not yet */
 	struct session_table *sessions;
 	int keeper_program, builder_program, init_program; /* sealed memfds, confine_program() */
 	int broker_program;

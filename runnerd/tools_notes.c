@@ -13,6 +13,7 @@
 #include "common/io.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "emitted.h"
 #include "tools.h"
 
 enum { NOTES_BYTES_MAX = 8 << 20 /* of one session */ };
@@ -80,6 +81,20 @@ append(const struct session *s, const char *line, size_t length)
 	return write_all(fd, line, length);
 }
 
+static void
+emit(struct session *s, const struct msg_broker_note *note, int fd)
+{
+	int data = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int rc = fd >= 0 && data < 0 ? -errno : emitted_add(s, note, data);
+
+	if (rc == -EINVAL)
+		log_session(LOG_LEVEL_WARNING, &s->id,
+			    "an event that the agent emits has no type that an event can have");
+	else if (rc < 0)
+		log_session(LOG_LEVEL_WARNING, &s->id, "an event that the agent emits is lost: %s",
+			    strerrordesc_np(-rc));
+}
+
 void
 tools_note(struct tools *tools, struct msg *msg)
 {
@@ -92,6 +107,8 @@ tools_note(struct tools *tools, struct msg *msg)
 
 	if (note->kind >= NOTE_KINDS || s->log.dir < 0)
 		return;
+	if (note->kind == NOTE_EVENT)
+		emit(s, note, fd);
 	if (note->kind == NOTE_TRANSITION)
 		snprintf(tools->activity, sizeof(tools->activity), "%.31s", note->name);
 	line = note_line(note, fd, &length);

@@ -24,6 +24,17 @@ installed(struct schedd *schedd, const char *name)
 	return agent && agent->installed;
 }
 
+/* What an agent emits does not start it: it would run for ever. */
+static bool
+emitted_by(const struct event *event, const char *agent)
+{
+	const size_t head = sizeof(AGENT_SOURCE) - 1, length = strlen(agent);
+
+	return strncmp(event->source, AGENT_SOURCE, head) == 0 &&
+	       strncmp(event->source + head, agent, length) == 0 &&
+	       event->source[head + length] == '/';
+}
+
 static int
 is_installed(const char *agent, const struct event_trigger *trigger, void *arg)
 {
@@ -57,7 +68,7 @@ fire(const char *agent, const struct event_trigger *trigger, void *arg)
 			    .login_uid = event->login_uid,
 			    .operator= event->operator};
 
-	if (!installed(delivery->schedd, agent))
+	if (!installed(delivery->schedd, agent) || emitted_by(event, agent))
 		return 0;
 	snprintf(id, sizeof(id), "%.64s/%" PRId64, trigger->id, event->seq);
 	task[0] = '\0';

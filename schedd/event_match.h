@@ -23,8 +23,9 @@ struct event_trigger {
 	size_t filter_count;
 };
 
-/* The source that events of a webhook have. */
+/* The sources that no operator can name: of a webhook, of an agent. */
 #define WEBHOOK_SOURCE "/webhooks/"
+#define AGENT_SOURCE "/agents/"
 
 /* Of an event trigger: the type matches, and every filter's value, a pattern too, the text of what
  * its key names in the data. Of a webhook trigger: it came in there. */

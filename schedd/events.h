@@ -19,7 +19,8 @@ enum {
 struct event_told {
 	void (*fn)(struct schedd *schedd, const struct event_told *told, const struct event *event,
 		   bool repeated, const struct error *error);
-	uint32_t request; /* of the message that brought it; 0: nobody waits */
+	uint32_t request;  /* of the message that brought it; 0: nobody waits */
+	struct uuid event; /* that runnerd tells until it is acknowledged */
 };
 
 struct events;
@@ -44,5 +45,7 @@ struct events_table *events_table_of(struct events *events);
 void events_emit(struct schedd *schedd, const struct msg *msg);
 void events_query(struct schedd *schedd, const struct msg *msg);
 void events_replay(struct schedd *schedd, const struct msg *msg);
+/* And of runnerd: what an agent emitted. */
+void events_from_agent(struct schedd *schedd, const struct msg *msg);
 
 #endif

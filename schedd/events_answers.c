@@ -5,7 +5,9 @@
 
 #include "common/cleanup.h"
 #include "common/glob.h"
+#include "common/log.h"
 #include "common/scan.h"
+#include "event_match.h"
 #include "events.h"
 
 /* --- emit ---------------------------------------------------------------------------------- */
@@ -47,6 +49,26 @@ read_data(const uint8_t *bytes, size_t length, struct event *event, struct error
 	return 0;
 }
 
+/* With the data that came as the message's descriptor. 0, or -1 with error: it is none. */
+static int
+accept_data(struct schedd *schedd, const struct msg *msg, struct event *event,
+	    const struct event_told *told, struct error *error)
+{
+	const uint8_t *bytes = NULL;
+	size_t length = 0;
+	int rc = msg->nfds ? memfd_map(msg->fds[0], EVENT_DATA_MAX, &bytes, &length) : 0;
+
+	if (rc < 0)
+		return error_errno(error, -rc, "mapping the event's data");
+	if (msg->nfds)
+		rc = read_data(bytes, length, event, error);
+	if (rc == 0)
+		events_accept(schedd->events, event, false, told);
+	if (bytes)
+		munmap((void *)bytes, length);
+	return rc;
+}
+
 void
 events_emit(struct schedd *schedd, const struct msg *msg)
 {
@@ -62,20 +84,58 @@ events_emit(struct schedd *schedd, const struct msg *msg)
 			      .login_uid = asked->login_uid,
 			      .operator= asked->operator,
 			      .delivered = true };
-	const uint8_t *bytes = NULL;
-	size_t length = 0;
-	int rc = msg->nfds ? memfd_map(msg->fds[0], EVENT_DATA_MAX, &bytes, &length) : 0;
 
-	if (rc < 0)
-		error_errno(&error, -rc, "mapping the event's data");
-	else if (msg->nfds)
-		rc = read_data(bytes, length, &event, &error);
-	if (rc < 0)
+	if (accept_data(schedd, msg, &event, &told, &error) < 0)
 		channel_reply_error(schedd->control, msg->id, &error);
-	else
-		events_accept(schedd->events, &event, false, &told);
-	if (bytes)
-		munmap((void *)bytes, length);
+}
+
+/* --- of agents ----------------------------------------------------------------------------- */
+
+static void
+acknowledge(struct schedd *schedd, const struct uuid *event)
+{
+	struct msg msg;
+
+	if (!schedd->runnerd)
+		return;
+	msg_init(&msg, MSG_AGENT_EVENT_ACK);
+	msg.agent_event_ack.event = *event;
+	channel_send(schedd->runnerd, &msg);
+}
+
+/* What could not be stored is told again. */
+static void
+tell_runnerd(struct schedd *schedd, const struct event_told *told, const struct event *event,
+	     bool repeated, const struct error *error)
+{
+	(void)event;
+	(void)repeated;
+	if (!error || error->code == ERR_CONFLICT)
+		acknowledge(schedd, &told->event);
+}
+
+void
+events_from_agent(struct schedd *schedd, const struct msg *msg)
+{
+	const struct msg_agent_event *said = &msg->agent_event;
+	struct event_told told = {.fn = tell_runnerd, .event = said->event};
+	char source[EVENT_NAME_MAX + 1], session[UUID_TEXT_LEN + 1], id[UUID_TEXT_LEN + 1];
+	struct error error = ERROR_INIT;
+	struct event event = {.type = said->type,
+			      .source = source,
+			      .id = uuid_format(&said->event, id),
+			      .subject = said->subject,
+			      .operator= "",
+			      .uid = UINT32_MAX,
+			      .login_uid = UINT32_MAX};
+
+	snprintf(source, sizeof(source), AGENT_SOURCE "%s/sessions/%s", said->agent,
+		 uuid_format(&said->session, session));
+	if (accept_data(schedd, msg, &event, &told, &error) == 0)
+		return;
+	log_session(LOG_LEVEL_WARNING, &said->session, "an event that it emitted is dropped: %s",
+		    error.why);
+	acknowledge(schedd, &said->event);
 }
 
 /* --- finding one ----------------------------------------------------------------------------- */

@@ -377,6 +377,7 @@ static const struct peer_rule runnerd_rules[] = {
     {MSG_AGENT_DAMAGED, agent_damaged},
     {MSG_AGENT_DEF, agent_def},
     {MSG_AGENT_EVENTS, agent_events},
+    {MSG_AGENT_EVENT, events_from_agent},
     {MSG_AGENT_GONE, agent_gone},
     {MSG_INVENTORY, inventory},
     {MSG_INVENTORY_END, inventory_end},

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/values.h"
 #include "requests.h"
 
@@ -50,6 +51,19 @@ check_name(value_check *check, const char *key, const char *text, struct error *
 	return error_why(error, ERR_USAGE, "%s %s", key, why);
 }
 
+/* The source says who told it where an agent or a webhook did. */
+static int
+check_source(const char *source, struct error *error)
+{
+	static const char *const others[] = {"/agents/", "/webhooks/"};
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (strncmp(source, others[i], strlen(others[i])) == 0)
+			return error_why(error, ERR_USAGE, "the source must not begin with %s",
+					 others[i]);
+	return check_name(value_event_name, "the source", source, error);
+}
+
 static int
 check_emit(const struct msg *msg, struct error *error)
 {
@@ -58,8 +72,7 @@ check_emit(const struct msg *msg, struct error *error)
 	if (check_name(value_event_type, "the type", asked->type, error) < 0 ||
 	    check_name(value_event_name, "the id", asked->id, error) < 0)
 		return -1;
-	if (asked->source[0] &&
-	    check_name(value_event_name, "the source", asked->source, error) < 0)
+	if (asked->source[0] && check_source(asked->source, error) < 0)
 		return -1;
 	if (asked->subject[0] &&
 	    check_name(value_event_name, "the subject", asked->subject, error) < 0)

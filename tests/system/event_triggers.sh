@@ -51,15 +51,55 @@ check "an event with 900 KB" emit github.large --data "@$dir/large.json"
 check "reaches its agent" eventually 8 ran other 4
 is "whole" "$(ash session logs other@latest | tail -n +2 | jq '.trigger.event.data.big | length')" 900000
 
+# --- of agents ---
+cat >"$dir/emit.py" <<'PY'
+import json, os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(os.environ["SCARAB_SOCKET"])
+f = s.makefile("rw")
+def ask(number, method, params):
+    f.write(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + "\n")
+    f.flush()
+    while True:
+        answer = json.loads(f.readline())
+        if answer.get("id") == number:
+            return answer["result"]
+ask(1, "initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}})
+f.write(json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}) + "\n")
+for number, kind in enumerate(sys.argv[1:], 2):
+    ask(number, "tools/call", {"name": "agentd__emit_event", "arguments": {"type": kind, "data": {"n": number}}})
+PY
+speaker() {
+	local manifest
+	manifest=$(agent "$1" "exec python3 $dir/agents/$1/emit.py done github.push" "${2:-}")
+	cp "$dir/emit.py" "$dir/agents/$1/emit.py"
+	ash agent install --replace "$manifest" >/dev/null || fail "the agent $1 installs"
+}
+speaker talker 'triggers: [{event: "agent.talker.*"}]'
+speaker trusted 'capabilities: ["tool.invoke:*", "event.emit:github.*"]'
+install listener "$body" 'triggers: [{event: agent.talker.done, task: "n is {{event.data.n}}"}]'
+before=$(sessions other)
+status "an agent emits events" 0 ash agent run talker
+check "who waits for its events runs" eventually 8 ran listener 1
+is "with what it said" "$(ash session logs listener@latest | head -n 1)" 'n is 2'
+like "by a source that says who" "$(ash --json event list --type agent.talker.done | jq -r '.[0].source')" '^/agents/talker/sessions/'
+is "its types have its name before them" "$(ash --json event list --source "/agents/talker/sessions/$(latest talker .id)" | jq -c 'map(.type) | sort')" '["agent.talker.done","agent.talker.github.push"]'
+is "so that it speaks for nobody else" "$(sessions other)" "$before"
+is "and does not start itself" "$(sessions talker)" 1
+status "one whose manifest lets it" 0 ash agent run trusted
+check "does" eventually 8 ran other $((before + 1))
+is "with that type alone" "$(ash --json event list --type '*.done' | jq -c 'map(.type) | sort')" '["agent.talker.done","agent.trusted.done"]'
+status "no operator tells for an agent" 2 ash event emit x --source /agents/talker/sessions/1
+
 # --- across deaths ---
 for i in $(seq 10); do
 	emit github.many --id "many-$i"
 	case $i in 3 | 7) kill -KILL "$(daemon schedd)" ;; 5) kill -KILL "$(daemon runnerd)" ;; esac
 done
-check "events during deaths of daemons start what they should" eventually 8 ran other 14
+check "events during deaths of daemons start what they should" eventually 8 ran other 15
 instance_stop
 instance_run || fail "the instance starts again"
-is "and nothing twice" "$(sessions other)" 14
+is "and nothing twice" "$(sessions other)" 15
 
 # --- at install ---
 agent bad 'true' 'triggers: [{event: x, task: "{{event.dat}}"}]' >/dev/null

@@ -376,6 +376,76 @@ START_TEST(other_types_and_removed_agents_start_nothing)
 }
 END_TEST
 
+/* --- of agents ---------------------------------------------------------------------------------
+ */
+
+static void
+emit_as(struct stage *stage, const char *agent, const struct uuid *event, const char *data)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_AGENT_EVENT);
+	msg.agent_event.event = *event;
+	strcpy(msg.agent_event.agent, agent);
+	snprintf(msg.agent_event.type, sizeof(msg.agent_event.type), "agent.%s.done", agent);
+	if (data)
+		msg_add_fd(&msg, memfd_sealed("data", data, strlen(data)));
+	peer_send(&stage->runnerd, &msg);
+}
+
+static void
+expect_ack(struct stage *stage, const struct uuid *event)
+{
+	struct msg msg;
+
+	expect(&stage->runnerd, MSG_AGENT_EVENT_ACK, &msg);
+	ck_assert(uuid_equal(&msg.agent_event_ack.event, event));
+}
+
+START_TEST(an_agents_event_is_acknowledged_when_it_is_durable)
+{
+	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
+	struct rlimit none = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY}, all;
+	struct uuid event = uuid_new(), bad = uuid_new();
+	char id[UUID_TEXT_LEN + 1];
+
+	signal(SIGXFSZ, SIG_IGN);
+	log_set_level(LOG_LEVEL_ERROR + 1);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &all), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	emit_as(stage, "two", &event, "{}");
+	settle(stage->loop);
+	expect_nothing(&stage->runnerd); /* told again later */
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &all), 0);
+	emit_as(stage, "two", &event, "{}");
+	expect_ack(stage, &event);
+	emit_as(stage, "two", &event, "{}");
+	expect_ack(stage, &event);
+	emit_as(stage, "two", &bad, "{");
+	expect_ack(stage, &bad);
+	ck_assert_uint_eq(count(stage, uuid_format(&event, id)), 1);
+	ck_assert_uint_eq(count(stage, uuid_format(&bad, id)), 0);
+	finish(stage);
+}
+END_TEST
+
+START_TEST(an_agent_is_not_started_by_what_it_emits)
+{
+	struct stage *stage = begin_started_by("agent.*", "");
+	struct uuid own = uuid_new(), other = uuid_new();
+	struct msg msg;
+
+	emit_as(stage, "one", &own, NULL);
+	expect_ack(stage, &own);
+	expect_nothing(&stage->runnerd);
+	emit_as(stage, "one2", &other, NULL);
+	expect_ack(stage, &other);
+	expect_prepare(stage, &msg);
+	msg_close_fds(&msg);
+	finish(stage);
+}
+END_TEST
+
 /* --- what is kept ---------------------------------------------------------------------------- */
 
 static void
@@ -476,6 +546,8 @@ main(void)
 	    delivering_again_starts_nothing_twice,
 	    a_task_that_cannot_be_written_is_refused_in_the_ledger,
 	    other_types_and_removed_agents_start_nothing,
+	    an_agents_event_is_acknowledged_when_it_is_durable,
+	    an_agent_is_not_started_by_what_it_emits,
 	    so_many_are_kept_and_the_newest,
 	    so_many_bytes_are_kept_and_what_waits,
 	    old_ones_go,

@@ -9,7 +9,7 @@
 // with: runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
 // with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c
 // with: runnerd/steps/*.c runnerd/credentials.c runnerd/secrets.c runnerd/policy_secret.c
-// with: runnerd/secret_uses.c
+// with: runnerd/secret_uses.c runnerd/emitted.c
 // with: runnerd/tools.c runnerd/tools_broker.c runnerd/tools_notes.c
 /*
  * Whole sessions of a runnerd in this process, with the real spawner, keeper and init of the build
@@ -30,6 +30,7 @@
 #include "common/keeper_calls.h"
 #include "common/log.h"
 #include "runnerd/agent_files.h"
+#include "runnerd/emitted.h"
 #include "runnerd/home_jobs.h"
 #include "runnerd/homes.h"
 #include "runnerd/ids.h"
@@ -188,6 +189,7 @@ begin(void)
 	r->mechanisms = mechanisms_probe(r->cgroups, &error);
 	r->audit = audit_new(r->loop, ROLE_RUNNERD);
 	r->spools = spools_new(r);
+	r->emitted = emitted_new(r);
 	r->sessions = sessions_new();
 	r->keeper_program = confine_program(keeper_syscalls, keeper_syscall_count, &error);
 	r->builder_program = confine_program(builder_syscalls, builder_syscall_count, &error);
@@ -224,6 +226,7 @@ close_stage(struct stage *stage)
 	peers_free(r);
 	sessions_free(r->sessions);
 	home_jobs_free(r->home_jobs);
+	emitted_free(r->emitted);
 	spools_free(r->spools);
 	spawner_free(r->spawner);
 	mechanisms_free(r->mechanisms);
