@@ -115,7 +115,7 @@ spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c) runnerd/sandbox/network.c
 keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c) runnerd/overlay.c \
 	runnerd/sandbox/network.c
 init_SRC := $(wildcard runnerd/sandbox/init*.c)
-homekeeper_SRC := $(wildcard runnerd/home/*.c) runnerd/fs.c runnerd/trash.c
+homekeeper_SRC := $(wildcard runnerd/home/*.c) runnerd/fs.c runnerd/layers.c runnerd/trash.c
 broker_SRC := $(wildcard runnerd/broker/*.c)
 hold_SRC := $(wildcard runnerd/hold/*.c)
 mcp-bridge_SRC := libagent/c/mcp-bridge.c

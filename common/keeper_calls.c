@@ -36,6 +36,11 @@ const int homekeeper_syscalls[] = {
     SYS_unlinkat,
     SYS_renameat,
     SYS_renameat2,
+    SYS_symlinkat, /* a layer that comes from memory */
+    SYS_readlinkat,
+    SYS_linkat,
+    SYS_fchownat,
+    SYS_fstatfs,
     SYS_fchdir, /* stands for the directory of the next three */
     SYS_lgetxattr,
     SYS_llistxattr,

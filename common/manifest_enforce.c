@@ -34,7 +34,6 @@ static const struct enforced table[] = {
     {"spec.lifecycle.restart_policy", .rule = WORDS_ONLY, .words = WORD(RESTART_NEVER)},
     {"spec.budget.max_runs_per_day", .rule = ZERO_ONLY},
     {"spec.budget.failures_before_pause", .rule = ZERO_ONLY},
-    {"spec.resources.disk", .rule = ABSENT_ONLY},
 };
 
 static bool

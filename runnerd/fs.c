@@ -182,6 +182,19 @@ dir_remove_flat(int dir_fd, const char *name)
 	return 0;
 }
 
+bool
+dir_is_empty(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *names = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	while (names && (entry = readdir(names)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			return false;
+	return names != NULL;
+}
+
 int
 reserve(int fd, off_t bytes)
 {

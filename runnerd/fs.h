@@ -35,6 +35,8 @@ int dir_make(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid);
 /* Removes the files and empty directories directly in the directory, then itself: for
  * directories that only root writes. 0 (also when there is none) or -errno. */
 int dir_remove_flat(int dir_fd, const char *name);
+/* Is there nothing in the directory? */
+bool dir_is_empty(int dir);
 /* Room for so many bytes, taken from the disk now; the size stays. 0 also where the file system
  * cannot. */
 int reserve(int fd, off_t bytes);

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "home/layout.h"
 #include "homes.h"
+#include "layers.h"
 #include "session.h"
 
 struct home_job_run {
@@ -210,6 +211,7 @@ static int
 send_job(struct home_job_run *run, const struct home_request *request, struct home *home)
 {
 	struct msg msg;
+	int envelope;
 
 	msg_init(&msg, MSG_HOME_JOB);
 	msg.home_job.order = (uint8_t)request->order;
@@ -219,6 +221,14 @@ send_job(struct home_job_run *run, const struct home_request *request, struct ho
 	msg_add_fd(&msg, steal_fd(&home->dir));
 	msg_add_fd(&msg, steal_fd(&home->lock));
 	msg_add_fd(&msg, fcntl(run->jobs->program, F_DUPFD_CLOEXEC, 3));
+	if (request->layers >= 0) {
+		envelope = layers_seal(request->layers);
+		if (envelope < 0) {
+			msg_close_fds(&msg);
+			return envelope;
+		}
+		msg_add_fd(&msg, envelope);
+	}
 	return channel_send(run->channel, &msg);
 }
 
@@ -301,7 +311,7 @@ void
 home_job_settle(struct runnerd *r, const char *agent)
 {
 	const struct home_request request = {
-	    .order = HOME_ORDER_SETTLE, .agent = agent, .keep = UINT32_MAX};
+	    .order = HOME_ORDER_SETTLE, .agent = agent, .layers = -1, .keep = UINT32_MAX};
 	struct error error = ERROR_INIT;
 
 	if (home_job_runs(r, agent) || sessions_hold_home(r->sessions, agent))

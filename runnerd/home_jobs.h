@@ -17,6 +17,7 @@ struct home_request {
 	enum home_order order;
 	const char *agent;
 	struct uuid session;
+	int layers;         /* of the session, runnerd/layers.h, borrowed; -1: none in memory */
 	uint64_t max_bytes; /* 0: no bound */
 	uint32_t keep;
 };

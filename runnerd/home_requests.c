@@ -203,6 +203,7 @@ start_rollback(struct rollback *rollback, struct error *error)
 {
 	const struct msg_home_rollback *asked = &rollback->asked;
 	const struct home_request request = {.order = HOME_ORDER_ROLLBACK,
+					     .layers = -1,
 					     .agent = asked->agent,
 					     .session = asked->session,
 					     .keep = UINT32_MAX};

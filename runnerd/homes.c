@@ -15,7 +15,9 @@
 #include "fs.h"
 #include "home/layout.h"
 #include "home/tree.h"
+#include "layers.h"
 #include "overlay.h"
+#include "quota.h"
 #include "trash.h"
 
 void
@@ -83,20 +85,23 @@ home_note_direct(const struct home *home)
 
 /* What the agent sees as its home's own attributes are the upper layer's. */
 static int
+look_like(int upper, int tree)
+{
+	struct stat st;
+	int rc = tree_copy_attributes(tree, upper);
+
+	if (!rc && (fstat(tree, &st) < 0 ||
+		    futimens(upper, (struct timespec[]){st.st_atim, st.st_mtim}) < 0))
+		rc = -errno;
+	return rc;
+}
+
+static int
 make_upper(int session, int tree)
 {
-	_cleanup_close_ int upper = -1;
-	struct stat st;
-	int rc;
+	_cleanup_close_ int upper = dir_make(session, HOME_UPPER, 0700, 0, 0);
+	int rc = upper < 0 ? upper : look_like(upper, tree);
 
-	if (fstat(tree, &st) < 0)
-		return -errno;
-	upper = dir_make(session, HOME_UPPER, st.st_mode & 07777, st.st_uid, st.st_gid);
-	if (upper < 0)
-		return upper;
-	rc = tree_copy_attributes(tree, upper);
-	if (!rc && futimens(upper, (struct timespec[]){st.st_atim, st.st_mtim}) < 0)
-		rc = -errno;
 	return rc < 0 ? rc : steal_fd(&upper);
 }
 
@@ -119,8 +124,21 @@ make_session(int home, const struct uuid *id)
 	return rc;
 }
 
+/* Everything that is made in the session's directory is the project's. */
+static int
+limit_session(int session, const struct home_limit *limit)
+{
+	int rc = limit ? quota_enter(session, limit->project) : 0;
+
+	if (!rc && limit)
+		rc =
+		    quota_allow(session, limit->project, limit->bytes, layers_inodes(limit->bytes));
+	return rc;
+}
+
 int
-home_layer_mount(const struct home *home, const struct uuid *session, struct error *error)
+home_layer_mount(const struct home *home, const struct uuid *session,
+		 const struct home_limit *limit, struct error *error)
 {
 	_cleanup_close_ int dir = -1, upper = -1, work = -1;
 	int rc;
@@ -129,6 +147,9 @@ home_layer_mount(const struct home *home, const struct uuid *session, struct err
 	if (dir < 0)
 		return error_errno(error, -dir, "making the session's directory in its home");
 	CRASH_POINT("layer.named");
+	rc = limit_session(dir, limit);
+	if (rc < 0)
+		return error_errno(error, -rc, "setting the disk quota");
 	upper = make_upper(dir, home->tree);
 	work = dir_make(dir, HOME_WORK, 0700, 0, 0);
 	if (upper < 0 || work < 0)
@@ -144,6 +165,31 @@ home_layer_mount(const struct home *home, const struct uuid *session, struct err
 			  "home mode journal needs state_dir on a file system that an overlay's "
 			  "upper layer may lie on (ext4, xfs, btrfs, tmpfs); home modes direct "
 			  "and none do not");
+}
+
+static int
+note_memory(int session)
+{
+	int fd = openat(session, HOME_MEMORY, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+int
+home_layer_in_memory(const struct home *home, const struct uuid *session, int layers,
+		     struct error *error)
+{
+	_cleanup_close_ int dir = make_session(home->dir, session), upper = -1;
+	int rc = dir < 0 ? dir : note_memory(dir);
+
+	if (rc < 0)
+		return error_errno(error, -rc, "making the session's directory in its home");
+	upper = layers_add(layers, HOME_LAYER, 0700, 0);
+	rc = upper < 0 ? upper : look_like(upper, home->tree);
+	return rc < 0 ? error_errno(error, -rc, "making the layer of the home in memory") : 0;
 }
 
 bool

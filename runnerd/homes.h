@@ -26,9 +26,20 @@ struct home {
 int home_open(int homes_fd, const char *agent, uint32_t base_uid, struct home *home,
 	      struct error *error);
 void home_close(struct home *home);
-/* The layer that takes a session's changes, as an overlay's mount upon the tree. Descriptor, or -1
- * with error. */
-int home_layer_mount(const struct home *home, const struct uuid *session, struct error *error);
+/* What a session may write over its home on disk. */
+struct home_limit {
+	uint32_t project; /* runnerd/quota.h */
+	uint64_t bytes;
+};
+
+/* The layer that takes a session's changes, as an overlay's mount upon the tree. limit NULL: as
+ * much as there is. Descriptor, or -1 with error. */
+int home_layer_mount(const struct home *home, const struct uuid *session,
+		     const struct home_limit *limit, struct error *error);
+/* The same in memory: HOME_LAYER of the session's layers (runnerd/layers.h), to be mounted upon the
+ * tree. 0, or -1 with error. */
+int home_layer_in_memory(const struct home *home, const struct uuid *session, int layers,
+			 struct error *error);
 /* Does the home hold changes of this session (NULL: of any, or a rollback that is not finished)? */
 bool home_unsettled(int homes_fd, const char *agent, const struct uuid *session);
 /* Does it hold what a homekeeper took out of its name and did not come to delete? */

@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "disk.h"
 #include "home_jobs.h"
 #include "homes.h"
 #include "ids.h"
@@ -274,7 +275,7 @@ check_agent(struct runnerd *r, const struct msg *msg, struct agent *agent, struc
 		return error_hint(error, "--replace installs over it and keeps its home");
 	}
 	if (policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0 ||
-	    check_targets(agent->plan, error) < 0)
+	    disk_check(r, agent->plan, error) < 0 || check_targets(agent->plan, error) < 0)
 		return -1;
 	return check_proofs(r, msg, agent, error);
 }

@@ -1,11 +1,14 @@
 #include "layers.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "common/cleanup.h"
+#include "common/envelope.h"
 #include "fs.h"
 
 uint32_t
@@ -53,4 +56,42 @@ layers_add(int layers, const char *name, mode_t mode, uid_t owner)
 		return dir;
 	work = dir_make(dir, "work", 0700, 0, 0);
 	return work < 0 ? work : dir_make(dir, "upper", mode, owner, owner);
+}
+
+int
+layers_upper(int layers, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/upper", name);
+	return open_resolved(layers, path, O_RDONLY | O_DIRECTORY,
+			     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+}
+
+static int
+check_layers(int fd)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (fs.f_type != TMPFS_MAGIC || st.st_uid != 0 || (st.st_mode & 07777) != 0700)
+		return -EPERM;
+	return 0;
+}
+
+int
+layers_seal(int layers)
+{
+	return envelope_seal(layers);
+}
+
+int
+layers_unseal(int envelope)
+{
+	_cleanup_close_ int fd = envelope_look(envelope);
+	int rc = fd < 0 ? fd : check_layers(fd);
+
+	return rc < 0 ? rc : steal_fd(&fd);
 }

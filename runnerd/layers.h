@@ -20,8 +20,16 @@ enum { LAYERS_BYTES_PER_INODE = 4096, LAYERS_INODES_LEAST = 4096 };
 uint32_t layers_inodes(uint64_t bytes);
 /* A new one, detached. Descriptor, or -1 with error. */
 int layers_new(uint64_t bytes, struct error *error);
+/* An envelope with the layers: a socket in which their descriptor lies, for a process that shall
+ * keep them and may hold no directory from outside its root. The socket, or -errno. */
+int layers_seal(int layers);
+/* What is in an envelope (borrowed), which keeps it: a file system that is root's alone, as no
+ * sandbox can reach another. Descriptor or -errno. */
+int layers_unseal(int envelope);
 /* NAME/upper, of this mode and owner, and NAME/work. The upper directory (not O_PATH), or -errno.
  */
 int layers_add(int layers, const char *name, mode_t mode, uid_t owner);
+/* The upper directory of a layer that was added. Descriptor or -errno. */
+int layers_upper(int layers, const char *name);
 
 #endif

@@ -161,6 +161,8 @@ find_mechanisms(struct runnerd *r, struct error *error)
 		log_problem(LOG_LEVEL_ERROR, &why);
 	r->mechanisms = mechanisms_probe(r->cgroups, &why);
 	mechanisms_warn(&r->config->degraded);
+	if (r->mechanisms)
+		mechanisms_probe_disk(r->mechanisms, r->at.homes);
 	return r->mechanisms ? 0 : error_errno(error, ENOMEM, "probing the host");
 }
 

@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "quota.h"
 
 enum { FOUND_MAX = 255, LANDLOCK_VERSION = 1, LANDLOCK_LEAST = 2 };
 
@@ -232,6 +233,14 @@ probe_proc_subset(struct probe *probe)
 	return since_linux_5(probe, 8);
 }
 
+/* mechanisms_probe_disk() looks: it takes a directory. */
+static bool
+probe_disk(struct probe *probe)
+{
+	found(probe, "no project quota; layers are bounded in memory");
+	return false;
+}
+
 static bool
 probe_idmapped_layers(struct probe *probe)
 {
@@ -337,6 +346,10 @@ static const struct mechanism mechanisms[] = {
      .required = false, /* files of an image dir: appear as nobody's without it */
      .probe = probe_idmapped_layers,
      .remedy = "run Linux 5.19 or later"},
+    {.name = "disk",
+     .required = false, /* layers are bounded in memory; homes of mode direct ask for it */
+     .probe = probe_disk,
+     .remedy = "mount the file system of state_dir with prjquota (ext4, xfs)"},
     {.name = "landlock",
      .required = false,
      .probe = probe_landlock,
@@ -359,6 +372,20 @@ mechanisms_probe(const struct cgroups *cgroups, const struct error *why)
 		memcpy(all->found[i].text, probe.found, sizeof(probe.found));
 	}
 	return all;
+}
+
+void
+mechanisms_probe_disk(struct mechanisms *all, int dir)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(mechanisms); i++) {
+		if (mechanisms[i].probe != probe_disk || !quota_enforced(dir))
+			continue;
+		all->found[i].present = true;
+		snprintf(all->found[i].text, sizeof(all->found[i].text),
+			 "project quotas on the file system of state_dir");
+	}
 }
 
 void
@@ -418,6 +445,12 @@ listed(const struct strings *names, const char *name)
 		if (!strcmp(names->items[i], name))
 			return true;
 	return false;
+}
+
+bool
+mechanism_accepted(const struct strings *degraded, const char *name)
+{
+	return listed(degraded, name);
 }
 
 static bool

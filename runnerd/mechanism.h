@@ -23,6 +23,10 @@ size_t mechanisms_count(const struct mechanisms *mechanisms);
 void mechanism_row(const struct mechanisms *mechanisms, size_t index, struct msg *record);
 /* Is the one of this name there? */
 bool mechanism_present(const struct mechanisms *mechanisms, const char *name);
+/* Does root accept that the one of this name is missing? */
+bool mechanism_accepted(const struct strings *degraded, const char *name);
+/* Looks for project quotas on the file system of this directory. */
+void mechanisms_probe_disk(struct mechanisms *mechanisms, int dir);
 /* What was found of the one of this name. */
 const char *mechanism_found(const struct mechanisms *mechanisms, const char *name);
 /* 0, or -1 with error: the first that is missing and not accepted, of those that are required and

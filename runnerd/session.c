@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/crash.h"
 #include "common/log.h"
+#include "disk.h"
 #include "fs.h"
 #include "home_jobs.h"
 #include "secrets.h"
@@ -255,10 +256,15 @@ static int
 check_mechanisms(struct session *s, struct error *error)
 {
 	const struct effective *e = &s->effective;
-	bool bounds_cpu = e->cpus_milli != ABSENT || e->cpu_shares != ABSENT;
-	const char *const wanted[] = {bounds_cpu ? "cpu" : NULL, NULL};
 	const struct runnerd *r = s->r;
+	const char *wanted[3] = {NULL};
+	size_t count = 0;
 
+	if (e->cpus_milli != ABSENT || e->cpu_shares != ABSENT)
+		wanted[count++] = "cpu";
+	/* So that a session which goes without says so. */
+	if (e->home != HOME_NONE && disk_means(r) == DISK_FREE)
+		wanted[count++] = DISK_MECHANISM;
 	if (mechanisms_check(r->mechanisms, &r->config->degraded, wanted, s->degraded, error) < 0)
 		return -1;
 	if (s->degraded[0])
@@ -290,7 +296,8 @@ admit(struct session *s, struct error *error)
 		return -1;
 	if (check_mechanisms(s, error) < 0)
 		return -1;
-	if (policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0)
+	if (policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0 ||
+	    disk_check(r, agent->plan, error) < 0)
 		return -1;
 	s->agent = agent_ref(agent);
 	s->base_uid = agent->head.base_uid;

@@ -55,10 +55,11 @@ struct session {
 	struct session_cgroup cgroup;
 	char degraded[MECHANISMS_TEXT_MAX + 1]; /* what it goes without, as root accepted */
 	struct session_log log;
-	int home_lock;   /* until it is handed on */
-	int segments[2]; /* until the keeper has them */
-	int layers;      /* runnerd/layers.h; -1: it writes over nothing */
-	int builder_end; /* the builder's end of its channel, until the keeper has it */
+	int home_lock;       /* until it is handed on */
+	int segments[2];     /* until the keeper has them */
+	int layers;          /* runnerd/layers.h; -1: it writes over nothing */
+	bool home_in_memory; /* the home's layer is one of them */
+	int builder_end;     /* the builder's end of its channel, until the keeper has it */
 
 	size_t next_step;              /* of set-up */
 	struct tools *tools;           /* tools.h; NULL: not begun */
@@ -144,6 +145,11 @@ int builder_channel_open(struct session *s, int fd);
 int keeper_adopt(struct session *s, struct error *error);
 int keeper_watch(struct session *s, int pidfd);
 void keeper_tell_go(struct session *s);
+/* Gives the keeper an envelope with the session's layers, to hold beyond a runnerd's end. 0 or
+ * -errno. */
+int keeper_tell_layers(struct session *s);
+/* It need not stay for them. */
+void keeper_release(struct session *s);
 /* fd: the fingerprints of the secrets that the session sees (common/redact_set.h), taken over.
  * Before GO for a session that has any; afterwards they replace those that the keeper has. */
 void keeper_tell_redaction(struct session *s, int fd);

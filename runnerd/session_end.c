@@ -271,6 +271,7 @@ session_end(struct session *s, enum session_outcome outcome, const char *reason)
 		s->end.step = (uint8_t)s->step;
 	snprintf(s->end.reason, sizeof(s->end.reason), "%s", reason);
 	loop_arm_in(s->timer, KEEPER_WAIT_MS);
+	keeper_release(s);
 	channel_free(s->builder);
 	channel_free(s->keeper);
 	s->builder = s->keeper = NULL;

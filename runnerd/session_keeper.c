@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/procid.h"
 #include "journal.h"
+#include "layers.h"
 #include "secrets.h"
 #include "session.h"
 #include "spawner.h"
@@ -125,12 +126,46 @@ keeper_tell_redaction(struct session *s, int fd)
 	channel_send(s->keeper, &msg);
 }
 
+int
+keeper_tell_layers(struct session *s)
+{
+	int envelope = layers_seal(s->layers);
+	struct msg msg;
+
+	if (envelope < 0)
+		return envelope;
+	msg_init(&msg, MSG_KEEPER_LAYERS);
+	msg_add_fd(&msg, envelope);
+	return channel_send(s->keeper, &msg);
+}
+
+void
+keeper_release(struct session *s)
+{
+	struct msg msg;
+
+	if (!s->keeper || !s->home_in_memory || channel_phase(s->keeper) != IN_OPEN)
+		return;
+	msg_init(&msg, MSG_KEEPER_RELEASE);
+	channel_send(s->keeper, &msg);
+}
+
+/* It was booted by the last step: the home is built. What it shall hold it gets before GO. */
 static void
 on_up(struct session *s, struct msg *msg)
 {
+	struct error error = ERROR_INIT;
+	int rc;
+
 	(void)msg;
 	channel_set_phase(s->keeper, IN_OPEN);
 	s->keeper_up = true;
+	rc = s->home_in_memory ? keeper_tell_layers(s) : 0;
+	if (rc < 0) {
+		error_errno(&error, -rc, "giving the keeper the session's layers");
+		session_fail(s, &error);
+		return;
+	}
 	if (s->redaction >= 0)
 		keeper_tell_redaction(s, steal_fd(&s->redaction));
 	session_progress(s);
@@ -281,12 +316,31 @@ on_state(struct session *s, struct msg *msg)
 	tell_log(s);
 }
 
+/* From a keeper that outlived the runnerd that knew them. What is no such thing is taken for
+ * nothing: then they are lost. */
+static void
+on_layers(struct session *s, struct msg *msg)
+{
+	int layers = layers_unseal(msg->fds[0]);
+
+	if (layers < 0) {
+		log_session(LOG_LEVEL_ERROR, &s->id,
+			    "its keeper has no layers in their envelope: %s",
+			    strerrordesc_np(-layers));
+		return;
+	}
+	close_fd(&s->layers);
+	s->layers = layers;
+	s->home_in_memory = true;
+}
+
 static const struct {
 	enum msg_type type;
 	void (*handler)(struct session *s, struct msg *msg);
 } keeper_messages[] = {
     {.type = MSG_KEEPER_UP, .handler = on_up},
     {.type = MSG_KEEPER_STATE, .handler = on_state},
+    {.type = MSG_KEEPER_LAYERS, .handler = on_layers},
     {.type = MSG_KEEPER_RUNNING, .handler = on_running},
     {.type = MSG_KEEPER_LOG, .handler = on_log},
     {.type = MSG_KEEPER_PLUGIN, .handler = on_plugin},

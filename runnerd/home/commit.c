@@ -9,10 +9,12 @@
 #include "common/crash.h"
 #include "common/io.h"
 #include "common/loop.h"
+#include "copy.h"
 #include "history.h"
 #include "layout.h"
 #include "merge.h"
 #include "runnerd/fs.h"
+#include "runnerd/layers.h"
 #include "runnerd/trash.h"
 
 static void
@@ -263,6 +265,83 @@ decide(const struct home_job *job, int session, struct msg *record, struct msg_h
 	return rc < 0 ? rc : 1;
 }
 
+/* --- from memory -------------------------------------------------------------------------------
+ */
+
+static int
+throw_away(const struct home_job *job, int session, const char *name)
+{
+	int rc;
+
+	before(job);
+	rc = trash_put(job->dir, session, name, NULL);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int
+copy_upper(const struct home_job *job, int session)
+{
+	_cleanup_close_ int upper = layers_upper(job->layers, HOME_LAYER), links = -1;
+	struct copy copy = {
+	    .from = upper, .to = {session, HOME_COPY}, .before = job->before, .arg = job->arg};
+	int rc;
+
+	if (upper < 0)
+		return upper;
+	copy.links = links = dir_make(session, HOME_LINKS, 0700, 0, 0);
+	if (links < 0)
+		return links;
+	rc = copy_run(&copy);
+	return rc < 0 ? rc : dir_remove_flat(session, HOME_LINKS);
+}
+
+/* Under its own name there is a whole upper layer, or none. */
+static int
+fetch_upper(const struct home_job *job, int session)
+{
+	int rc = throw_away(job, session, HOME_COPY);
+
+	if (!rc)
+		rc = throw_away(job, session, HOME_LINKS);
+	if (!rc)
+		rc = copy_upper(job, session);
+	if (rc < 0)
+		return rc;
+	before(job);
+	if (renameat(session, HOME_COPY, session, HOME_UPPER) < 0)
+		return -errno;
+	before(job);
+	return unlinkat(session, HOME_MEMORY, 0) < 0 ? -errno : 0;
+}
+
+static bool
+is_in_memory(int session)
+{
+	return tree_exists((struct spot){session, HOME_MEMORY}) &&
+	       !tree_exists((struct spot){session, HOME_UPPER});
+}
+
+/* 1: there is something to decide. */
+static int
+fetch(const struct home_job *job, int session, struct msg_home_done *done)
+{
+	int rc;
+
+	if (!is_in_memory(session))
+		return 1;
+	if (job->layers < 0) {
+		done->lost = true;
+		snprintf(done->why, sizeof(done->why),
+			 "what it changed in its home is lost: it was in memory, and nobody held "
+			 "it any more");
+		return 0;
+	}
+	rc = fetch_upper(job, session);
+	if (rc == -ELOOP)
+		return refuse_depth(done);
+	return rc < 0 ? rc : 1;
+}
+
 /* Without its upper layer it was merged, and a crash kept it from being dropped. */
 static bool
 is_uncommitted(int session, const struct uuid *id)
@@ -270,7 +349,7 @@ is_uncommitted(int session, const struct uuid *id)
 	char name[UUID_TEXT_LEN + 1];
 
 	return tree_exists((struct spot){session, uuid_format(id, name)}) &&
-	       tree_exists((struct spot){session, HOME_UPPER});
+	       (tree_exists((struct spot){session, HOME_UPPER}) || is_in_memory(session));
 }
 
 static int
@@ -281,6 +360,11 @@ commit_unmarked(const struct home_job *job, int session, struct msg_home_done *d
 	int rc;
 
 	msg_init(&record, MSG_NONE);
+	rc = fetch(job, session, done);
+	if (rc < 0)
+		return error_errno(error, -rc, "bringing the session's changes to the disk");
+	if (rc == 0)
+		return go_back(job, error);
 	if (syncfs(session) < 0)
 		return error_errno(error, errno, "syncing the session's changes");
 	rc = decide(job, session, &record, done);

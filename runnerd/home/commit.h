@@ -13,6 +13,7 @@
 struct home_job {
 	int dir; /* homes/NAME */
 	struct uuid session;
+	int layers;         /* where its upper layer is in memory, runnerd/layers.h; -1: nowhere */
 	uint64_t max_bytes; /* 0: no bound */
 	uint32_t keep;
 	/* Called before every change of the tree. For tests; NULL otherwise. */

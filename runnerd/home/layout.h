@@ -6,6 +6,8 @@
  *   session/              while a session of mode journal lives: upper/ and work/ of its overlay, a
  *                         file named by the session, and mark (HOME_ENTRY) from the moment on that
  *                         its changes are to be merged whatever happens
+ *                         Where its upper layer is in memory: memory, until that is on disk, and
+ *                         copy/ and links/ while it is brought there
  *   history/SESSION/      entry (HOME_ENTRY, there when it is whole), changes (the list), old/ (the
  *                         reverse layer), undone/ (while it is rolled back)
  *   rollback              HOME_ROLLBACK_MARK, while entries are undone
@@ -24,6 +26,10 @@
 #define HOME_UPPER "upper"
 #define HOME_WORK "work"
 #define HOME_MARK "mark"
+#define HOME_MEMORY "memory"
+#define HOME_COPY "copy"
+#define HOME_LINKS "links"
+#define HOME_LAYER "home" /* of runnerd/layers.h */
 #define HOME_HISTORY "history"
 #define HOME_ENTRY_FILE "entry"
 #define HOME_CHANGES_FILE "changes"

@@ -3,12 +3,14 @@
  * changed can take long and acts as root on names that an agent chose. The story of its privileges:
  * root of runnerd's capabilities, it receives the job, makes the home's directory its root, keeps
  * what owning files takes and no other capability, and may from then on call nothing but what acts
- * on names beneath open directories. It dies with runnerd, which is a crash like any other.
+ * on names beneath open directories. It dies with runnerd, which is a crash like any other, unless
+ * it brings to the disk what else would be lost.
  */
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "commit.h"
@@ -17,11 +19,12 @@
 #include "common/crash.h"
 #include "common/log.h"
 #include "order.h"
+#include "runnerd/layers.h"
 #include "runnerd/trash.h"
 
 #define CAP(name) (UINT64_C(1) << CAP_##name)
 
-enum { FD_HOME, FD_LOCK, FD_PROGRAM, GREET_WAIT_MS = 5000 };
+enum { FD_HOME, FD_LOCK, FD_PROGRAM, FD_LAYERS, GREET_WAIT_MS = 5000 };
 
 /* SYS_ADMIN: the marks of an overlay are trusted attributes. */
 static const uint64_t kept_capabilities = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) |
@@ -58,7 +61,8 @@ drop(struct msg *msg, struct error *error)
 	_cleanup_close_ int program = msg_take_fd(msg, FD_PROGRAM);
 	struct confinement to = CONFINEMENT_INIT;
 
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+	umask(0);
+	if (msg->nfds <= FD_LAYERS && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return error_errno(error, errno, "prctl PR_SET_PDEATHSIG");
 	to.root_fd = msg_take_fd(msg, FD_HOME);
 	to.keep_caps = kept_capabilities;
@@ -68,10 +72,12 @@ drop(struct msg *msg, struct error *error)
 }
 
 static int
-carry_out(const struct msg_home_job *order, int home, struct msg *answer, struct error *error)
+carry_out(const struct msg_home_job *order, int home, int layers, struct msg *answer,
+	  struct error *error)
 {
 	const struct home_job job = {.dir = home,
 				     .session = order->session,
+				     .layers = layers,
 				     .max_bytes = order->max_bytes,
 				     .keep = order->keep};
 
@@ -83,7 +89,7 @@ carry_out(const struct msg_home_job *order, int home, struct msg *answer, struct
 static int
 serve(struct error *error)
 {
-	_cleanup_close_ int home = -1, lock = -1;
+	_cleanup_close_ int home = -1, lock = -1, envelope = -1, layers = -1;
 	struct msg msg, answer;
 	int rc;
 
@@ -91,12 +97,17 @@ serve(struct error *error)
 		return -1;
 	CRASH_POINT("homekeeper.begin");
 	lock = msg_take_fd(&msg, FD_LOCK);
+	if (msg.nfds > FD_LAYERS)
+		envelope = msg_take_fd(&msg, FD_LAYERS);
 	if (drop(&msg, error) < 0)
 		return -1;
+	layers = envelope < 0 ? -1 : layers_unseal(envelope);
+	if (envelope >= 0 && layers < 0)
+		return error_errno(error, -layers, "opening the session's layers");
 	home = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (home < 0)
 		return error_errno(error, errno, "opening the home");
-	if (carry_out(&msg.home_job, home, &answer, error) < 0)
+	if (carry_out(&msg.home_job, home, layers, &answer, error) < 0)
 		msg_from_error(&answer, 0, error);
 	CRASH_POINT("homekeeper.done");
 	close_fd(&lock);

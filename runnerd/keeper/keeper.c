@@ -102,7 +102,7 @@ main(void)
 	fcntl(KEEPER_FD_NET, F_SETFD, FD_CLOEXEC);
 	log_open("keeper", LOG_LEVEL_INFO, LOG_TO_STDERR);
 	keeper->link.fd = -1;
-	keeper->init_pidfd = keeper->init_socket = -1;
+	keeper->init_pidfd = keeper->init_socket = keeper->layers = -1;
 	rc = keep(keeper, &error);
 	return rc < 0 ? fail(&error) : rc;
 }

@@ -1,7 +1,8 @@
 /*
  * The keeper of one session: parent of its init, outside the sandbox, under a user of its own.
  * Everything that must outlive the daemons is here: the agent's output, its input, the deadline,
- * the home's lock and the exit record. It never waits for anything that the agent can hold up.
+ * the home's lock, what it wrote over its home where that is in memory, and the exit record. It
+ * never waits for anything that the agent can hold up.
  *
  * Started by the spawner as root: 0, 1 /dev/null, 2 the log, and the descriptors below.
  */
@@ -37,7 +38,8 @@ enum keeper_state {
 	KEEPER_STOPPING, /* TERM was sent, the grace runs */
 	KEEPER_ENDING,   /* only init's own end is missing */
 	KEEPER_CLOSING,  /* the agent is gone; broker and plugins are awaited */
-	KEEPER_DONE,     /* the record is written */
+	KEEPER_HOLDING,  /* the record is written; a runnerd must come for the layers */
+	KEEPER_DONE,     /* nothing is left to do */
 	KEEPER_STATES,
 };
 
@@ -54,6 +56,7 @@ enum keeper_event {
 	EVENT_PATIENCE,  /* init did not end though it was told to */
 	EVENT_INIT_EXIT,
 	EVENT_TOOLS_GONE, /* broker and every plugin */
+	EVENT_RELEASE,    /* the layers need not be held any more */
 	EVENTS,
 };
 
@@ -75,6 +78,7 @@ enum {
 	DUE_LOG = 16,
 	DUE_PLUGINS = 32, /* those whose due is set */
 	DUE_ENDED = 64,
+	DUE_LAYERS = 128,
 };
 
 struct link {
@@ -167,6 +171,7 @@ struct keeper {
 	uint64_t oom_look_ms;           /* until the next look */
 	uint64_t running_ns;            /* CLOCK_BOOTTIME when the agent started */
 	uint64_t ended_ns, ended_at_ms; /* when its init was gone */
+	int layers;                     /* the envelope of KEEPER_LAYERS; -1: none */
 	bool opened;                    /* the gate was */
 	bool exit_known;
 	struct msg_exit_record record;
@@ -238,7 +243,8 @@ bool oom_happened(const struct keeper *keeper);
 /* The kernel killed one of the session for its memory: all of it ends at once. */
 void keeper_out_of_memory(struct keeper *keeper);
 
-/* keeper_record.c: reaps init, drains the output, writes the record, tells runnerd. */
-void record_exit(struct keeper *keeper);
+/* keeper_record.c: reaps init, drains the output, writes the record, tells runnerd. False: it could
+ * not be written. */
+bool record_exit(struct keeper *keeper);
 
 #endif

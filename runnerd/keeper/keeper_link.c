@@ -16,7 +16,8 @@ link_close(struct keeper *keeper)
 
 	loop_remove(link->source);
 	close_fd(&link->fd);
-	*link = (struct link){.fd = -1, .due = link->due & ~(unsigned)(DUE_HELLO | DUE_STATE)};
+	*link = (struct link){.fd = -1,
+			      .due = link->due & ~(unsigned)(DUE_HELLO | DUE_STATE | DUE_LAYERS)};
 }
 
 static void
@@ -54,7 +55,7 @@ session_state(const struct keeper *keeper)
 	    [KEEPER_BUILDING] = STATE_SETUP,    [KEEPER_GATED] = STATE_SETUP,
 	    [KEEPER_OPENING] = STATE_SETUP,     [KEEPER_RUNNING] = STATE_RUNNING,
 	    [KEEPER_STOPPING] = STATE_STOPPING, [KEEPER_ENDING] = STATE_STOPPING,
-	    [KEEPER_CLOSING] = STATE_STOPPING,
+	    [KEEPER_CLOSING] = STATE_STOPPING,  [KEEPER_HOLDING] = STATE_STOPPING,
 	};
 
 	return states[keeper->state];
@@ -76,6 +77,14 @@ make_state(const struct keeper *keeper, struct msg *msg)
 	    .dropped_bytes = segments->dropped,
 	    .has_next = segments->next >= 0,
 	};
+}
+
+/* The keeper keeps its own: what is sent is not closed. */
+static void
+make_layers(const struct keeper *keeper, struct msg *msg)
+{
+	msg_init(msg, MSG_KEEPER_LAYERS);
+	msg_add_fd(msg, keeper->layers);
 }
 
 static void
@@ -119,8 +128,13 @@ static const struct {
 	unsigned due;
 	void (*make)(const struct keeper *keeper, struct msg *msg);
 } owed[] = {
-    {DUE_HELLO, make_hello},     {DUE_UP, make_up},   {DUE_STATE, make_state},
-    {DUE_RUNNING, make_running}, {DUE_LOG, make_log}, {DUE_PLUGINS, NULL /* send_plugins */},
+    {DUE_HELLO, make_hello},
+    {DUE_UP, make_up},
+    {DUE_STATE, make_state},
+    {DUE_LAYERS, make_layers},
+    {DUE_RUNNING, make_running},
+    {DUE_LOG, make_log},
+    {DUE_PLUGINS, NULL /* send_plugins */},
     {DUE_ENDED, make_ended},
 };
 
@@ -136,7 +150,7 @@ send_now(const struct keeper *keeper, const struct msg *msg)
 	length = msg_encode(msg, bytes, sizeof(bytes));
 	if (length < 0)
 		return (int)length;
-	return msg_send_raw(keeper->link.fd, bytes, (size_t)length, NULL, 0);
+	return msg_send_raw(keeper->link.fd, bytes, (size_t)length, msg->fds, msg->nfds);
 }
 
 /* Before the peer's HELLO only ours may go. */
@@ -235,6 +249,10 @@ told_query(struct keeper *keeper, struct msg *msg)
 	keeper->link.due |= DUE_STATE | DUE_PLUGINS;
 	for (unsigned i = 0; i < keeper->boot.plugins; i++)
 		keeper->plugins[i].due = true;
+	if (keeper->layers >= 0)
+		keeper->link.due |= DUE_LAYERS;
+	if (keeper->state == KEEPER_HOLDING)
+		keeper->link.due |= DUE_ENDED; /* the one who was told is gone */
 	return true;
 }
 
@@ -275,6 +293,23 @@ told_redact(struct keeper *keeper, struct msg *msg)
 	return output_redact(keeper, msg_take_fd(msg, 0));
 }
 
+static bool
+told_layers(struct keeper *keeper, struct msg *msg)
+{
+	close_fd(&keeper->layers);
+	keeper->layers = msg_take_fd(msg, 0);
+	return true;
+}
+
+static bool
+told_release(struct keeper *keeper, struct msg *msg)
+{
+	(void)msg;
+	close_fd(&keeper->layers);
+	keeper_on(keeper, EVENT_RELEASE);
+	return true;
+}
+
 static const struct {
 	enum msg_type type;
 	bool (*told)(struct keeper *keeper, struct msg *msg);
@@ -287,6 +322,8 @@ static const struct {
     {MSG_KEEPER_REDACT, told_redact},
     {MSG_KEEPER_PLUGIN_GO, plugin_told_go},
     {MSG_KEEPER_PLUGIN_STOP, plugin_told_stop},
+    {MSG_KEEPER_LAYERS, told_layers},
+    {MSG_KEEPER_RELEASE, told_release},
 };
 
 static bool
@@ -353,6 +390,9 @@ accept_ready(struct loop_source *source, uint32_t events, void *arg)
 	}
 	if (keeper->link.fd >= 0)
 		link_close(keeper);
+	/* A runnerd that is new gets the layers before it hears of the end: when it asks. */
+	if (keeper->layers >= 0)
+		keeper->link.due &= ~(unsigned)DUE_ENDED;
 	if (link_use(keeper, fd, IN_HELLO) < 0)
 		link_lost(keeper);
 	else

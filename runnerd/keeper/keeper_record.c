@@ -127,7 +127,7 @@ write_record(const struct keeper *keeper)
 	return rc;
 }
 
-void
+bool
 record_exit(struct keeper *keeper)
 {
 	int rc;
@@ -145,4 +145,5 @@ record_exit(struct keeper *keeper)
 	keeper->link.due |= DUE_LOG | (rc == 0 ? DUE_ENDED : 0U);
 	link_settle(keeper);
 	CRASH_POINT("exit.told");
+	return rc == 0;
 }

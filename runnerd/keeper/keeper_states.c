@@ -80,11 +80,24 @@ stop_waiting(struct keeper *keeper)
 }
 
 static enum keeper_state
-finish(struct keeper *keeper)
+leave(struct keeper *keeper)
 {
-	record_exit(keeper);
 	loop_stop(keeper->loop, 0);
 	return KEEPER_DONE;
+}
+
+/* What a session that never ran wrote is nothing, and of one without a record nobody could say what
+ * it is. */
+static enum keeper_state
+finish(struct keeper *keeper)
+{
+	bool recorded = record_exit(keeper);
+
+	loop_arm(keeper->deadline, 0);
+	loop_arm(keeper->patience, 0);
+	loop_remove(keeper->pidfd_source); /* readable from now on */
+	keeper->pidfd_source = NULL;
+	return recorded && keeper->opened && keeper->layers >= 0 ? KEEPER_HOLDING : leave(keeper);
 }
 
 /* The agent is gone: its tools end in good order, and what they say last is in its log. */
@@ -156,6 +169,10 @@ static transition_fn *const transitions[KEEPER_STATES][EVENTS] = {
 	    [EVENT_INIT_EXIT] = close_tools,
 	},
     [KEEPER_CLOSING] = {[EVENT_TOOLS_GONE] = finish},
+    [KEEPER_HOLDING] =
+	{
+	    [EVENT_RELEASE] = leave,
+	},
 };
 
 void

@@ -5,14 +5,18 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "runnerd/agent_files.h"
+#include "runnerd/disk.h"
+#include "runnerd/fs.h"
 #include "runnerd/home/layout.h"
 #include "runnerd/home_jobs.h"
 #include "runnerd/homes.h"
+#include "runnerd/layers.h"
 #include "runnerd/mounts.h"
 #include "runnerd/overlay.h"
+#include "runnerd/quota.h"
 #include "steps.h"
 
-enum { ETC_FILE_MAX = 1024, HOME_TMPFS_BYTES = 256 << 20, HOME_TMPFS_INODES = 65536 };
+enum { ETC_FILE_MAX = 1024 };
 
 static void __attribute__((format(printf, 3, 4)))
 etc_file(struct session *s, const char *path, const char *fmt, ...)
@@ -76,8 +80,8 @@ home_tmpfs(struct session *s)
 	const struct recipe_tmpfs home = {.path = "/home/agent",
 					  .mode = 0700,
 					  .owner = AGENT_UID,
-					  .bytes = HOME_TMPFS_BYTES,
-					  .inodes = HOME_TMPFS_INODES};
+					  .bytes = s->effective.disk,
+					  .inodes = layers_inodes(s->effective.disk)};
 	char path[PATH_LEN_MAX + 1];
 	size_t i;
 
@@ -97,6 +101,37 @@ no_home(struct session *s, struct error *error)
 	return s->home_lock < 0 ? error_errno(error, -s->home_lock, "memfd_create") : 0;
 }
 
+/* A home is the project's from its beginning, so that all of it is counted. */
+static int
+enter_project(struct session *s, const struct home *home, struct error *error)
+{
+	int rc = 0;
+
+	if (disk_means(s->r) == DISK_QUOTA && dir_is_empty(home->tree))
+		rc = quota_enter(home->tree, s->base_uid);
+	return rc < 0 ? error_errno(error, -rc, "entering the home into its disk quota") : 0;
+}
+
+static int
+limit_direct(struct session *s, const struct home *home, struct error *error)
+{
+	int rc;
+
+	if (disk_means(s->r) != DISK_QUOTA)
+		return 0;
+	if (!quota_holds(home->tree, s->base_uid)) {
+		error_why(error, ERR_FAILED,
+			  "the home of %s is older than the disk quota: its files are not counted",
+			  s->agent_name);
+		return error_hint(error,
+				  "chattr -R -p %u +P on STATE_DIR/homes/%s/home counts them",
+				  s->base_uid, s->agent_name);
+	}
+	rc = quota_allow(home->tree, s->base_uid, s->effective.disk,
+			 layers_inodes(s->effective.disk));
+	return rc < 0 ? error_errno(error, -rc, "setting the disk quota") : 0;
+}
+
 static int
 direct_home(struct session *s, const struct home *home, struct error *error)
 {
@@ -104,6 +139,8 @@ direct_home(struct session *s, const struct home *home, struct error *error)
 
 	if (rc < 0)
 		return error_errno(error, -rc, "noting that the home is written directly");
+	if (limit_direct(s, home, error) < 0)
+		return -1;
 	mount = mount_detached(home->tree, MOUNT_HOME);
 	if (mount < 0)
 		return error_errno(error, -mount, "open_tree of the home");
@@ -111,15 +148,41 @@ direct_home(struct session *s, const struct home *home, struct error *error)
 	return 0;
 }
 
+/* The layer in memory, which the sandbox mounts upon a view of the home. */
 static int
-journal_home(struct session *s, const struct home *home, struct error *error)
+memory_home(struct session *s, const struct home *home, struct error *error)
 {
-	int mount = home_layer_mount(home, &s->id, error);
+	int layers = session_layers(s, error), lower;
+
+	if (layers < 0 || home_layer_in_memory(home, &s->id, layers, error) < 0)
+		return -1;
+	s->home_in_memory = true;
+	lower = mount_detached(home->tree, MOUNT_LOWER);
+	if (lower < 0)
+		return error_errno(error, -lower, "open_tree of the home");
+	recipe_overlay(&s->recipe, "/home/agent", HOME_LAYER, lower);
+	return 0;
+}
+
+static int
+disk_home(struct session *s, const struct home *home, struct error *error)
+{
+	const struct home_limit limit = {.project = s->base_uid,
+					 .bytes = disk_of_home(&s->effective)};
+	int mount =
+	    home_layer_mount(home, &s->id, disk_means(s->r) == DISK_QUOTA ? &limit : NULL, error);
 
 	if (mount < 0)
 		return -1;
 	recipe_mount(&s->recipe, "/home/agent", mount, true);
 	return 0;
+}
+
+static int
+journal_home(struct session *s, const struct home *home, struct error *error)
+{
+	return disk_means(s->r) == DISK_MEMORY ? memory_home(s, home, error)
+					       : disk_home(s, home, error);
 }
 
 /* Written below a session's layer: they are the home's from the beginning, not a session's change.
@@ -140,7 +203,7 @@ lasting_home(struct session *s, struct error *error)
 	_cleanup_(home_close) struct home home = HOME_INIT;
 	int rc = home_open(s->r->at.homes, s->agent_name, s->base_uid, &home, error);
 
-	if (rc < 0)
+	if (rc < 0 || enter_project(s, &home, error) < 0)
 		return -1;
 	greet_agent(s, &home);
 	rc = s->effective.home == HOME_DIRECT ? direct_home(s, &home, error)
@@ -231,6 +294,8 @@ home_done(const struct msg_home_done *done, const struct error *error, void *arg
 	s->home_job = NULL;
 	if (done) {
 		s->home_settled = true;
+		if (done->lost)
+			s->end.outcome = OUTCOME_LOST;
 		add_reason(s, done->why);
 		if (s->host_restarted && !done->committed)
 			add_reason(s, never_synced);
@@ -250,6 +315,7 @@ start_job(struct session *s)
 	const struct home_request request = {.order = order_of(s),
 					     .agent = s->agent_name,
 					     .session = s->id,
+					     .layers = s->home_in_memory ? s->layers : -1,
 					     .max_bytes = s->effective.home_max_bytes,
 					     .keep = s->effective.home_history};
 	struct error error = ERROR_INIT;

@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include "common/cleanup.h"
+#include "runnerd/disk.h"
 #include "runnerd/fs.h"
 #include "runnerd/layers.h"
 #include "runnerd/mounts.h"
@@ -18,7 +19,9 @@ session_layers(struct session *s, struct error *error)
 {
 	if (s->layers >= 0)
 		return s->layers;
-	s->layers = layers_new(s->effective.disk, error);
+	s->layers = layers_new(manifest_image_dir(s->agent->plan) ? s->effective.disk
+								  : disk_of_home(&s->effective),
+			       error);
 	if (s->layers >= 0)
 		recipe_layers(&s->recipe, fcntl(s->layers, F_DUPFD_CLOEXEC, 3));
 	return s->layers;
@@ -132,4 +135,12 @@ image_build(struct session *s, struct error *error)
 	if (host_devices(s, error) < 0)
 		return -1;
 	return install_dir(s, error);
+}
+
+/* Whoever needed them has what was in them. */
+int
+image_undo(struct session *s)
+{
+	close_fd(&s->layers);
+	return 0;
 }

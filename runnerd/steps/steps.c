@@ -4,7 +4,7 @@
 #include "runnerd/tools.h"
 
 const struct step session_steps[] = {
-    {.id = STEP_IMAGE, .name = "image", .build = image_build},
+    {.id = STEP_IMAGE, .name = "image", .build = image_build, .undo = image_undo},
     {.id = STEP_IDENTITY,
      .name = "identity",
      .build = identity_build,

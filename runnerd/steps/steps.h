@@ -31,6 +31,7 @@ extern const struct step session_steps[];
 extern const size_t session_step_count;
 
 int image_build(struct session *s, struct error *error);
+int image_undo(struct session *s);
 int identity_build(struct session *s, struct error *error);
 int identity_undo(struct session *s);
 int identity_explain(struct session *s, struct error *error);

@@ -79,7 +79,6 @@ blackout: [{cron: "* 22 * * *", timezone: UTC}]|blackout
 retry: {max: 3}|retry
 lifecycle: {restart_policy: always}|restart_policy
 budget: {max_runs_per_day: 5}|max_runs_per_day
-resources: {disk: 1Gi}|disk
 KEYS
 manifest 'packages: [a.whl]'
 refused "packages of another runtime" 'manifest.yaml:6:.*packages'

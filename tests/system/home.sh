@@ -66,10 +66,15 @@ is "leaves nothing with on_failure: discard" "$(held fails)" ""
 install fails 'date +%N >$HOME/new; exit 3'
 status "a failing session" 3 ash agent run fails
 is "leaves what it did without" "$(held fails)" new
-install big 'head -c 3000000 /dev/zero >$HOME/big' 'home: {max_size: 1Mi}'
-status "a session over max_size ends as it ended" 0 ash agent run big
-is "but leaves nothing" "$(held big)" ""
+install big 'head -c 700000 /dev/zero >$HOME/big$(ls $HOME | grep -c big)' 'home: {max_size: 1Mi}'
+status "a home within max_size" 0 ash agent run big
+status "a session over it ends as it ended" 0 ash agent run big
+is "but leaves nothing" "$(held big | tr '\n' ' ')" "big0 "
 like "and says so" "$(latest big .reason)" "over home.max_size 1048576"
+install huge 'head -c 3000000 /dev/zero >$HOME/huge; stat -c %s $HOME/huge; rm $HOME/huge; echo fine >$HOME/small' 'home: {max_size: 1Mi}'
+status "no session writes more than max_size meanwhile" 0 ash agent run huge
+like "but meets a full disk" "$err" "No space left on device"
+is "and leaves what fits" "$(held huge)" small
 install few 'date +%N >$HOME/x' 'home: {history: 2}'
 for _ in 1 2 3; do ash agent run few >/dev/null; done
 is "as many entries as history says" "$(history_of few length)" 2

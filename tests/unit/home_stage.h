@@ -26,6 +26,8 @@
 #include "runnerd/home/layout.h"
 #include "runnerd/home/tree.h"
 #include "runnerd/homes.h"
+#include "runnerd/layers.h"
+#include "runnerd/overlay.h"
 #include "runnerd/trash.h"
 #include "tests/unit/suite.h"
 
@@ -323,8 +325,10 @@ picture(int dir, bool times)
 
 /* --- a home and a session -------------------------------------------------------------------- */
 
+static bool in_memory; /* the upper layers of sessions are */
+
 struct stage {
-	int homes, model;
+	int homes, model, layers;
 	struct home home;
 	struct uuid session;
 	int mount;
@@ -339,13 +343,34 @@ stage_open(struct stage *stage)
 	static unsigned count;
 	char name[32];
 
-	*stage = (struct stage){.home = HOME_INIT, .mount = -1};
+	*stage = (struct stage){.home = HOME_INIT, .mount = -1, .layers = -1};
 	stage->homes = open(top, O_RDONLY | O_DIRECTORY);
 	snprintf(name, sizeof(name), "h%d-%u", getpid(), ++count);
 	ck_assert_msg(home_open(stage->homes, name, OWNER, &stage->home, &error) == 0, "%s: %s",
 		      error.what, error.why);
 	ck_assert_int_eq(mkdirat(stage->home.dir, "model", 0700), 0);
 	stage->model = openat(stage->home.dir, "model", O_RDONLY | O_DIRECTORY);
+}
+
+/* As a sandbox does it: in a place of its own mounts, which is then left. */
+static inline int
+memory_mount(struct stage *stage)
+{
+	_cleanup_close_ int upper = -1, work = -1;
+	struct error error = ERROR_INIT;
+
+	close_fd(&stage->layers);
+	stage->layers = layers_new(1U << 30, &error);
+	ck_assert_msg(stage->layers >= 0, "%s", error.why);
+	ck_assert(mkdirat(stage->home.dir, "layers", 0700) == 0 || errno == EEXIST);
+	ck_assert_int_eq(
+	    move_mount(stage->layers, "", stage->home.dir, "layers", MOVE_MOUNT_F_EMPTY_PATH), 0);
+	ck_assert_msg(home_layer_in_memory(&stage->home, &stage->session, stage->layers, &error) ==
+			  0,
+		      "%s: %s", error.what, error.why);
+	upper = layers_upper(stage->layers, HOME_LAYER);
+	work = openat(stage->layers, HOME_LAYER "/work", O_RDONLY | O_DIRECTORY);
+	return overlay_mount("home", stage->home.tree, upper, work);
 }
 
 static inline void
@@ -357,7 +382,8 @@ session_begin(struct stage *stage)
 	stage->session = uuid_new();
 	free(stage->old);
 	stage->old = picture(stage->home.tree, true);
-	stage->mount = home_layer_mount(&stage->home, &stage->session, &error);
+	stage->mount = in_memory ? memory_mount(stage)
+				 : home_layer_mount(&stage->home, &stage->session, NULL, &error);
 	ck_assert_msg(stage->mount >= 0, "%s: %s", error.what, error.why);
 	/* Attached, because a test of a mount that is not cannot tell when it is gone. */
 	ck_assert(mkdirat(stage->home.dir, "at", 0700) == 0 || errno == EEXIST);
@@ -378,6 +404,10 @@ session_end(struct stage *stage)
 	close_fd(&stage->mount);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/at", stage->home.dir);
 	ck_assert_int_eq(umount2(path, UMOUNT_NOFOLLOW), 0);
+	if (!in_memory)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/layers", stage->home.dir);
+	ck_assert_int_eq(umount2(path, UMOUNT_NOFOLLOW | MNT_DETACH), 0);
 }
 
 static inline void
@@ -385,6 +415,7 @@ stage_close(struct stage *stage)
 {
 	free(stage->old);
 	free(stage->seen);
+	close_fd(&stage->layers);
 	close(stage->model);
 	close(stage->homes);
 	home_close(&stage->home);
@@ -393,7 +424,10 @@ stage_close(struct stage *stage)
 static inline struct home_job
 job_of(const struct stage *stage)
 {
-	return (struct home_job){.dir = stage->home.dir, .session = stage->session, .keep = 100};
+	return (struct home_job){.dir = stage->home.dir,
+				 .session = stage->session,
+				 .layers = stage->layers,
+				 .keep = 100};
 }
 
 typedef int order_fn(const struct home_job *job, struct msg_home_done *done, struct error *error);
@@ -461,7 +495,7 @@ enter_stage(void)
 		printf("skip: a mount namespace of its own needs root\n");
 		return 77;
 	}
-	umask(022);
+	umask(0);
 	if (!mkdtemp(top) || mount("scarab-test", top, "tmpfs", 0, "mode=0755") < 0)
 		return 1;
 	return 0;

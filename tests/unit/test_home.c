@@ -1,7 +1,7 @@
-// with: runnerd/home/changes.c runnerd/home/commit.c runnerd/home/history.c runnerd/home/merge.c
-// with: runnerd/home/rollback.c runnerd/home/tree.c runnerd/fs.c runnerd/homes.c runnerd/overlay.c
+// with: runnerd/home/changes.c runnerd/home/commit.c runnerd/home/copy.c runnerd/home/history.c
+// with: runnerd/home/merge.c runnerd/home/rollback.c runnerd/home/tree.c runnerd/fs.c
+// with: runnerd/homes.c runnerd/layers.c runnerd/overlay.c runnerd/quota.c
 // with: runnerd/trash.c
-// timeout: 400
 /*
  * Commits and rollbacks of homes against two models: what the agent saw in its overlay, and a plain
  * directory in which the same was done. Real overlays, in a mount namespace of the test's own.
@@ -61,14 +61,27 @@ one_tree(unsigned number, bool with_model)
 	stage_close(&stage);
 }
 
-START_TEST(a_thousand_random_trees)
+static void
+random_trees(unsigned count)
 {
 	unsigned number;
 
-	for (number = 1; number <= TREES; number++) {
+	for (number = 1; number <= count; number++) {
 		seed = 0x9e3779b97f4a7c15U * number;
 		one_tree(number, number % 3 != 0);
 	}
+}
+
+START_TEST(a_thousand_random_trees)
+{
+	random_trees(TREES);
+}
+END_TEST
+
+START_TEST(random_trees_written_in_memory)
+{
+	in_memory = true;
+	random_trees(TREES / 4);
 }
 END_TEST
 
@@ -122,6 +135,15 @@ crash_stage(struct stage *stage, unsigned tree)
 	whole_session(stage, 30);
 }
 
+/* Without its upper layer, and none in memory, it was merged. */
+static bool
+is_marked(const struct stage *stage)
+{
+	return tree_exists((struct spot){stage->home.dir, HOME_SESSION "/" HOME_MARK}) ||
+	       (!tree_exists((struct spot){stage->home.dir, HOME_SESSION "/" HOME_UPPER}) &&
+		!tree_exists((struct spot){stage->home.dir, HOME_SESSION "/" HOME_MEMORY}));
+}
+
 /* A crash of the commit at this step: with the mark the session's changes hold, else as recover
  * says. False: there is no such step. */
 static bool
@@ -134,8 +156,7 @@ crash_of_commit(unsigned tree, unsigned at, order_fn *recover)
 	crash_stage(&stage, tree);
 	job = job_of(&stage);
 	crashed = crash_at(home_commit, job, at);
-	marked = tree_exists((struct spot){stage.home.dir, HOME_SESSION "/" HOME_MARK}) ||
-		 !tree_exists((struct spot){stage.home.dir, HOME_SESSION "/" HOME_UPPER});
+	marked = is_marked(&stage);
 	/* Recovery may be interrupted as well, and is repeated. */
 	crash_at(recover, job, 1 + at % 5);
 	carry_out(recover, &job);
@@ -152,7 +173,8 @@ crash_of_commit(unsigned tree, unsigned at, order_fn *recover)
 	return crashed;
 }
 
-START_TEST(a_commit_may_stop_at_every_step)
+static void
+crashes_of_commit(void)
 {
 	unsigned tree, at, steps = 0;
 
@@ -164,6 +186,54 @@ START_TEST(a_commit_may_stop_at_every_step)
 		steps += at;
 	}
 	ck_assert_uint_gt(steps, CRASH_TREES * 10);
+}
+
+START_TEST(a_commit_may_stop_at_every_step)
+{
+	crashes_of_commit();
+}
+END_TEST
+
+START_TEST(so_may_one_from_memory)
+{
+	in_memory = true;
+	crashes_of_commit();
+}
+END_TEST
+
+/* The layers went with a keeper: the home is the old one, and that is said; what was on disk by
+ * then is not lost. */
+static bool
+crash_without_layers(unsigned tree, unsigned at)
+{
+	struct msg_home_done done;
+	struct stage stage;
+	struct home_job job;
+	bool crashed, whole;
+
+	crash_stage(&stage, tree);
+	job = job_of(&stage);
+	crashed = crash_at(home_commit, job, at);
+	whole = is_marked(&stage) ||
+		tree_exists((struct spot){stage.home.dir, HOME_SESSION "/" HOME_UPPER});
+	job.layers = -1;
+	done = carry_out(home_commit, &job);
+	ck_assert_int_eq(done.lost, !whole);
+	ck_assert_int_eq(done.why[0] != '\0', !whole);
+	assert_home(&stage, whole ? "new" : "old", tree, whole ? stage.seen : stage.old);
+	assert_settled(&stage, tree);
+	stage_close(&stage);
+	return crashed;
+}
+
+START_TEST(what_nobody_held_is_lost_as_a_whole)
+{
+	unsigned tree, at;
+
+	in_memory = true;
+	for (tree = 1; tree <= CRASH_TREES; tree++)
+		for (at = 1; crash_without_layers(tree, at); at++)
+			ck_assert_uint_lt(at, STEPS_MOST);
 }
 END_TEST
 
@@ -206,7 +276,10 @@ main(void)
 {
 	const TTest *const tests[] = {
 	    a_thousand_random_trees,
+	    random_trees_written_in_memory,
 	    a_commit_may_stop_at_every_step,
+	    so_may_one_from_memory,
+	    what_nobody_held_is_lost_as_a_whole,
 	    a_rollback_may_stop_at_every_step,
 	};
 	int rc = enter_stage();

@@ -1,5 +1,6 @@
-// with: runnerd/home/changes.c runnerd/home/commit.c runnerd/home/history.c runnerd/home/merge.c
-// with: runnerd/home/rollback.c runnerd/home/tree.c runnerd/fs.c runnerd/homes.c runnerd/overlay.c
+// with: runnerd/home/changes.c runnerd/home/commit.c runnerd/home/copy.c runnerd/home/history.c
+// with: runnerd/home/merge.c runnerd/home/rollback.c runnerd/home/tree.c runnerd/fs.c
+// with: runnerd/homes.c runnerd/layers.c runnerd/overlay.c runnerd/quota.c
 // with: runnerd/trash.c
 /*
  * Commits and rollbacks of homes, one rule each: sizes, histories, links, marks and depths.

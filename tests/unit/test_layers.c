@@ -77,6 +77,35 @@ START_TEST(each_layer_has_its_parts)
 }
 END_TEST
 
+START_TEST(an_envelope_keeps_them)
+{
+	_cleanup_close_ int layers = new_layers(LIMIT), upper = -1, first = -1, second = -1,
+			    other = -1;
+	int envelope = layers_seal(layers);
+	struct stat before, after;
+
+	ck_assert_int_ge(envelope, 0);
+	upper = layers_add(layers, "home", 0700, OWNER);
+	ck_assert_int_eq(fstat(upper, &before), 0);
+	close_fd(&upper);
+	close_fd(&layers);
+	first = layers_unseal(envelope);
+	second = layers_unseal(envelope);
+	ck_assert_int_ge(first, 0);
+	ck_assert_int_ge(second, 0);
+	upper = layers_upper(second, "home");
+	ck_assert_int_eq(fstat(upper, &after), 0);
+	ck_assert(before.st_dev == after.st_dev && before.st_ino == after.st_ino);
+	close(envelope);
+	/* What is not root's alone, or nothing, is not taken for them. */
+	other = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	envelope = layers_seal(other);
+	ck_assert_int_eq(layers_unseal(envelope), -EPERM);
+	close(envelope);
+	ck_assert_int_lt(layers_unseal(other), 0);
+}
+END_TEST
+
 START_TEST(without_a_bound_there_are_none)
 {
 	struct error error = ERROR_INIT;
@@ -89,7 +118,8 @@ int
 main(void)
 {
 	const TTest *const tests[] = {bytes_are_bounded, inodes_are_bounded,
-				      each_layer_has_its_parts, without_a_bound_there_are_none};
+				      each_layer_has_its_parts, an_envelope_keeps_them,
+				      without_a_bound_there_are_none};
 
 	if (geteuid() != 0) {
 		printf("skip: file systems are made by root\n");

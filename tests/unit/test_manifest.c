@@ -238,7 +238,7 @@ static const struct {
      "5:35: this build cannot enforce spec.budget.failures_before_pause"},
     {"  resources: {max_open_files: 64}\n", NULL},
     {"  resources: {memory_limit: 1Gi, cpu_shares: 2, cpus: 1, max_pids: 9}\n", NULL},
-    {"  resources: {disk: 1Gi}\n", "5:21: this build cannot enforce spec.resources.disk"},
+    {"  resources: {disk: 1Gi}\n", NULL},
     {"  secret_policy: [{label: x}]\n", NULL},
     {"  concurrency: {policy: skip, max: 2}\n  home: {mode: none}\n  priority: 5\n", NULL},
     {"  trust_level: trusted\n  capabilities: [secret.use:x]\n  env: {A: b}\n", NULL},

@@ -159,7 +159,7 @@ static const struct {
     {"ceilings: {memory_limit: 2Gi}", "resources: {memory_limit: 3Gi}",
      "spec.resources.memory_limit 3221225472"},
     {"", "lifecycle: {idle_timeout_secs: 3}", NULL},
-    {"", "resources: {disk: 1Gi}", "cannot enforce"},
+    {"", "resources: {disk: 1Gi}", NULL},
     {"", "network: {policy: allowlist, allowlist: [\"a.example:443\"]}", "cannot enforce"},
 };
 

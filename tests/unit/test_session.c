@@ -9,8 +9,8 @@
 // with: runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
 // with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c
 // with: runnerd/steps/*.c runnerd/credentials.c runnerd/secrets.c runnerd/policy_secret.c
-// with: runnerd/secret_uses.c runnerd/emitted.c
-// with: runnerd/tools.c runnerd/tools_broker.c runnerd/tools_notes.c
+// with: runnerd/secret_uses.c runnerd/emitted.c runnerd/tools.c runnerd/tools_broker.c
+// with: runnerd/tools_notes.c runnerd/disk.c runnerd/quota.c
 /*
  * Whole sessions of a runnerd in this process, with the real spawner, keeper and init of the build
  * folder and a schedd that the test plays. Every call to the kernel that set-up makes can be made
