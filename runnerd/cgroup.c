@@ -448,6 +448,61 @@ cgroup_populated(const struct session_cgroup *cgroup)
 	return strstr(text, "populated 1") != NULL;
 }
 
+static DIR *
+open_groups(const struct session_cgroup *cgroup)
+{
+	_cleanup_close_ int fd =
+	    cgroup->dir < 0 ? -1 : openat(cgroup->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *groups = fd < 0 ? NULL : fdopendir(fd);
+
+	if (groups)
+		steal_fd(&fd);
+	return groups;
+}
+
+/* The leaves of plugins have names: those that are there on v2. */
+static const char *
+next_plugin(DIR *groups)
+{
+	const struct dirent *entry;
+
+	while ((entry = readdir(groups)))
+		if (!strncmp(entry->d_name, "plugin-", strlen("plugin-")))
+			return entry->d_name;
+	return NULL;
+}
+
+/* One whose news cannot be read is taken for one in which something lives, unless it is gone. */
+static bool
+kill_leaf(int leaf)
+{
+	char text[CONTROL_MAX];
+	int rc;
+
+	cgroup_kill(leaf);
+	rc = group_read(leaf, "cgroup.events", text, sizeof(text));
+	if (rc < 0)
+		return rc != -ENOENT && rc != -ENODEV;
+	return strstr(text, "populated 1") != NULL;
+}
+
+bool
+cgroup_kill_sandboxes(const struct session_cgroup *cgroup)
+{
+	_cleanup_closedir_ DIR *groups = open_groups(cgroup);
+	bool lives = cgroup->agent >= 0 && kill_leaf(cgroup->agent);
+	const char *name;
+
+	while (groups && (name = next_plugin(groups))) {
+		_cleanup_close_ int leaf =
+		    openat(cgroup->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (leaf >= 0 && kill_leaf(leaf))
+			lives = true;
+	}
+	return lives;
+}
+
 /* --- their end ----------------------------------------------------------------------------------
  */
 
@@ -466,26 +521,15 @@ remove_leaf(const struct cgroups *cgroups, const struct session_cgroup *cgroup, 
 	return 0;
 }
 
-/* The leaves of plugins have names: those that are there on v2. */
 static int
 remove_plugins(const struct cgroups *cgroups, const struct session_cgroup *cgroup)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
-	struct dirent *entry;
-	int rc = 0, fd = cgroup->dir < 0
-			     ? -1
-			     : openat(cgroup->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *groups = open_groups(cgroup);
+	const char *name;
+	int rc = 0;
 
-	if (fd < 0)
-		return 0;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return -ENOMEM;
-	}
-	while (rc == 0 && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "plugin-", strlen("plugin-")))
-			rc = remove_leaf(cgroups, cgroup, entry->d_name);
+	while (rc == 0 && groups && (name = next_plugin(groups)))
+		rc = remove_leaf(cgroups, cgroup, name);
 	return rc;
 }
 

@@ -81,6 +81,8 @@ struct cgroup_use cgroup_used(const struct cgroups *cgroups, const struct sessio
 
 /* SIGKILL to everything in the directory's subtree. -1: nothing to do. 0 or -errno. */
 int cgroup_kill(int dir);
+/* The same to everything but the keeper's leaf; true while something of it is left. */
+bool cgroup_kill_sandboxes(const struct session_cgroup *cgroup);
 /* Does a process live in it? False for a group that is not there. */
 bool cgroup_populated(const struct session_cgroup *cgroup);
 /* rmdir of leaves and groups; everything is closed. 0, -EBUSY while something lives in it. */

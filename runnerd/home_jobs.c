@@ -193,18 +193,35 @@ static const struct channel_ops job_ops = {
 /* --- starting ----------------------------------------------------------------------------------
  */
 
+/* Who may change the home: whoever has its lock, or stands in for the keeper that has it. */
 static int
-open_home(struct runnerd *r, const char *agent, struct home *home, struct error *error)
+lock_home(const struct home_request *request, struct home *home, struct error *error)
 {
+	if (flock(home->dir, LOCK_EX | LOCK_NB) < 0)
+		return error_why(error, ERR_CONFLICT, "a homekeeper is at the home of %s",
+				 request->agent);
+	home->lock = request->lock_is_held
+			 ? fcntl(home->dir, F_DUPFD_CLOEXEC, 3)
+			 : openat(home->dir, HOME_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (home->lock < 0)
+		return error_errno(error, errno, "opening the lock of the home of %s",
+				   request->agent);
+	if (!request->lock_is_held && flock(home->lock, LOCK_EX | LOCK_NB) < 0)
+		return error_why(error, ERR_CONFLICT, "a session holds the home of %s",
+				 request->agent);
+	return 0;
+}
+
+static int
+open_home(struct runnerd *r, const struct home_request *request, struct home *home,
+	  struct error *error)
+{
+	const char *agent = request->agent;
+
 	home->dir = openat(r->at.homes, agent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (home->dir < 0)
 		return error_errno(error, errno, "opening the home of %s", agent);
-	home->lock = openat(home->dir, HOME_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (home->lock < 0)
-		return error_errno(error, errno, "opening the lock of the home of %s", agent);
-	if (flock(home->lock, LOCK_EX | LOCK_NB) < 0)
-		return error_why(error, ERR_CONFLICT, "a session holds the home of %s", agent);
-	return 0;
+	return lock_home(request, home, error);
 }
 
 static int
@@ -252,7 +269,7 @@ home_job_start(struct runnerd *r, const struct home_request *request, home_done_
 	struct home_job_run *run = NULL;
 	int rc;
 
-	if (open_home(r, request->agent, &home, error) < 0)
+	if (open_home(r, request, &home, error) < 0)
 		return NULL;
 	run = calloc(1, sizeof(*run));
 	if (!run) {

@@ -1,6 +1,8 @@
 /*
  * Jobs on homes, each in a homekeeper of its own, so that no merge, however big, makes another
- * session wait. A job holds the home's lock; one that dies is a crash, and is settled like one.
+ * session wait. A job holds the home's lock, or works under that of a session's keeper; one that
+ * dies is a crash, and is settled like one. Two never are at one home, also not one that a runnerd
+ * which was killed left behind: while it works it has the home's directory locked as well.
  */
 #ifndef SCARAB_RUNNERD_HOME_JOBS_H
 #define SCARAB_RUNNERD_HOME_JOBS_H
@@ -18,6 +20,7 @@ struct home_request {
 	const char *agent;
 	struct uuid session;
 	int layers;         /* of the session, runnerd/layers.h, borrowed; -1: none in memory */
+	bool lock_is_held;  /* by the session's keeper, until the job is done and longer */
 	uint64_t max_bytes; /* 0: no bound */
 	uint32_t keep;
 };

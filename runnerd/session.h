@@ -79,7 +79,8 @@ struct session {
 	bool host_restarted; /* since it was prepared */
 	bool outcome_settled;
 	struct home_job_run *home_job; /* at its home, at the end */
-	bool home_settled, home_told;  /* told: its end has words about the home */
+	bool keeper_holds;            /* the home's layer, beyond its record, until it is settled */
+	bool home_settled, home_told; /* told: its end has words about the home */
 	unsigned home_tries;
 	uint64_t running_at_ms;
 
@@ -148,8 +149,8 @@ void keeper_tell_go(struct session *s);
 /* Gives the keeper an envelope with the session's layers, to hold beyond a runnerd's end. 0 or
  * -errno. */
 int keeper_tell_layers(struct session *s);
-/* It need not stay for them. */
-void keeper_release(struct session *s);
+/* It need not stay for them; nothing more is heard of it but its end. */
+void keeper_let_go(struct session *s);
 /* fd: the fingerprints of the secrets that the session sees (common/redact_set.h), taken over.
  * Before GO for a session that has any; afterwards they replace those that the keeper has. */
 void keeper_tell_redaction(struct session *s, int fd);
@@ -166,6 +167,16 @@ void session_end_insist(struct session *s);
 void session_tell_end(const struct session *s);
 /* It is torn down whole, and its journal says so. */
 void session_is_ended(struct session *s);
+
+/* Takes over what the keeper recorded; repeated it changes nothing. True when what the end says is
+ * durable already, in that record. */
+bool session_settle_outcome(struct session *s);
+
+/* session_home.c. 0 when the session's home is settled, or -EAGAIN: session_end_advance() is called
+ * once there is news. */
+int home_settle_session(struct session *s);
+/* The same while the keeper holds what is to be committed; 0 also when it holds nothing. */
+int home_settle_held(struct session *s);
 
 void session_timer(struct loop_source *source, void *arg);
 

@@ -1,7 +1,8 @@
 /*
  * Every end of a session: the same way down whatever it ends as. Kill what is inside, wait for
- * the keeper's record, kill the rest, wait until the cgroup is empty, undo the steps backwards,
- * and only then write the end and tell it.
+ * the keeper's record and, where it holds what the home is made of, for the home; kill the rest,
+ * wait until the cgroup is empty, undo the steps backwards, and only then write the end and tell
+ * it.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -79,10 +80,9 @@ never_started(const struct msg_exit_record *exit)
 	return !exit->started && exit->outcome == OUTCOME_NONE;
 }
 
-/* Once, before the steps are undone: what is kept of a home depends on it. True when what the end
- * says is durable already, in the keeper's record. */
-static bool
-settle_outcome(struct session *s)
+/* Before the home is settled: what is kept of it depends on it. */
+bool
+session_settle_outcome(struct session *s)
 {
 	struct msg record;
 	bool written = s->gate && read_exit(s, &record);
@@ -188,7 +188,7 @@ finish(struct session *s)
 	int rc = 0;
 
 	CRASH_POINT("end.begin");
-	recorded = settle_outcome(s) && !s->home_told;
+	recorded = session_settle_outcome(s) && !s->home_told;
 	CRASH_POINT("end.settled");
 	if (s->journal >= 0)
 		rc = undo_steps(s);
@@ -217,6 +217,10 @@ finish(struct session *s)
 void
 session_end_insist(struct session *s)
 {
+	if (s->keeper_holds) {
+		session_end_advance(s);
+		return;
+	}
 	if (s->spawn)
 		spawner_forget(s->spawn);
 	s->spawn = NULL;
@@ -248,10 +252,23 @@ is_empty(struct session *s)
 	return !cgroup_populated(&s->cgroup);
 }
 
+/* False: not before the home is what it will be, since the keeper has what that is made of. */
+static bool
+let_keeper_go(struct session *s)
+{
+	if (!s->keeper_holds)
+		return true;
+	if (home_settle_held(s) < 0)
+		return false;
+	keeper_let_go(s);
+	loop_arm_in(s->timer, KEEPER_WAIT_MS);
+	return true;
+}
+
 void
 session_end_advance(struct session *s)
 {
-	if (s->phase != PHASE_ENDING)
+	if (s->phase != PHASE_ENDING || !let_keeper_go(s))
 		return;
 	if (s->spawn || (s->keeper_pidfd >= 0 && !s->keeper_gone))
 		return;
@@ -271,10 +288,10 @@ session_end(struct session *s, enum session_outcome outcome, const char *reason)
 		s->end.step = (uint8_t)s->step;
 	snprintf(s->end.reason, sizeof(s->end.reason), "%s", reason);
 	loop_arm_in(s->timer, KEEPER_WAIT_MS);
-	keeper_release(s);
+	if (!s->keeper_holds)
+		keeper_let_go(s);
 	channel_free(s->builder);
-	channel_free(s->keeper);
-	s->builder = s->keeper = NULL;
+	s->builder = NULL;
 	close_fd(&s->builder_end);
 	tools_end(s->tools);
 	if (!s->gate || outcome != OUTCOME_NONE)

@@ -140,14 +140,17 @@ keeper_tell_layers(struct session *s)
 }
 
 void
-keeper_release(struct session *s)
+keeper_let_go(struct session *s)
 {
 	struct msg msg;
 
-	if (!s->keeper || !s->home_in_memory || channel_phase(s->keeper) != IN_OPEN)
-		return;
-	msg_init(&msg, MSG_KEEPER_RELEASE);
-	channel_send(s->keeper, &msg);
+	if (s->keeper && s->home_in_memory && channel_phase(s->keeper) == IN_OPEN) {
+		msg_init(&msg, MSG_KEEPER_RELEASE);
+		channel_send(s->keeper, &msg);
+		CRASH_POINT("held.released");
+	}
+	channel_free(s->keeper);
+	s->keeper = NULL;
 }
 
 /* It was booted by the last step: the home is built. What it shall hold it gets before GO. */
@@ -262,8 +265,11 @@ static void
 on_ended(struct session *s, struct msg *msg)
 {
 	(void)msg;
-	if (!builder_will_tell(s))
-		session_end(s, OUTCOME_NONE, "");
+	if (builder_will_tell(s))
+		return;
+	if (s->phase != PHASE_ENDING)
+		s->keeper_holds = s->gate && s->home_in_memory;
+	session_end(s, OUTCOME_NONE, "");
 }
 
 static void

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "changes.h"
@@ -278,6 +279,17 @@ throw_away(const struct home_job *job, int session, const char *name)
 	return rc == -ENOENT ? 0 : rc;
 }
 
+/* A disk that is full to its last block fails everybody: what does not fit is not begun. */
+static int
+check_room(int upper, int session)
+{
+	struct statfs fs;
+
+	if (fstatfs(session, &fs) < 0)
+		return -errno;
+	return changes_measure(upper) > (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize ? -ENOSPC : 0;
+}
+
 static int
 copy_upper(const struct home_job *job, int session)
 {
@@ -286,8 +298,9 @@ copy_upper(const struct home_job *job, int session)
 	    .from = upper, .to = {session, HOME_COPY}, .before = job->before, .arg = job->arg};
 	int rc;
 
-	if (upper < 0)
-		return upper;
+	rc = upper < 0 ? upper : check_room(upper, session);
+	if (rc < 0)
+		return rc;
 	copy.links = links = dir_make(session, HOME_LINKS, 0700, 0, 0);
 	if (links < 0)
 		return links;

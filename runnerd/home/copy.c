@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/io.h"
 
 enum { BUFFER_BYTES = 256 << 10 };
@@ -15,6 +16,7 @@ enum { BUFFER_BYTES = 256 << 10 };
 static void
 before(const struct copy *copy)
 {
+	CRASH_POINT("copy.step");
 	if (copy->before)
 		copy->before(copy->arg);
 }

@@ -3,8 +3,8 @@
  * changed can take long and acts as root on names that an agent chose. The story of its privileges:
  * root of runnerd's capabilities, it receives the job, makes the home's directory its root, keeps
  * what owning files takes and no other capability, and may from then on call nothing but what acts
- * on names beneath open directories. It dies with runnerd, which is a crash like any other, unless
- * it brings to the disk what else would be lost.
+ * on names beneath open directories. It dies with runnerd, which is a crash like any other: a layer
+ * that is in memory is held by the session's keeper until the home is settled.
  */
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -62,7 +62,7 @@ drop(struct msg *msg, struct error *error)
 	struct confinement to = CONFINEMENT_INIT;
 
 	umask(0);
-	if (msg->nfds <= FD_LAYERS && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return error_errno(error, errno, "prctl PR_SET_PDEATHSIG");
 	to.root_fd = msg_take_fd(msg, FD_HOME);
 	to.keep_caps = kept_capabilities;

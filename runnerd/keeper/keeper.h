@@ -38,7 +38,7 @@ enum keeper_state {
 	KEEPER_STOPPING, /* TERM was sent, the grace runs */
 	KEEPER_ENDING,   /* only init's own end is missing */
 	KEEPER_CLOSING,  /* the agent is gone; broker and plugins are awaited */
-	KEEPER_HOLDING,  /* the record is written; a runnerd must come for the layers */
+	KEEPER_HOLDING,  /* the record is written; a runnerd settles the home with the layers */
 	KEEPER_DONE,     /* nothing is left to do */
 	KEEPER_STATES,
 };

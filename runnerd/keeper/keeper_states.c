@@ -97,7 +97,18 @@ finish(struct keeper *keeper)
 	loop_arm(keeper->patience, 0);
 	loop_remove(keeper->pidfd_source); /* readable from now on */
 	keeper->pidfd_source = NULL;
-	return recorded && keeper->opened && keeper->layers >= 0 ? KEEPER_HOLDING : leave(keeper);
+	if (!recorded || !keeper->opened || keeper->layers < 0)
+		return leave(keeper);
+	CRASH_POINT("exit.holding");
+	return KEEPER_HOLDING;
+}
+
+/* However long that took: without a runnerd it holds for ever, since nobody else could. */
+static enum keeper_state
+let_go(struct keeper *keeper)
+{
+	CRASH_POINT("exit.released");
+	return leave(keeper);
 }
 
 /* The agent is gone: its tools end in good order, and what they say last is in its log. */
@@ -171,7 +182,7 @@ static transition_fn *const transitions[KEEPER_STATES][EVENTS] = {
     [KEEPER_CLOSING] = {[EVENT_TOOLS_GONE] = finish},
     [KEEPER_HOLDING] =
 	{
-	    [EVENT_RELEASE] = leave,
+	    [EVENT_RELEASE] = let_go,
 	},
 };
 

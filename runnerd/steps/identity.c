@@ -8,7 +8,6 @@
 #include "runnerd/disk.h"
 #include "runnerd/fs.h"
 #include "runnerd/home/layout.h"
-#include "runnerd/home_jobs.h"
 #include "runnerd/homes.h"
 #include "runnerd/layers.h"
 #include "runnerd/mounts.h"
@@ -238,102 +237,10 @@ identity_explain(struct session *s, struct error *error)
 	return 0;
 }
 
-/* --- the end of a session with a journal --------------------------------------------------------
- */
-
-enum { HOME_TRIES = 3 };
-static const char never_synced[] =
-    "the host went down before what it changed in its home was on disk: that was discarded";
-
-/* What was never run left nothing; what a host that went down left was never synced. */
-static enum home_order
-order_of(const struct session *s)
-{
-	if (!s->gate || s->host_restarted || s->end.outcome == OUTCOME_NONE ||
-	    s->end.outcome == OUTCOME_SETUP_FAILED)
-		return HOME_ORDER_DISCARD;
-	if (s->end.outcome != OUTCOME_SUCCESS && s->effective.home_discards_failure)
-		return HOME_ORDER_DISCARD;
-	return HOME_ORDER_COMMIT;
-}
-
-/* Beside why it ended. */
-static void
-add_reason(struct session *s, const char *text)
-{
-	size_t length = strlen(s->end.reason);
-
-	if (!text[0])
-		return;
-	snprintf(s->end.reason + length, sizeof(s->end.reason) - length, "%s%s", length ? "; " : "",
-		 text);
-	s->home_told = true;
-	log_session(LOG_LEVEL_WARNING, &s->id, "%s: %s", s->agent_name, text);
-}
-
-static void
-home_failed(struct session *s, const struct error *error)
-{
-	char text[ERROR_TEXT_MAX + 1], reason[REASON_MAX + 1];
-
-	error_text(error, text);
-	if (++s->home_tries < HOME_TRIES) {
-		log_session(LOG_LEVEL_WARNING, &s->id, "its home: %s; it is tried again", text);
-		return;
-	}
-	snprintf(reason, sizeof(reason), "its home: %.*s", REASON_MAX - 16, text);
-	add_reason(s, reason);
-	s->home_settled = true;
-}
-
-static void
-home_done(const struct msg_home_done *done, const struct error *error, void *arg)
-{
-	struct session *s = arg;
-
-	s->home_job = NULL;
-	if (done) {
-		s->home_settled = true;
-		if (done->lost)
-			s->end.outcome = OUTCOME_LOST;
-		add_reason(s, done->why);
-		if (s->host_restarted && !done->committed)
-			add_reason(s, never_synced);
-		log_session(LOG_LEVEL_DEBUG, &s->id,
-			    "its home: %llu added, %llu modified, %llu removed",
-			    (unsigned long long)done->added, (unsigned long long)done->modified,
-			    (unsigned long long)done->removed);
-	} else {
-		home_failed(s, error);
-	}
-	session_end_advance(s);
-}
-
-static int
-start_job(struct session *s)
-{
-	const struct home_request request = {.order = order_of(s),
-					     .agent = s->agent_name,
-					     .session = s->id,
-					     .layers = s->home_in_memory ? s->layers : -1,
-					     .max_bytes = s->effective.home_max_bytes,
-					     .keep = s->effective.home_history};
-	struct error error = ERROR_INIT;
-
-	s->home_job = home_job_start(s->r, &request, home_done, s, &error);
-	if (!s->home_job && error.code != ERR_CONFLICT)
-		home_failed(s, &error);
-	return s->home_settled ? 0 : -EAGAIN;
-}
-
 /* The keeper's copy of the lock went with the keeper. */
 int
 identity_undo(struct session *s)
 {
 	close_fd(&s->home_lock);
-	if (s->home_settled || s->home_job)
-		return s->home_job ? -EAGAIN : 0;
-	if (!home_unsettled(s->r->at.homes, s->agent_name, &s->id))
-		return 0;
-	return start_job(s);
+	return home_settle_session(s);
 }

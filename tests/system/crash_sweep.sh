@@ -107,7 +107,7 @@ runnerd_pid() {
 stander() {
 	# shellcheck disable=SC2046
 	case $1 in
-	homekeeper.* | commit.* | rollback.* | merge.*) named homekeeper $(children_of "$(runnerd_pid)") ;;
+	homekeeper.* | commit.* | copy.* | rollback.* | merge.*) named homekeeper $(children_of "$(runnerd_pid)") ;;
 	keeper.begin | keeper.up | exit.* | gate.*) named keeper $(of_sessions) ;;
 	builder.*) named builder $(of_sessions) ;;
 	seed*) named init $(of_sessions) ;;
@@ -214,7 +214,7 @@ await_outcome() {
 # changed nothing for the agent; what a keeper's death costs is that session.
 outcomes() {
 	case $2:$3 in
-	runnerd:* | self:homekeeper* | self:commit* | self:merge*) echo "${own_outcome[$1]}" ;;
+	runnerd:* | self:homekeeper* | self:commit* | self:copy* | self:merge*) echo "${own_outcome[$1]}" ;;
 	# Whoever comes there may be of the set-up that is being undone, and it is built again.
 	self:seed* | self:builder* | self:keeper.*) echo "setup_failed$([ "$1" != undone ] || echo '|success')" ;;
 	self:exit.* | self:gate.*) echo "${own_outcome[$1]}|lost$([ "$1" != undone ] || echo '|setup_failed')" ;;
@@ -287,7 +287,7 @@ points() {
 times() { if [ "${CRASH_SWEEP:-}" = all ]; then seq "$1"; else echo 1; fi; }
 modes() {
 	case $1 in
-	homekeeper.* | commit.* | rollback.* | merge.* | keeper.begin | keeper.up | exit.* | gate.* | builder.* | seed*)
+	homekeeper.* | commit.* | copy.* | rollback.* | merge.* | keeper.begin | keeper.up | exit.* | gate.* | builder.* | seed*)
 		echo self runnerd all
 		;;
 	*) echo runnerd all ;;
@@ -297,8 +297,8 @@ modes() {
 declare -A seen=()
 # What several scenarios pass, but as something else: a discarded home, a set-up undone halfway, a
 # session that was adopted.
-declare -A anew=([fails]='commit.*|home*' [unstartable]='undo.*|end.*|frame.undone'
-	[undone]='recover.*|undo.*|end.*|layer.*|home.*' [adopted]='recover.*|adopt.*|exit.*|end.*|commit.*'
+declare -A anew=([fails]='commit.*|home*|held.*' [unstartable]='undo.*|end.*|frame.undone'
+	[undone]='recover.*|undo.*|end.*|layer.*|home.*' [adopted]='recover.*|adopt.*|exit.*|held.*|end.*|copy.*|commit.*'
 	[rollback]='home*|merge.*|commit.*')
 sweep() {
 	local line count point nth mode died=0 missed=0 before=$failed passed

@@ -82,6 +82,23 @@ like "and the session says so" "$(grep "free: goes without" "$dir/agentd.log")" 
 sed -i '$d' "$dir/agentd.yaml"
 ash reload >/dev/null
 
+# What is in memory counts for the session's memory: it ends as out of memory, and the home is as
+# that outcome says.
+install heavy 'cd; echo kept >kept; head -c 200000000 /dev/zero >much; echo not >reached' 'resources: {disk: 512Mi, memory_limit: 64Mi}'
+status "a session that writes more than its memory is killed" 137 ash agent run heavy
+is "is out of memory" "$(ash --json session show heavy@latest | jq -r .outcome)" oom_killed
+is "and its home is committed whole" "$(cat "$homes/heavy/home/kept") $(ls "$homes/heavy/home" | tr '\n' ' ')" "kept AGENTS.md CLAUDE.md kept much "
+# A disk with less room than the session was let write.
+install crowd 'cd; head -c 700000 /dev/zero >one; head -c 120000000 /dev/zero >two; echo ran' 'resources: {disk: 256Mi}'
+head -c $((($(stat -f -c '%a * %S' "$dir/state")) - 100000000)) /dev/zero >"$dir/state/filler"
+status "a session whose changes do not fit on the disk ends as it ended" 0 ash agent run crowd
+like "and says that they do not" "$(ash --json session show crowd@latest | jq -r .reason)" 'No space left.*discarded'
+is "its home is the old one" "$(ls "$homes/crowd/home" | tr '\n' ' ')" "AGENTS.md CLAUDE.md "
+check "and nothing of them is left on the disk" eventually 10 is_tidy crowd
+rm -f "$dir/state/filler"
+status "with room it is committed" 0 ash agent run crowd
+is "whole" "$(stat -c %s "$homes/crowd/home/two")" 120000000
+
 # --- killed, with a layer in memory ---
 # Let go by a file and not by a FIFO: the end comes right after the session said that it is ready.
 gate_context="context: [{source: $dir/gate, target: /context/gate}]"
@@ -126,28 +143,42 @@ caught() {
 }
 begin
 gate_open
-caught && kill -9 "$runnerd" "$homekeeper"
-status "runnerd and homekeeper killed while the layer is brought to the disk: 125" 125 ash session wait "$id"
+caught && kill -9 "$(daemon keeper)" "$runnerd" "$homekeeper"
+status "keeper, runnerd and homekeeper killed while the layer is brought to the disk: 125" 125 ash session wait "$id"
 is "lost, with what the agent ended as" "$(outcome)" "ended lost 4"
 like "and the reason" "$(ash session why "$id")" 'was in memory'
 is "the home is the old one, whole" "$(now)" "$before"
-settle "runnerd and homekeeper killed"
+settle "all three killed"
 
+# again TEXT PID…: killed at that moment, and the session is what it was.
+again() {
+	local text=$1
+	shift
+	kill -9 "$@"
+	status "$text killed: what it did is done again" 4 ash session wait "$id"
+	is "as the agent ended" "$(outcome)" "ended failed 4"
+	is "and the home is the new one" "$(new)" 6000
+	settle "$text killed"
+	ash home rollback one "$id" >/dev/null || fail "it is undone"
+	is "undone" "$(now)" "$before"
+}
+for victims in '$homekeeper' '$runnerd' '$runnerd $homekeeper' '$(daemon keeper)' '$(daemon keeper) $homekeeper' '$spawner'; do
+	begin
+	gate_open
+	caught || fail "the layer is seen on its way"
+	# shellcheck disable=SC2086
+	eval "again '${victims//[$()]/}' $victims"
+done
+
+# The keeper is asked to stay by nothing but what it holds.
 begin
 gate_open
-caught && kill -9 "$homekeeper"
-status "only the homekeeper killed: it is done again" 4 ash session wait "$id"
-is "and the home is the new one" "$(new)" 6000
-settle "homekeeper killed"
-ash home rollback one "$id" >/dev/null || fail "it is undone"
-is "undone" "$(now)" "$before"
-
-begin
-gate_open
-caught && kill -9 "$runnerd"
-status "only runnerd killed: the homekeeper goes on" 4 ash session wait "$id"
-is "and the home is the new one" "$(new)" 6000
-settle "runnerd killed"
+caught && kill -STOP "$homekeeper"
+status "while the layer is on its way nobody else has the home" 5 ash home rollback one "$(ash --json home log one | jq -r '.[0].session')"
+check "and the keeper holds it" daemon keeper
+is "the session is not ended" "$(outcome)" "running  "
+kill -CONT "$homekeeper"
+status "then it is" 4 ash session wait "$id"
 ash home rollback one "$id" >/dev/null || fail "it is undone"
 
 # The session ends while no daemon lives: its keeper holds the layer until there is one.

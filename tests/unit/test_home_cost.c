@@ -1,6 +1,6 @@
-// with: runnerd/home/changes.c runnerd/home/commit.c runnerd/home/history.c
+// with: runnerd/home/changes.c runnerd/home/commit.c runnerd/home/copy.c runnerd/home/history.c
 // with: runnerd/home/merge.c runnerd/home/rollback.c runnerd/home/tree.c runnerd/fs.c
-// with: runnerd/homes.c runnerd/overlay.c runnerd/trash.c
+// with: runnerd/homes.c runnerd/layers.c runnerd/overlay.c runnerd/quota.c runnerd/trash.c
 /*
  * What a commit costs follows what changed, and not how big the home is: counted in system calls,
  * by a tracer. HOME_FILES=100000 takes a bigger home than 20,000 files.
@@ -112,10 +112,17 @@ START_TEST(on_disk)
 }
 END_TEST
 
+START_TEST(from_memory)
+{
+	in_memory = true;
+	compare("layers in memory");
+}
+END_TEST
+
 int
 main(void)
 {
-	const TTest *const tests[] = {on_disk};
+	const TTest *const tests[] = {on_disk, from_memory};
 	int rc = enter_stage();
 
 	if (!rc)
