@@ -162,6 +162,26 @@ job_message(struct channel *channel, struct msg *msg, void *arg)
 	tell(arg, NULL, &error);
 }
 
+/* Is a homekeeper there, though it may have answered? */
+static bool
+is_at_work(const struct runnerd *r, const char *agent)
+{
+	const struct home_job_run *run;
+
+	for (run = r->home_jobs->first; run; run = run->next)
+		if (!strcmp(run->agent, agent))
+			return true;
+	return false;
+}
+
+void
+home_job_tidy(struct runnerd *r, const char *agent)
+{
+	if (!is_at_work(r, agent) &&
+	    (home_unsettled(r->at.homes, agent, NULL) || home_has_trash(r->at.homes, agent)))
+		home_job_settle(r, agent);
+}
+
 /* Only now: after its answer it deletes what is in the trash. */
 static void
 job_closed(struct channel *channel, const struct error *error, void *arg)
@@ -180,9 +200,8 @@ job_closed(struct channel *channel, const struct error *error, void *arg)
 		tell(run, NULL, error ? error : &died);
 	run_free(run);
 	/* It died before it was done: nobody else would go on until the next session. */
-	if (!settles &&
-	    (home_unsettled(r->at.homes, agent, NULL) || home_has_trash(r->at.homes, agent)))
-		home_job_settle(r, agent);
+	if (!settles)
+		home_job_tidy(r, agent);
 }
 
 static const struct channel_ops job_ops = {

@@ -43,6 +43,8 @@ void home_job_forget(struct home_job_run *run);
 bool home_job_runs(const struct runnerd *r, const char *agent);
 /* Starts settling what a crash left in this home, unless a job is at it. */
 void home_job_settle(struct runnerd *r, const char *agent);
+/* The same, where something is left and no homekeeper is there, which would do it at its end. */
+void home_job_tidy(struct runnerd *r, const char *agent);
 /* The same for every home that no session of the table is about to end. */
 void home_jobs_settle_all(struct runnerd *r);
 

@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/crash.h"
 #include "common/log.h"
+#include "home_jobs.h"
 #include "journal.h"
 #include "session.h"
 #include "spawner.h"
@@ -211,6 +212,9 @@ finish(struct session *s)
 	close_fd(&s->records);
 	close_fd(&s->keeper_pidfd);
 	session_is_ended(s);
+	/* What a homekeeper of an earlier runnerd took out of the home and did not delete. */
+	if (s->effective.home != HOME_NONE)
+		home_job_tidy(s->r, s->agent_name);
 }
 
 /* Nothing came in time: no more waiting for a spawner, and no more mercy. */

@@ -24,6 +24,7 @@ chmod 1777 "$images/box/var/tmp"
 cp "$busybox" "$images/box/bin/busybox" && ln -s busybox "$images/box/bin/sh"
 
 row() { ash --json doctor | jq -r '.. | objects | select(.name? == "disk") | .'"$1"; }
+names() { find "$1" -mindepth 1 -printf '%P\n' | sort | tr '\n' ' '; }
 is_tidy() { [ -z "$(find "$homes/$1" -mindepth 1 -maxdepth 1 \( -name session -o -name rollback -o -name '.purged-*' \))" ]; }
 bomb='exec "${0%/*}/disk" $SCARAB_TASK'
 # held TEXT AGENT KIND DIR
@@ -87,13 +88,13 @@ ash reload >/dev/null
 install heavy 'cd; echo kept >kept; head -c 200000000 /dev/zero >much; echo not >reached' 'resources: {disk: 512Mi, memory_limit: 64Mi}'
 status "a session that writes more than its memory is killed" 137 ash agent run heavy
 is "is out of memory" "$(ash --json session show heavy@latest | jq -r .outcome)" oom_killed
-is "and its home is committed whole" "$(cat "$homes/heavy/home/kept") $(ls "$homes/heavy/home" | tr '\n' ' ')" "kept AGENTS.md CLAUDE.md kept much "
+is "and its home is committed whole" "$(cat "$homes/heavy/home/kept") $(names "$homes/heavy/home")" "kept AGENTS.md CLAUDE.md kept much "
 # A disk with less room than the session was let write.
 install crowd 'cd; head -c 700000 /dev/zero >one; head -c 120000000 /dev/zero >two; echo ran' 'resources: {disk: 256Mi}'
 head -c $((($(stat -f -c '%a * %S' "$dir/state")) - 100000000)) /dev/zero >"$dir/state/filler"
 status "a session whose changes do not fit on the disk ends as it ended" 0 ash agent run crowd
 like "and says that they do not" "$(ash --json session show crowd@latest | jq -r .reason)" 'No space left.*discarded'
-is "its home is the old one" "$(ls "$homes/crowd/home" | tr '\n' ' ')" "AGENTS.md CLAUDE.md "
+is "its home is the old one" "$(names "$homes/crowd/home")" "AGENTS.md CLAUDE.md "
 check "and nothing of them is left on the disk" eventually 10 is_tidy crowd
 rm -f "$dir/state/filler"
 status "with room it is committed" 0 ash agent run crowd
