@@ -377,10 +377,10 @@ session_prepare(struct runnerd *r, const struct msg *msg)
 	struct session *s = session_find(r->sessions, &request->session);
 	struct error error = ERROR_INIT;
 
-	if (s && s->phase == PHASE_ENDED && s->end.outcome == OUTCOME_NONE) {
-		session_ack(r, &request->session, true);
-		s = NULL;
-	}
+	/* It crossed the news that nothing of it ran: schedd may have given it up by then. Who
+	 * wants it again says END_ACK first. */
+	if (s && s->phase == PHASE_ENDED && s->end.outcome == OUTCOME_NONE)
+		return;
 	if (s) {
 		tell_again(s);
 		return;

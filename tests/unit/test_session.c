@@ -430,6 +430,41 @@ START_TEST(prepare_is_idempotent)
 }
 END_TEST
 
+/* schedd asked anew before it heard that the first set-up was undone, and may give it up then: what
+ * is built without its knowledge would be in the way of others. */
+START_TEST(a_prepare_that_crosses_the_end_builds_nothing)
+{
+	struct stage *stage = begin();
+	struct uuid id = ask(stage, "worker");
+	struct msg msg, again;
+
+	hear(stage, &msg);
+	ck_assert_int_eq(msg.type, MSG_PREPARED);
+	msg_init(&msg, MSG_CANCEL);
+	msg.cancel.session = id;
+	peer_send(&stage->schedd, &msg);
+	hear_end(stage, &id, &msg);
+	ck_assert_int_eq(msg.ended.outcome, OUTCOME_NONE);
+	msg_init(&again, MSG_PREPARE);
+	again.prepare.session = id;
+	strcpy(again.prepare.agent, "worker");
+	peer_send(&stage->schedd, &again);
+	settle(stage->r.loop);
+	ck_assert_uint_eq(sessions_of_agent(stage->r.sessions, "worker"), 0);
+	msg_init(&msg, MSG_END_ACK);
+	msg.end_ack.session = id;
+	msg.end_ack.keep_input = true;
+	peer_send(&stage->schedd, &msg);
+	peer_send(&stage->schedd, &again);
+	hear(stage, &msg);
+	ck_assert_int_eq(msg.type, MSG_PREPARED);
+	say(stage, MSG_CANCEL, &id);
+	hear_end(stage, &id, &msg);
+	acknowledge(stage, &id);
+	close_stage(stage);
+}
+END_TEST
+
 START_TEST(one_session_at_a_time_holds_the_home)
 {
 	struct stage *stage = begin();
@@ -697,6 +732,7 @@ main(void)
 	    an_unknown_agent_is_refused,
 	    refusals_are_not_kept,
 	    prepare_is_idempotent,
+	    a_prepare_that_crosses_the_end_builds_nothing,
 	    one_session_at_a_time_holds_the_home,
 	    a_dead_spawner_is_replaced,
 	    a_spawner_that_dies_at_work_costs_no_session,
