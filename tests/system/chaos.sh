@@ -14,7 +14,8 @@ seed=${2:-$RANDOM}
 RANDOM=$seed
 note "$seconds s, seed $seed"
 
-instance_start 'limits: {sessions: 8}'
+instance_start 'limits: {sessions: 8}
+retention: {sessions: 1000000}'
 agents=(one two three four)
 for name in "${agents[@]}"; do
 	install "$name" 'echo ran; echo $SCARAB_SESSION_ID >>$HOME/ran; cat >/dev/null; case $SCARAB_SESSION_ID in *[0-7]) sleep 0.05 ;; esac' \
