@@ -208,6 +208,17 @@ home_unsettled(int homes_fd, const char *agent, const struct uuid *session)
 	return exists(dir, path);
 }
 
+bool
+home_is_locked(int homes_fd, const char *agent)
+{
+	char path[AGENT_NAME_MAX + sizeof("/" HOME_LOCK)];
+	_cleanup_close_ int lock = -1;
+
+	snprintf(path, sizeof(path), "%s/" HOME_LOCK, agent);
+	lock = openat(homes_fd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0;
+}
+
 static int
 found_trash(int dir_fd, const char *name)
 {

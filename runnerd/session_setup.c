@@ -124,7 +124,8 @@ session_setup_goes_on(struct session *s)
 		session_fail(s, &error);
 }
 
-/* A rollback, or what a crash left: it comes to its end by itself. */
+/* A rollback, what a crash left, or a homekeeper that dies with its runnerd: it comes to its end by
+ * itself. */
 static bool
 home_is_changing(const struct session *s)
 {
@@ -132,8 +133,11 @@ home_is_changing(const struct session *s)
 
 	if (s->effective.home == HOME_NONE || home_job_runs(r, s->agent_name))
 		return s->effective.home != HOME_NONE;
-	if (!home_unsettled(r->at.homes, s->agent_name, NULL) ||
-	    sessions_hold_home(r->sessions, s->agent_name))
+	if (sessions_hold_home(r->sessions, s->agent_name))
+		return false;
+	if (home_is_locked(r->at.homes, s->agent_name))
+		return true;
+	if (!home_unsettled(r->at.homes, s->agent_name, NULL))
 		return false;
 	home_job_settle(r, s->agent_name);
 	return true;

@@ -21,6 +21,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -501,6 +502,35 @@ spawner_pid(void)
 	return (pid_t)strtol(text, NULL, 10);
 }
 
+/* A homekeeper of a runnerd that was killed may be dying still. */
+START_TEST(a_home_that_is_locked_for_a_moment_is_waited_for)
+{
+	struct stage *stage = begin();
+	struct uuid id = ask(stage, "worker");
+	struct msg msg;
+	int lock;
+
+	hear(stage, &msg);
+	say(stage, MSG_CANCEL, &id);
+	hear_end(stage, &id, &msg);
+	acknowledge(stage, &id);
+	lock = openat(stage->r.at.homes, "worker/lock", O_RDWR | O_CLOEXEC);
+	while (flock(lock, LOCK_EX | LOCK_NB) < 0)
+		settle(stage->r.loop);
+	id = ask(stage, "worker");
+	settle(stage->r.loop);
+	ck_assert_uint_eq(sessions_of_agent(stage->r.sessions, "worker"), 1);
+	ck_assert(!sessions_hold_home(stage->r.sessions, "worker"));
+	close(lock);
+	hear(stage, &msg);
+	ck_assert_int_eq(msg.type, MSG_PREPARED);
+	say(stage, MSG_CANCEL, &id);
+	hear_end(stage, &id, &msg);
+	acknowledge(stage, &id);
+	close_stage(stage);
+}
+END_TEST
+
 START_TEST(a_dead_spawner_is_replaced)
 {
 	struct stage *stage = begin();
@@ -734,6 +764,7 @@ main(void)
 	    prepare_is_idempotent,
 	    a_prepare_that_crosses_the_end_builds_nothing,
 	    one_session_at_a_time_holds_the_home,
+	    a_home_that_is_locked_for_a_moment_is_waited_for,
 	    a_dead_spawner_is_replaced,
 	    a_spawner_that_dies_at_work_costs_no_session,
 	    a_damaged_journal_is_a_lost_session,
