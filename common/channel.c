@@ -400,6 +400,15 @@ ready(struct loop_source *source, uint32_t events, void *arg)
 	leave(channel);
 }
 
+void
+channel_drain(struct channel *channel)
+{
+	enter(channel);
+	while (!channel->ending && receive(channel))
+		;
+	leave(channel);
+}
+
 static void
 due(struct loop_source *source, void *arg)
 {

@@ -68,6 +68,8 @@ enum role channel_peer(const struct channel *channel); /* as HELLO named it and 
 int channel_fd(const struct channel *channel);         /* borrowed; for SO_PEERCRED */
 /* How many messages wait for the socket: for a sender with a bound of its own. */
 size_t channel_queued(const struct channel *channel);
+/* Reads what lies in the socket now, to its end: of a peer that is dead. closed() may be called. */
+void channel_drain(struct channel *channel);
 /* Stops and resumes reading: back-pressure on a peer. */
 void channel_pause(struct channel *channel, bool paused);
 

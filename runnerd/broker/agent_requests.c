@@ -405,6 +405,7 @@ agent_line(enum frame_event event, struct span line, void *arg)
 	struct rpc rpc = {.id = NO_SPAN};
 	int code = event == FRAME_TOO_LONG ? RPC_PARSE_ERROR : rpc_parse(line, &rpc, &why);
 
+	life_sign(agent->broker);
 	if (code != 0)
 		refuse(agent, code == RPC_PARSE_ERROR ? NO_SPAN : rpc.id, code, why, NULL);
 	else if (rpc.kind == RPC_BATCH)

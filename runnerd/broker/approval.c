@@ -25,6 +25,7 @@ tell(struct call *call)
 	    .argument_bytes = call->argument_bytes,
 	};
 	memcpy(msg.broker_ask.tool, call->tool, sizeof(call->tool));
+	memcpy(msg.broker_ask.shape, call->shape, sizeof(call->shape));
 	memcpy(msg.broker_ask.name, call->exposed, sizeof(call->exposed));
 	link_send(call->broker, &msg);
 }
@@ -99,6 +100,15 @@ approval_closed(struct call *call, enum call_outcome outcome)
 	close_fd(&call->ask_fd);
 }
 
+/* While it waited the plugin may have made another tool of it. */
+static bool
+still_accepted(const struct call *call)
+{
+	const struct item *item = catalog_find(&call->broker->catalogs[ITEM_TOOL], call->exposed);
+
+	return item && item->state == TOOL_ASK;
+}
+
 void
 approval_answer(struct broker *broker, const struct msg_broker_answer *answer)
 {
@@ -111,6 +121,11 @@ approval_answer(struct broker *broker, const struct msg_broker_answer *answer)
 		memcpy(call->operator, answer->operator, sizeof(call->operator));
 		if (!answer->allowed) {
 			call_end(call, NULL, CALL_DENIED, "an operator denied this call");
+			return;
+		}
+		if (!still_accepted(call)) {
+			call_end(call, NULL, CALL_REFUSED,
+				 "the definition of this tool has changed since it was called");
 			return;
 		}
 		length = call->held_length;

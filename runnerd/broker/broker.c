@@ -20,6 +20,7 @@ broker_new(void)
 	broker->pool.max = POOL_BYTES;
 	broker->listener = broker->own_listener = -1;
 	broker->audit_last = &broker->audit_first;
+	broker->notes_last = &broker->notes;
 	broker->loop = loop_new();
 	if (broker->loop)
 		return broker;
@@ -84,10 +85,30 @@ stop_now(struct loop_source *source, void *arg)
 
 	(void)source;
 	recorder_flush(broker);
+	recorder_leave(broker);
 	loop_stop(broker->loop, 0);
 }
 
-/* The calls fail, which is told; what remains in the channel's queue has a moment to go out. */
+static bool
+all_told(const struct broker *broker)
+{
+	return !broker->channel ||
+	       (channel_queued(broker->channel) == 0 && broker->audit_count == 0);
+}
+
+void
+broker_drained(struct broker *broker)
+{
+	if (!servers_drained(broker))
+		return;
+	if (all_told(broker) || !broker->last_words)
+		stop_now(NULL, broker);
+	else
+		loop_arm_in(broker->last_words, LAST_WORDS_MS);
+}
+
+/* The calls fail, which is told; what remains in the channel's queue has a moment to go out, and
+ * plugins have one to end. */
 void
 broker_stop(struct broker *broker)
 {
@@ -99,16 +120,10 @@ broker_stop(struct broker *broker)
 	registry_report_now(broker);
 	stats_tell(broker);
 	recorder_flush(broker);
-	if (!broker->channel ||
-	    (channel_queued(broker->channel) == 0 && broker->audit_count == 0)) {
-		loop_stop(broker->loop, 0);
-		return;
-	}
 	broker->last_words = loop_add_timer(broker->loop, stop_now, broker);
 	if (broker->last_words)
-		loop_arm_in(broker->last_words, LAST_WORDS_MS);
-	else
-		loop_stop(broker->loop, 1);
+		loop_arm_in(broker->last_words, DRAIN_MS);
+	broker_drained(broker);
 }
 
 void
@@ -117,7 +132,7 @@ broker_free(struct broker *broker)
 	if (!broker)
 		return;
 	broker->stopping = true;
-	servers_stop(broker);
+	servers_free(broker);
 	agents_free(broker);
 	calls_free(broker);
 	link_close(broker);
@@ -126,6 +141,7 @@ broker_free(struct broker *broker)
 		free(broker->texts[kind]);
 	}
 	recorder_free(broker);
+	notes_free(broker);
 	stats_free(broker);
 	clean_forget(&broker->cleaner);
 	plan_free(broker);

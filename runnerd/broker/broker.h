@@ -40,6 +40,12 @@
  * most approval_ms, and is over with BROKER_ASK_OVER whatever comes of it. Its deadline starts when
  * it is allowed.
  *
+ * Notes of the agent (BROKER_NOTE) wait for runnerd while it is away, up to NOTES_HELD; then the
+ * tool that notes says that it is busy.
+ *
+ * Life. BROKER_FD_LIFE is written to, a byte at most once in LIFE_MS, whenever the agent says
+ * something and as long as a call of its is under way: for the keeper's idle time.
+ *
  * Pins. BROKER_PINs of the plan are definitions that were accepted before, by SHA-256. A tool with
  * a pin whose definition has another digest is quarantined: not listed, not callable,
  * TOOL_QUARANTINED in the registry. A tool without a pin is what it is at its first sight, also for
@@ -48,13 +54,15 @@
  *
  * A restarted runnerd connects to the broker's own socket (root alone may), greets, sends
  * BROKER_QUERY, and is told again: BROKER_UP, every BROKER_SERVER_STATE, BROKER_REGISTRY,
- * BROKER_READY if it was sent, every BROKER_ASK that waits, BROKER_STATS. Plugins and agent do not
+ * BROKER_READY if it was sent, every BROKER_ASK that waits, BROKER_STATS, the notes that
+ * waited, BROKER_ACTIVITY. Plugins and agent do not
  * notice. If the broker dies the session is failed, reason "broker".
  *
  * The end. BROKER_STOP: calls in flight fail, standard inputs are closed, what is owed to runnerd
- * is sent, the process exits 0; the same at EOF of BROKER_FD_LIFE, when the agent has ended. EOF of
- * its own socket's listener never comes; EOF of the channel
- * alone changes nothing.
+ * is sent, what plugins still write is read and dropped until they have ended (DRAIN_MS at most),
+ * the process exits 0; the same at EOF of BROKER_FD_LIFE, when the agent has ended. Calls that
+ * could not be told to a runnerd that is away are in the session's log then. EOF of its own
+ * socket's listener never comes; EOF of the channel alone changes nothing.
  */
 #ifndef SCARAB_BROKER_H
 #define SCARAB_BROKER_H
@@ -63,7 +71,7 @@
 
 enum {
 	BROKER_FD_BOOT = 3, /* CH_BROKER, side B */
-	BROKER_FD_LIFE = 4, /* a pipe of the keeper's: EOF is BROKER_STOP */
+	BROKER_FD_LIFE = 4, /* a socket of the keeper's: EOF is BROKER_STOP */
 
 	NO_SERVER = 255,          /* instead of a plugin's number: the runtime's own */
 	APPROVAL_MS = 600000,     /* BROKER_BOOT.approval_ms unless runnerd knows better */
@@ -77,6 +85,9 @@ enum {
 	AUDIT_QUEUE = 1024,
 	AUDIT_MS = 20,
 	STATS_MS = 1000,
+	LIFE_MS = 250,   /* idle_timeout_secs is one second at least */
+	DRAIN_MS = 5000, /* as long as the keeper takes to end plugins, and no longer */
+	NOTES_HELD = 64,
 };
 
 /* BROKER_RULE.kind */

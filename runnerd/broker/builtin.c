@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/values.h"
 #include "state.h"
 
 enum { TEXT_MAX = 255 /* bytes of a type, a subject */ };
@@ -124,8 +125,10 @@ note(struct request *request, enum note_kind kind, struct msg *msg, struct span 
 	msg->broker_note.note_bytes = length;
 	if (fd >= 0)
 		msg_add_fd(msg, fd);
-	link_send(request->broker, msg);
-	return true;
+	if (notes_pass(request->broker, msg))
+		return true;
+	bad(request, "busy: what was noted before is not kept yet");
+	return false;
 }
 
 /* A string argument into size bytes; false when it was refused. */
@@ -201,6 +204,7 @@ transition(struct request *request)
 	else
 		snprintf(answer, sizeof(answer), "{\"state\":\"%s\",\"previous\":null}", state);
 	snprintf(broker->transition, sizeof(broker->transition), "%s", states[i]);
+	broker->transition_at_ms = realtime_ms();
 	said(request, answer);
 }
 
@@ -218,6 +222,22 @@ result(struct request *request)
 		said(request, "{\"stored\":true}");
 }
 
+/* What no event can be called would be dropped on its way. */
+static bool
+is_event(struct request *request, const struct msg_broker_note *note)
+{
+	char why[REASON_SIZE], text[REASON_SIZE + 16];
+
+	if (!value_event_type(note->name, why))
+		snprintf(text, sizeof(text), "type: %s", why);
+	else if (note->subject[0] && !value_event_name(note->subject, why))
+		snprintf(text, sizeof(text), "subject: %s", why);
+	else
+		return true;
+	bad(request, text);
+	return false;
+}
+
 static void
 emit_event(struct request *request)
 {
@@ -227,7 +247,8 @@ emit_event(struct request *request)
 	msg_init(&msg, MSG_BROKER_NOTE);
 	if (text_argument(request, "type", true, msg.broker_note.name, TEXT_MAX + 1) &&
 	    text_argument(request, "subject", false, msg.broker_note.subject, TEXT_MAX + 1) &&
-	    small(request, value, NOTE_TEXT_MAX, "data") && note(request, NOTE_EVENT, &msg, value))
+	    is_event(request, &msg.broker_note) && small(request, value, NOTE_TEXT_MAX, "data") &&
+	    note(request, NOTE_EVENT, &msg, value))
 		said(request, "{\"emitted\":true}");
 }
 

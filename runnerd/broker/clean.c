@@ -67,6 +67,7 @@ static const struct {
     TEXT(BROKER_CALL, broker_call, tool),
     TEXT(BROKER_CALL, broker_call, name),
     TEXT(BROKER_CALL, broker_call, shape),
+    TEXT(BROKER_ASK, broker_ask, shape),
     TEXT(BROKER_NOTE, broker_note, name),
     TEXT(BROKER_NOTE, broker_note, subject),
     TEXT(BROKER_NOTE, broker_note, why),

@@ -125,6 +125,20 @@ told_redact(struct broker *broker, struct msg *msg)
 	clean_learn(&broker->cleaner, msg_take_fd(msg, 0));
 }
 
+static void
+tell_activity(struct broker *broker)
+{
+	struct msg msg;
+
+	if (!broker->transition[0])
+		return;
+	msg_init(&msg, MSG_BROKER_ACTIVITY);
+	snprintf(msg.broker_activity.name, sizeof(msg.broker_activity.name), "%s",
+		 broker->transition);
+	msg.broker_activity.at_ms = broker->transition_at_ms;
+	link_send(broker, &msg);
+}
+
 /* In the order in which a new runnerd needs it. */
 static void
 told_query(struct broker *broker, struct msg *msg)
@@ -144,6 +158,8 @@ told_query(struct broker *broker, struct msg *msg)
 		link_tell_ready(broker);
 	approvals_tell(broker);
 	stats_tell(broker);
+	notes_flush(broker);
+	tell_activity(broker);
 	if (broker->budget_told)
 		budget_tell(broker);
 	recorder_flush(broker);

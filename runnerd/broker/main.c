@@ -96,23 +96,6 @@ drop(struct broker *broker, struct boot_fds *fds, struct error *error)
 	return 0;
 }
 
-/* The keeper closed its end, or is gone: the agent has ended. */
-static void
-life_ended(struct loop_source *source, uint32_t events, void *arg)
-{
-	(void)events;
-	loop_remove(source);
-	broker_stop(arg);
-}
-
-static int
-watch_life(struct broker *broker, struct error *error)
-{
-	if (!loop_add_io(broker->loop, BROKER_FD_LIFE, EPOLLIN, life_ended, broker))
-		return error_errno(error, errno, "watching the keeper's pipe");
-	return 0;
-}
-
 /* Nothing of plugins is read before the drop; the plan is runnerd's own. */
 static int
 serve(struct broker *broker, struct error *error)
@@ -126,8 +109,10 @@ serve(struct broker *broker, struct error *error)
 	close(fds.plan);
 	close(fds.mission);
 	if (rc < 0 || link_open(broker, BROKER_FD_BOOT, error) < 0 ||
-	    watch_life(broker, error) < 0 || broker_begin(broker, error) < 0)
+	    broker_begin(broker, error) < 0)
 		return -1;
+	if (life_open(broker) < 0)
+		return error_errno(error, errno, "watching the keeper's socket");
 	return loop_run(broker->loop);
 }
 

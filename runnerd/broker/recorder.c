@@ -130,6 +130,18 @@ recorder_call(struct broker *broker, struct call *call, enum call_outcome outcom
 }
 
 void
+recorder_leave(struct broker *broker)
+{
+	for (; broker->audit_first; pop(broker)) {
+		const struct msg_broker_call *line = &broker->audit_first->line;
+
+		log_warn("the audit log is not told of a call of %s: outcome %u, %llu us, "
+			 "arguments %s: runnerd is away",
+			 line->name, line->outcome, (unsigned long long)line->took_us, line->shape);
+	}
+}
+
+void
 recorder_free(struct broker *broker)
 {
 	while (broker->audit_first)

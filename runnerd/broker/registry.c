@@ -203,17 +203,45 @@ fill_row(struct msg *msg, const struct item *item)
 }
 
 static int
+add_definition(struct rows *rows, const struct item *item)
+{
+	struct msg part;
+	int rc = 0;
+
+	msg_init(&part, MSG_TEXT_PART);
+	for (size_t at = 0, length; rc == 0 && at < item->length; at += length) {
+		length = item->length - at;
+		if (length > sizeof(part.text_part.text))
+			length = sizeof(part.text_part.text);
+		part.text_part.text_len = (uint32_t)length;
+		memcpy(part.text_part.text, item->definition + at, length);
+		rc = rows_add(rows, &part);
+	}
+	return rc;
+}
+
+/* The definition goes with those of plugins: an operator accepts what he has seen. */
+static int
+add_tool(struct rows *rows, const struct item *item)
+{
+	struct msg row;
+	int rc;
+
+	fill_row(&row, item);
+	rc = rows_add(rows, &row);
+	return rc == 0 && item->server ? add_definition(rows, item) : rc;
+}
+
+static int
 rows_of_tools(const struct broker *broker, uint32_t *quarantined)
 {
 	const struct catalog *tools = &broker->catalogs[ITEM_TOOL];
 	struct rows *rows = rows_new("tools");
-	struct msg row;
 
 	*quarantined = 0;
 	for (size_t i = 0; rows && i < tools->count; i++) {
-		fill_row(&row, tools->items[i]);
 		*quarantined += tools->items[i]->state == TOOL_QUARANTINED;
-		if (rows_add(rows, &row) < 0) {
+		if (add_tool(rows, tools->items[i]) < 0) {
 			rows_free(rows);
 			return -1;
 		}

@@ -102,6 +102,13 @@ read_some(struct server *server)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
+	if (n <= 0 && broker->stopping) {
+		close_pipes(server);
+		broker_drained(broker);
+		return false;
+	}
+	if (broker->stopping)
+		return true;
 	if (n <= 0) {
 		pipe_ended(server, "it closed its standard output");
 		return false;
@@ -168,7 +175,7 @@ server_send_first(struct server *server, const struct iovec *pieces, int count)
 void
 servers_pause(struct broker *broker, bool paused)
 {
-	for (size_t i = 0; i < broker->server_count; i++)
+	for (size_t i = 0; i < broker->server_count && !broker->stopping; i++)
 		if (broker->servers[i].out_source)
 			loop_set_events(broker->servers[i].out_source, paused ? 0U : EPOLLIN);
 }
@@ -275,7 +282,8 @@ server_break(struct server *server, const char *fmt, ...)
 void
 server_gone(struct server *server, uint32_t generation, const char *why)
 {
-	if (server->state == SERVER_FAILED || generation < server->generation)
+	if (server->state == SERVER_FAILED || generation < server->generation ||
+	    server->broker->stopping)
 		return;
 	if (generation > server->generation) { /* it could not be started */
 		restart_later(server, why);
@@ -381,17 +389,49 @@ servers_start(struct broker *broker)
 	return 0;
 }
 
+/* One that finds nobody who reads would end by a signal instead of in its own way. */
+static void
+drain(struct server *server)
+{
+	loop_remove(server->in_source);
+	server->in_source = NULL;
+	outq_free(&server->queue);
+	frame_free(&server->frame);
+	close_fd(&server->in);
+	if (server->out_source)
+		loop_set_events(server->out_source, EPOLLIN);
+	else
+		close_fd(&server->out);
+}
+
 void
 servers_stop(struct broker *broker)
 {
 	for (size_t i = 0; i < broker->server_count; i++) {
 		struct server *server = &broker->servers[i];
 
-		close_pipes(server);
+		drain(server);
 		server_forget_lists(server);
 		tell_calls(server, "the session ends");
 		loop_remove(server->timer);
 		loop_remove(server->relist);
 		server->timer = server->relist = NULL;
 	}
+}
+
+bool
+servers_drained(const struct broker *broker)
+{
+	for (size_t i = 0; i < broker->server_count; i++)
+		if (broker->servers[i].out >= 0)
+			return false;
+	return true;
+}
+
+void
+servers_free(struct broker *broker)
+{
+	servers_stop(broker);
+	for (size_t i = 0; i < broker->server_count; i++)
+		close_pipes(&broker->servers[i]);
 }

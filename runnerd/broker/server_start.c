@@ -1,6 +1,7 @@
 /* The handshake with a plugin: the newest of the handshake revisions is offered, any that is known
  * is taken. No client capability is advertised: roots would replace a file server's own allow-list,
  * and nobody answers sampling or elicitation. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,6 +88,7 @@ server_greet(struct server *server)
 			  "\"agentd\",\"version\":\"%s\"}}}\n",
 			  (unsigned long long)call->id, REVISION_HANDSHAKE, scarab_version);
 	call->sent = true;
-	if (server_send(server, &(struct iovec){text, (size_t)length}, 1, 0) < 0)
-		server_fail(server, "it closed its standard input");
+	/* One that has ended already: its end says why. */
+	if (server_send(server, &(struct iovec){text, (size_t)length}, 1, 0) == -ENOBUFS)
+		server_fail(server, "its greeting does not fit into its queue");
 }

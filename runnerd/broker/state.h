@@ -97,7 +97,10 @@ void server_break(struct server *server, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* The same for good. */
 void server_fail(struct server *server, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Their standard inputs are closed; what they still write is read and dropped. */
 void servers_stop(struct broker *broker);
+bool servers_drained(const struct broker *broker); /* none writes any more */
+void servers_free(struct broker *broker);
 void servers_pause(struct broker *broker, bool paused);
 void servers_reap(struct broker *broker); /* those that could not be written to */
 /* A line to its standard input. 0, -ENOBUFS (busy), -EPIPE: it breaks at the end of this round. */
@@ -257,6 +260,8 @@ struct audit_line {
 	struct msg_broker_call line;
 };
 
+struct held_note;
+
 struct broker {
 	struct loop *loop;
 	struct pool pool;
@@ -290,6 +295,7 @@ struct broker {
 	bool budget_told;
 	uint64_t next_ask;
 	char transition[8];
+	uint64_t transition_at_ms;
 
 	int own_listener;
 	struct channel *channel;
@@ -299,6 +305,10 @@ struct broker {
 	struct loop_source *audit_timer, *stats_timer;
 	struct tool_stats *stats;
 	bool stats_due;
+	struct held_note *notes, **notes_last;
+	unsigned note_count;
+	struct loop_source *life;
+	uint64_t signed_ns;
 
 	char scratch[FRAME_READ_BYTES];
 };
@@ -309,6 +319,7 @@ int broker_begin(struct broker *broker, struct error *error);
 void broker_free(struct broker *broker);
 void broker_settled(struct broker *broker); /* a plugin became ready or failed */
 void broker_stop(struct broker *broker);
+void broker_drained(struct broker *broker); /* a plugin that was stopped writes no more */
 
 /* plan.c: the plan's records. 0, or -1 with error. */
 int plan_read(struct broker *broker, int plan_fd, int mission_fd, struct error *error);
@@ -333,6 +344,18 @@ bool recorder_calm(const struct broker *broker);
 void recorder_flush(struct broker *broker);
 void recorder_free(struct broker *broker);
 void shape_of(struct span arguments, char shape[SHAPE_MAX + 1]);
+
+/* What is left is told in the session's log: nobody else hears it any more. */
+void recorder_leave(struct broker *broker);
+
+/* notes.c: takes the descriptors over. False: too many wait for runnerd. */
+bool notes_pass(struct broker *broker, struct msg *msg);
+void notes_flush(struct broker *broker); /* runnerd is back */
+void notes_free(struct broker *broker);
+
+/* life.c: signs of the agent's life for the keeper, and the news of its end. */
+int life_open(struct broker *broker);
+void life_sign(struct broker *broker);
 
 /* stats.c */
 int stats_open(struct broker *broker);

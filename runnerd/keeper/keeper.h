@@ -19,6 +19,8 @@ enum {
 	KEEPER_FD_BOOT = 3, /* CH_KEEPER, side B */
 	KEEPER_FD_INIT = 4, /* the sealed copy of init */
 	KEEPER_FD_NET = 5,  /* the session's network namespace */
+
+	PLUGIN_LOG_BYTES = 64 << 10, /* of a plugin's standard error, each second */
 };
 
 /* What KEEPER_BOOT brought, in its order. */
@@ -67,6 +69,9 @@ struct stream {
 	struct redact *redact; /* NULL: this session has no secrets */
 	struct lines lines;
 	struct keeper *keeper;
+	bool rationed;            /* a plugin's: PLUGIN_LOG_BYTES a second, the rest is counted */
+	uint64_t ration_ns, over; /* when the second began; bytes that were over, untold */
+	size_t rationed_bytes;
 };
 
 /* What is owed to runnerd: bits, so that nothing queues up. In the order of sending. */
@@ -151,7 +156,8 @@ struct keeper {
 
 	struct plugin plugins[SERVERS_MAX]; /* boot.plugins of them */
 	struct child broker;
-	int broker_life; /* as long as it is open, the broker goes on */
+	int broker_life;                  /* as long as it is open, the broker goes on */
+	struct loop_source *broker_signs; /* of the agent's life; NULL: it may be idle for ever */
 	struct stream broker_log;
 	struct loop_source *closing;
 	unsigned closing_stage;
@@ -228,8 +234,8 @@ void keeper_on(struct keeper *keeper, enum keeper_event event);
 void keeper_end_as(struct keeper *keeper, enum session_outcome outcome, uint64_t grace_ms,
 		   const char *reason);
 
-/* keeper_idle.c: idle is who neither writes output nor takes input. idle_sign() says that it did.
- */
+/* keeper_idle.c: idle is who neither writes output, nor takes input, nor uses or awaits a tool.
+ * idle_sign() says that it did. */
 int idle_open(struct keeper *keeper);
 void idle_start(struct keeper *keeper);
 void idle_sign(struct keeper *keeper);

@@ -285,8 +285,9 @@ keeper_fork_broker(struct keeper *keeper, struct error *error)
 	keeper->broker_life = keeper->broker_log.fd = keeper->broker.pidfd = -1;
 	if (!keeper->boot.broker)
 		return 0;
-	if (pipe2(log, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(life, O_CLOEXEC) < 0)
-		return error_errno(error, errno, "the broker's pipes");
+	if (pipe2(log, O_CLOEXEC | O_NONBLOCK) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, life) < 0)
+		return error_errno(error, errno, "the broker's pipe and socket");
 	keeper->broker.pid = fork();
 	if (keeper->broker.pid == 0)
 		become_broker(keeper, log[1], life[0]);

@@ -58,11 +58,47 @@ write_line(struct keeper *keeper, const char *stream, const uint8_t *bytes, size
 	segments_add(&keeper->segments, line, size + 1, output);
 }
 
+/* What a plugin wrote too much of, in its own stream. */
+static void
+say_over(struct stream *stream)
+{
+	char text[96];
+
+	if (!stream->over)
+		return;
+	snprintf(text, sizeof(text), "%llu bytes more were dropped: over %d KiB a second",
+		 (unsigned long long)stream->over, PLUGIN_LOG_BYTES >> 10);
+	stream->over = 0;
+	write_line(stream->keeper, stream->name, (const uint8_t *)text, strlen(text), false);
+}
+
+/* Whole lines, behind the filter of secrets: what is dropped before it would part them. */
+static bool
+is_over(struct stream *stream, size_t length)
+{
+	uint64_t now = boottime_ns();
+
+	if (!stream->rationed)
+		return false;
+	if (now - stream->ration_ns > UINT64_C(1000000000)) {
+		stream->ration_ns = now;
+		stream->rationed_bytes = 0;
+		say_over(stream);
+	}
+	stream->rationed_bytes += length;
+	if (stream->rationed_bytes <= PLUGIN_LOG_BYTES)
+		return false;
+	stream->over += length;
+	return true;
+}
+
 static void
 emit(const uint8_t *bytes, size_t length, bool partial, void *arg)
 {
 	struct stream *stream = arg;
 
+	if (is_over(stream, length))
+		return;
 	write_line(stream->keeper, stream->name, bytes, length, partial);
 }
 
@@ -150,6 +186,7 @@ stream_end(struct stream *stream)
 	if (stream->redact)
 		redact_end(stream->redact);
 	lines_flush(&stream->lines, true, emit, stream);
+	say_over(stream);
 	loop_remove(stream->source);
 	loop_remove(stream->timer);
 	stream->source = stream->timer = NULL;

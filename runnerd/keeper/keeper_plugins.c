@@ -278,6 +278,8 @@ closing_lasts(struct loop_source *timer, void *arg)
 void
 plugins_close(struct keeper *keeper)
 {
+	loop_remove(keeper->broker_signs);
+	keeper->broker_signs = NULL;
 	close_fd(&keeper->broker_life);
 	for (unsigned i = 0; i < keeper->boot.plugins; i++) {
 		struct plugin *plugin = &keeper->plugins[i];
@@ -301,8 +303,10 @@ plugins_watch(struct keeper *keeper)
 	if (!keeper->closing || !keeper->broker.source)
 		return -errno;
 	rc = stream_open(keeper, &keeper->broker_log, "runtime");
-	for (unsigned i = 0; rc == 0 && i < keeper->boot.plugins; i++)
+	for (unsigned i = 0; rc == 0 && i < keeper->boot.plugins; i++) {
+		keeper->plugins[i].stderr_stream.rationed = true;
 		rc =
 		    stream_open(keeper, &keeper->plugins[i].stderr_stream, keeper->plugins[i].name);
+	}
 	return rc;
 }

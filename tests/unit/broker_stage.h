@@ -65,7 +65,7 @@ struct stage {
 	char dir[64];
 	pid_t pid;
 	int channel, own;
-	int life; /* the keeper's end of the pipe; closed by the test's end */
+	int life; /* the keeper's end of the socket; closed by the test's end */
 	struct rows *plan;
 	struct msg_broker_boot boot;
 	size_t servers;
@@ -329,7 +329,7 @@ stage_boot(struct stage *stage)
 	struct msg msg;
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-	ck_assert_int_eq(pipe2(life, O_CLOEXEC), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, life), 0);
 	msg_init(&msg, MSG_BROKER_BOOT);
 	msg.broker_boot = stage->boot;
 	ck_assert(msg_add_fd(&msg, rows_seal(stage->plan)));
@@ -469,7 +469,7 @@ agent_initialize(struct wire *agent, const char *revision)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
-/* The broker obeys BROKER_STOP and exits 0. */
+/* The broker obeys BROKER_STOP, its plugins end, and it exits 0. */
 static inline void
 stage_stop(struct stage *stage)
 {
@@ -478,6 +478,8 @@ stage_stop(struct stage *stage)
 
 	msg_init(&msg, MSG_BROKER_STOP);
 	stage_send(stage, &msg);
+	for (size_t i = 0; i < STAGE_PLUGINS; i++)
+		wire_close(&stage->plugins[i]);
 	while (stage_receive(stage))
 		;
 	ck_assert_int_eq(waitpid(stage->pid, &status, 0), stage->pid);

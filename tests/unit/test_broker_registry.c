@@ -373,6 +373,7 @@ START_TEST(built_in_tools)
 	    {"emit_event", "{\"type\":\"a.b\",\"data\":{\"x\":1},\"subject\":\"s\"}",
 	     "{\"emitted\":true}"},
 	    {"emit_event", "{\"type\":\"\"}", "\"isError\":true"},
+	    {"emit_event", "{\"type\":\"no such type\"}", "\"isError\":true"},
 	};
 	char text[64] = "";
 	struct stage stage;
