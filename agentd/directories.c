@@ -227,6 +227,7 @@ directories_make(const struct config *config, struct error *error)
 	    {"store", 0700, 0},
 	    {"sessions", 0700, 0},
 	    {"homes", 0711, 0},
+	    {"tools", 0700, 0},
 	    {"images", 0755, 0},
 	    {"sched", 0700, (uid_t)config->ids.schedd},
 	    {"secrets", 0700, (uid_t)config->ids.secretd},

@@ -9,6 +9,7 @@
 #include "home_jobs.h"
 #include "homes.h"
 #include "ids.h"
+#include "pins.h"
 #include "policy.h"
 #include "proof.h"
 #include "secrets.h"
@@ -407,6 +408,8 @@ purge(struct runnerd *r, const char *name, struct error *error)
 {
 	int rc = home_purge(r->at.homes, name);
 
+	if (!rc)
+		rc = pins_purge(r->at.tools, name);
 	if (!rc)
 		rc = ids_quarantine(r->ids, name);
 	return rc < 0 ? error_errno(error, -rc, "cannot purge the home of %s", name) : 0;

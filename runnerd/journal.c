@@ -99,6 +99,18 @@ journal_plugin(int journal, const char *server, const struct procid *init)
 }
 
 int
+journal_server(int journal, uint8_t number, uint32_t uid, const char *name)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_JOURNAL_SERVER);
+	record.journal_server.number = number;
+	record.journal_server.uid = uid;
+	snprintf(record.journal_server.name, sizeof(record.journal_server.name), "%s", name);
+	return record_append(journal, &record, false);
+}
+
+int
 journal_segment(int journal, uint32_t segment, uint64_t offset)
 {
 	struct msg record;
@@ -130,6 +142,15 @@ read_step(struct journal *journal, const struct msg_journal_step *step)
 		journal->gate = true;
 	else
 		journal->begun[step->step] = step->mark != MARK_UNDONE;
+}
+
+/* They come in the order of their numbers, all or, of a set-up that did not come to its end, some.
+ */
+static void
+read_server(struct journal *journal, const struct msg_journal_server *server)
+{
+	if (server->number == journal->server_count && server->number < SERVERS_MAX)
+		journal->servers[journal->server_count++] = *server;
 }
 
 static void
@@ -170,6 +191,9 @@ read_record(struct journal *journal, const struct msg *record)
 		break;
 	case MSG_JOURNAL_PLUGIN:
 		read_plugin(journal, &record->journal_plugin);
+		break;
+	case MSG_JOURNAL_SERVER:
+		read_server(journal, &record->journal_server);
 		break;
 	case MSG_JOURNAL_SEGMENT:
 		journal->segment = record->journal_segment.segment;

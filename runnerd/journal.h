@@ -29,6 +29,8 @@ int journal_keeper(int journal, uint32_t pid, uint64_t start_ticks, const char *
 int journal_init(int journal, const struct procid *init);
 /* Process 1 of a plugin's sandbox. */
 int journal_plugin(int journal, const char *server, const struct procid *init);
+/* A plugin, by its number in the plan; uid: inside the agent's range. */
+int journal_server(int journal, uint8_t number, uint32_t uid, const char *name);
 int journal_segment(int journal, uint32_t segment, uint64_t offset);
 /* Need not be durable where the keeper's record is, which says the same after a power cut. */
 int journal_ended(int journal, const struct msg_journal_ended *ended, bool durable);
@@ -48,6 +50,8 @@ struct journal {
 		struct procid init;
 	} plugins[SERVERS_MAX]; /* those with secrets */
 	unsigned plugin_count;
+	struct msg_journal_server servers[SERVERS_MAX]; /* server_count of them, by their number */
+	unsigned server_count;
 	struct msg_journal_ended ended;
 	uint32_t segment;
 	uint64_t offset;

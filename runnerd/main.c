@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "agent_files.h"
+#include "asks.h"
 #include "cgroup.h"
 #include "common/cleanup.h"
 #include "common/confine.h"
@@ -68,6 +69,7 @@ open_places(struct runnerd *r, struct error *error)
 	    {.fd = &r->at.records, .parent = c->state_dir, .name = "sessions"},
 	    {.fd = &r->at.store, .parent = c->state_dir, .name = "store"},
 	    {.fd = &r->at.homes, .parent = c->state_dir, .name = "homes"},
+	    {.fd = &r->at.tools, .parent = c->state_dir, .name = "tools"},
 	    {.fd = &r->at.logs, .parent = c->log_dir, .name = ""},
 	};
 	size_t i;
@@ -208,6 +210,9 @@ make_parts(struct runnerd *r, struct error *error)
 	r->secrets = secrets_new(r);
 	if (!r->audit || !r->secrets || !r->spools || !r->emitted || !r->sessions)
 		return error_errno(error, ENOMEM, "runnerd");
+	r->asks_over = asks_over_new();
+	if (!r->asks_over)
+		return error_errno(error, ENOMEM, "the calls that wait for operators");
 	r->home_jobs = home_jobs_new(r, error);
 	if (!r->home_jobs)
 		return -1;
@@ -308,6 +313,7 @@ end(struct runnerd *r)
 	sessions_free(r->sessions);
 	secrets_free(r->secrets);
 	home_jobs_free(r->home_jobs);
+	asks_over_free(r->asks_over);
 	spools_free(r->spools);
 	emitted_free(r->emitted);
 	spawner_free(r->spawner);

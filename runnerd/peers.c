@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "asks.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "emitted.h"
@@ -16,6 +17,7 @@
 #include "secrets.h"
 #include "session.h"
 #include "spool.h"
+#include "tools_requests.h"
 
 struct peer_rule {
 	enum msg_type type;
@@ -183,6 +185,11 @@ static const struct peer_rule control_rules[] = {
     {.type = MSG_HOME_QUERY, .handler = home_query},
     {.type = MSG_HOME_DIFF_QUERY, .handler = home_diff_query},
     {.type = MSG_HOME_ROLLBACK, .handler = home_rollback_request},
+    {.type = MSG_TOOLS_QUERY, .handler = tools_query},
+    {.type = MSG_TOOLS_PIN, .handler = tools_pin},
+    {.type = MSG_SESSION_TOOLS_QUERY, .handler = session_tools_query},
+    {.type = MSG_ASKS_QUERY, .handler = asks_query},
+    {.type = MSG_ASK_ANSWER, .handler = ask_answer},
 };
 
 static void

@@ -22,6 +22,7 @@ struct places {
 	int records; /* STATE_DIR/sessions */
 	int store;   /* STATE_DIR/store */
 	int homes;   /* STATE_DIR/homes */
+	int tools;   /* STATE_DIR/tools */
 	int logs;    /* LOG_DIR */
 };
 
@@ -42,6 +43,7 @@ struct runnerd {
 	struct spools *spools;
 	struct emitted *emitted; /* events of agents that schedd has not yet */
 	struct session_table *sessions;
+	struct asks_over *asks_over;
 	int keeper_program, builder_program, init_program; /* sealed memfds, confine_program() */
 	int broker_program;
 	int broker_binary; /* opened at start: an upgrade under a running runnerd mixes nothing */

@@ -189,6 +189,7 @@ finish(struct session *s)
 	int rc = 0;
 
 	CRASH_POINT("end.begin");
+	tools_finish(s->tools);
 	recorded = session_settle_outcome(s) && !s->home_told;
 	CRASH_POINT("end.settled");
 	if (s->journal >= 0)

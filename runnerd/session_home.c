@@ -12,6 +12,7 @@
 #include "home_jobs.h"
 #include "homes.h"
 #include "session.h"
+#include "tools.h"
 
 enum { HOME_TRIES = 3, HOLD_RETRY_MS = 20 };
 static const char never_synced[] =
@@ -127,6 +128,7 @@ home_settle_held(struct session *s)
 		return -EAGAIN;
 	}
 	CRASH_POINT("held.begin");
+	tools_finish(s->tools);
 	session_settle_outcome(s);
 	rc = home_settle_session(s);
 	if (rc < 0) {

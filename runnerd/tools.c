@@ -13,6 +13,7 @@
 #include "journal.h"
 #include "keeper/keeper.h"
 #include "mounts.h"
+#include "pins.h"
 #include "secrets.h"
 #include "steps/steps.h"
 
@@ -149,6 +150,12 @@ open_plugin(struct session *s, unsigned number, struct error *error)
 	server->s = s;
 	server->number = number;
 	server->uid = plugin_uid(plan, number);
+	rc = journal_server(s->journal, (uint8_t)number, server->uid, plan->name);
+	if (rc < 0) {
+		close(ends[0]);
+		close(ends[1]);
+		return error_errno(error, -rc, "writing the session's journal");
+	}
 	server->builder_end = ends[1];
 	server->builder = channel_new(s->r->loop, ends[0], CH_BUILDER, SIDE_A, ROLE_RUNNERD,
 				      ROLE_BUILDER, &plugin_builder_ops, server);
@@ -350,6 +357,32 @@ add_server(struct rows *rows, const struct manifest_server *plan)
 	return rows_add(rows, &record);
 }
 
+/* What is accepted for the agent, of the plugins that it has now. */
+static int
+add_pins(const struct session *s, struct rows *rows)
+{
+	const struct tools *tools = s->tools;
+	_cleanup_(pins_free) struct pins pins = {0};
+	int rc = tools->count ? pins_read(s->r->at.tools, s->agent_name, &pins) : 0;
+	struct msg record;
+	size_t i, j;
+
+	msg_init(&record, MSG_BROKER_PIN);
+	for (i = 0; i < tools->count; i++)
+		for (j = 0; !rc && j < pins.count; j++) {
+			const struct msg_tool_pin *pin = &pins.items[j].head;
+
+			if (strcmp(pin->server, tools->servers[i].name) != 0)
+				continue;
+			record.broker_pin.server = (uint8_t)i;
+			memcpy(record.broker_pin.tool, pin->tool, sizeof(pin->tool));
+			record.broker_pin.digest_len = DIGEST_BYTES;
+			memcpy(record.broker_pin.digest, pin->digest, DIGEST_BYTES);
+			rc = rows_add(rows, &record);
+		}
+	return rc;
+}
+
 static int
 write_plan(const struct session *s, struct rows *rows)
 {
@@ -370,6 +403,8 @@ write_plan(const struct session *s, struct rows *rows)
 	}
 	if (!rc)
 		rc = add_rules(rows, RULE_CAPABILITY, NO_SERVER, &plan->capabilities);
+	if (!rc)
+		rc = add_pins(s, rows);
 	return rc;
 }
 
@@ -494,19 +529,20 @@ tools_new(struct session *s)
 void
 tools_name_servers(struct tools *tools)
 {
-	const struct agent *agent = tools->s->agent;
+	_cleanup_free_ struct journal *journal = malloc(sizeof(*journal));
 	unsigned i;
 
-	tools->count = agent ? (unsigned)agent->plan->mcp_servers.count : 0;
+	if (!journal || journal_read(tools->s->records, journal) < 0)
+		return;
+	tools->count = journal->server_count;
 	for (i = 0; i < tools->count; i++) {
 		struct tool_server *server = &tools->servers[i];
-		const struct manifest_server *plan = &agent->plan->mcp_servers.items[i];
 
 		server->s = tools->s;
 		server->number = i;
-		server->uid = plugin_uid(plan, i);
+		server->uid = journal->servers[i].uid;
 		server->built = true;
-		snprintf(server->name, sizeof(server->name), "%s", plan->name);
+		snprintf(server->name, sizeof(server->name), "%s", journal->servers[i].name);
 	}
 }
 
@@ -596,17 +632,12 @@ tools_end(struct tools *tools)
 void
 tools_free(struct tools *tools)
 {
-	struct ask *ask;
-
 	if (!tools)
 		return;
 	channel_free(tools->broker);
 	tools_end(tools);
-	while ((ask = tools->asks)) {
-		tools->asks = ask->next;
-		close_fd(&ask->arguments);
-		free(ask);
-	}
+	asks_drop(tools);
+	loop_remove(tools->settle);
 	close_fd(&tools->broker_end);
 	close_fd(&tools->agent_socket);
 	close_fd(&tools->registry);

@@ -29,7 +29,7 @@ struct tool_server {
 	/* As the broker told it last. */
 	uint8_t state; /* enum server_state */
 	uint32_t tool_count;
-	char revision[16];
+	char revision[16], software[128];
 	char why[REASON_MAX + 1];
 };
 
@@ -46,6 +46,9 @@ struct tools {
 	uint64_t calls, errors;
 	struct ask *asks;
 	char activity[32]; /* plan, act, observe: what the agent says it does */
+	uint64_t activity_at_ms;
+	struct loop_source *settle; /* what has changed is written down a moment later */
+	bool registry_changed, record_changed;
 	bool notes_lost;
 	unsigned count;
 	struct tool_server servers[SERVERS_MAX];
@@ -54,8 +57,13 @@ struct tools {
 /* A call that waits for an operator. */
 struct ask {
 	struct ask *next;
+	struct uuid id; /* as operators name it: the same after a restart of runnerd */
 	struct msg_broker_ask call;
 	int arguments; /* sealed memfd */
+	/* The operator whose answer is with the broker, and who waits for what comes of it. */
+	bool answered;
+	struct msg_ask_answer answer;
+	uint32_t control, request;
 };
 
 /* In the step: channels, cgroups and sockets of broker and plugins. 0, or -1 with error. */
@@ -89,7 +97,7 @@ uint64_t tools_start_ms(const struct session *s);
 
 extern const struct channel_ops broker_ops;
 struct tools *tools_new(struct session *s);
-/* Of an adopted session: as many servers as its agent's plan has now, by their names. */
+/* Of an adopted session: its plugins as its journal names them, whatever is installed by now. */
 void tools_name_servers(struct tools *tools);
 /* Starts the plugin's program anew and gives the broker its pipes. */
 void tools_start_plugin(struct tool_server *server, uint32_t generation);
@@ -98,5 +106,23 @@ void tools_stop_plugin(struct tool_server *server, uint32_t generation);
 
 /* tools_notes.c: what the agent said of itself with a built-in tool. */
 void tools_note(struct tools *tools, struct msg *msg);
+
+/* tools_record.c: what is kept of a session's tools. LOG_DIR/AGENT/SESSION.tools is for `ash
+ * session show`, pins and newest registry for the agent (pins.h). */
+void tools_touch(struct tools *tools); /* something has changed */
+/* The last of it: the broker is gone, and what it said is heard to its end. NULL is allowed. */
+void tools_finish(struct tools *tools);
+/* TOOLS_HEAD, PLUGIN_ROWs, TOOL_STATS_ROWs and, without their definitions, TOOL_ROWs. A sealed
+ * memfd or -errno. */
+int tools_rows(const struct tools *tools);
+/* TOOLS_HEAD and the registry as the broker told it. */
+int tools_registry_rows(const struct tools *tools);
+/* Takes what an operator accepted to the broker. */
+void tools_accept(struct tools *tools, const struct msg_tool_pin *pin);
+
+/* asks.c: the broker says that this call waits, and that it does no more. */
+void asks_told(struct tools *tools, struct msg *msg);
+void asks_told_over(struct tools *tools, const struct msg_broker_ask_over *over);
+void asks_drop(struct tools *tools);
 
 #endif

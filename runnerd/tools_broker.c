@@ -14,8 +14,6 @@
 #include "journal.h"
 #include "tools.h"
 
-enum { ASKS_MAX = 256 /* of one session; a broker has fewer calls in flight */ };
-
 static struct tool_server *
 server_of(struct tools *tools, uint8_t number)
 {
@@ -58,10 +56,12 @@ on_server_state(struct tools *tools, struct msg *msg)
 	server->state = state->state;
 	server->tool_count = state->tools;
 	snprintf(server->revision, sizeof(server->revision), "%s", state->revision);
+	snprintf(server->software, sizeof(server->software), "%s", state->software);
 	snprintf(server->why, sizeof(server->why), "%s", state->why);
 	if (state->state == SERVER_FAILED)
 		log_session(LOG_LEVEL_WARNING, &tools->s->id, "the plugin %s failed: %s",
 			    server->name, state->why);
+	tools_touch(tools);
 }
 
 static void
@@ -73,6 +73,8 @@ on_registry(struct tools *tools, struct msg *msg)
 	tools->rows = msg_take_fd(msg, 1);
 	tools->registered = msg->broker_registry.tools;
 	tools->quarantined = msg->broker_registry.quarantined;
+	tools->registry_changed = true;
+	tools_touch(tools);
 }
 
 /* Said again to a restarted runnerd; then nobody waits for it. */
@@ -139,46 +141,10 @@ on_call(struct tools *tools, struct msg *msg)
 	audit_send(s->r->audit, &line);
 }
 
-static struct ask **
-find_ask(struct tools *tools, uint64_t number)
-{
-	struct ask **at = &tools->asks;
-
-	while (*at && (*at)->call.ask != number)
-		at = &(*at)->next;
-	return at;
-}
-
-static void
-on_ask(struct tools *tools, struct msg *msg)
-{
-	struct ask *ask, **at = find_ask(tools, msg->broker_ask.ask);
-	unsigned count = 0;
-
-	if (*at)
-		return; /* told again */
-	for (ask = tools->asks; ask; ask = ask->next)
-		count++;
-	ask = count < ASKS_MAX ? calloc(1, sizeof(*ask)) : NULL;
-	if (!ask)
-		return; /* it expires */
-	ask->call = msg->broker_ask;
-	ask->arguments = msg_take_fd(msg, 0);
-	*at = ask;
-	log_session(LOG_LEVEL_INFO, &tools->s->id, "a call of %s waits for an operator",
-		    ask->call.name);
-}
-
 static void
 on_ask_over(struct tools *tools, struct msg *msg)
 {
-	struct ask **at = find_ask(tools, msg->broker_ask_over.ask), *over = *at;
-
-	if (!over)
-		return;
-	*at = over->next;
-	close_fd(&over->arguments);
-	free(over);
+	asks_told_over(tools, &msg->broker_ask_over);
 }
 
 static void
@@ -188,6 +154,15 @@ on_stats(struct tools *tools, struct msg *msg)
 	tools->stats = msg_take_fd(msg, 0);
 	tools->calls = msg->broker_stats.calls;
 	tools->errors = msg->broker_stats.errors;
+	tools_touch(tools);
+}
+
+static void
+on_activity(struct tools *tools, struct msg *msg)
+{
+	memcpy(tools->activity, msg->broker_activity.name, sizeof(tools->activity));
+	tools->activity_at_ms = msg->broker_activity.at_ms;
+	tools_touch(tools);
 }
 
 static void
@@ -224,10 +199,11 @@ static const struct {
     {.type = MSG_BROKER_REGISTRY, .handler = on_registry},
     {.type = MSG_BROKER_READY, .handler = on_ready},
     {.type = MSG_BROKER_CALL, .handler = on_call},
-    {.type = MSG_BROKER_ASK, .handler = on_ask},
+    {.type = MSG_BROKER_ASK, .handler = asks_told},
     {.type = MSG_BROKER_ASK_OVER, .handler = on_ask_over},
     {.type = MSG_BROKER_NOTE, .handler = tools_note},
     {.type = MSG_BROKER_STATS, .handler = on_stats},
+    {.type = MSG_BROKER_ACTIVITY, .handler = on_activity},
     {.type = MSG_BROKER_END, .handler = on_end},
     {.type = MSG_ERROR, .handler = on_error},
 };

@@ -14,6 +14,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "emitted.h"
+#include "pins.h"
 #include "tools.h"
 
 enum { NOTES_BYTES_MAX = 8 << 20 /* of one session */ };
@@ -95,6 +96,20 @@ emit(struct session *s, const struct msg_broker_note *note, int fd)
 			    strerrordesc_np(-rc));
 }
 
+/* The last one counts. It is bytes here; who shows it looks whether it is JSON. */
+static void
+keep_result(const struct session *s, int fd)
+{
+	char name[UUID_TEXT_LEN + sizeof(".result.json")];
+	int rc;
+
+	snprintf(name, sizeof(name), "%s.result.json", s->name);
+	rc = rows_file_write(s->log.dir, name, fd, true);
+	if (rc < 0)
+		log_session(LOG_LEVEL_WARNING, &s->id, "its result is not kept: %s",
+			    strerrordesc_np(-rc));
+}
+
 void
 tools_note(struct tools *tools, struct msg *msg)
 {
@@ -109,8 +124,13 @@ tools_note(struct tools *tools, struct msg *msg)
 		return;
 	if (note->kind == NOTE_EVENT)
 		emit(s, note, fd);
-	if (note->kind == NOTE_TRANSITION)
+	if (note->kind == NOTE_TRANSITION) {
 		snprintf(tools->activity, sizeof(tools->activity), "%.31s", note->name);
+		tools->activity_at_ms = note->at_ms;
+		tools_touch(tools);
+	}
+	if (note->kind == NOTE_RESULT && fd >= 0)
+		keep_result(s, fd);
 	line = note_line(note, fd, &length);
 	rc = line ? append(s, line, length) : -ENOMEM;
 	if (rc < 0 && !tools->notes_lost)

@@ -11,7 +11,8 @@
 // with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c
 // with: runnerd/steps/*.c runnerd/credentials.c runnerd/secrets.c runnerd/policy_secret.c
 // with: runnerd/secret_uses.c runnerd/emitted.c runnerd/tools.c runnerd/tools_broker.c
-// with: runnerd/tools_notes.c runnerd/disk.c runnerd/quota.c
+// with: runnerd/tools_notes.c runnerd/disk.c runnerd/quota.c runnerd/pins.c
+// with: runnerd/asks.c runnerd/tools_record.c runnerd/tools_requests.c
 /*
  * Whole sessions of a runnerd in this process, with the real spawner, keeper and init of the build
  * folder and a schedd that the test plays. Every call to the kernel that set-up makes can be made
@@ -32,6 +33,7 @@
 #include "common/keeper_calls.h"
 #include "common/log.h"
 #include "runnerd/agent_files.h"
+#include "runnerd/asks.h"
 #include "runnerd/emitted.h"
 #include "runnerd/home_jobs.h"
 #include "runnerd/homes.h"
@@ -158,6 +160,7 @@ stage_places(struct runnerd *r)
 				.records = place("state/sessions", 0700),
 				.store = place("state/store", 0700),
 				.homes = place("state/homes", 0711),
+				.tools = place("state/tools", 0700),
 				.logs = place("log", 0750)};
 	strcpy(r->boot_id, "11111111-2222-3333-4444-555555555555");
 }
@@ -192,6 +195,7 @@ begin(void)
 	r->audit = audit_new(r->loop, ROLE_RUNNERD);
 	r->spools = spools_new(r);
 	r->emitted = emitted_new(r);
+	r->asks_over = asks_over_new();
 	r->sessions = sessions_new();
 	r->keeper_program = confine_program(keeper_syscalls, keeper_syscall_count, &error);
 	r->builder_program = confine_program(builder_syscalls, builder_syscall_count, &error);
@@ -216,11 +220,11 @@ static void
 close_stage(struct stage *stage)
 {
 	struct runnerd *r = &stage->r;
-	int *const fds[] = {&r->at.live,      &r->at.empty,          &r->at.state,
-			    &r->at.records,   &r->at.store,          &r->at.homes,
-			    &r->at.logs,      &r->keeper_program,    &r->builder_program,
-			    &r->init_program, &r->agent_programs[0], &r->agent_programs[1],
-			    &r->bridge,       &r->broker_program,    &r->broker_binary};
+	int *const fds[] = {
+	    &r->at.live,           &r->at.empty,        &r->at.state,       &r->at.records,
+	    &r->at.store,          &r->at.homes,        &r->at.tools,       &r->at.logs,
+	    &r->keeper_program,    &r->builder_program, &r->init_program,   &r->agent_programs[0],
+	    &r->agent_programs[1], &r->bridge,          &r->broker_program, &r->broker_binary};
 	size_t i;
 
 	peer_free(&stage->schedd);
@@ -229,6 +233,7 @@ close_stage(struct stage *stage)
 	sessions_free(r->sessions);
 	home_jobs_free(r->home_jobs);
 	emitted_free(r->emitted);
+	asks_over_free(r->asks_over);
 	spools_free(r->spools);
 	spawner_free(r->spawner);
 	mechanisms_free(r->mechanisms);
