@@ -44,7 +44,8 @@ command_fn event_emit_command, event_list_command, event_show_command, event_rep
 command_fn home_log_command, home_diff_command, home_rollback_command;
 command_fn audit_command, audit_verify_command;
 command_fn explain_command;
-command_fn tool_list_command, tool_call_command;
+command_fn tool_list_command, tool_call_command, tool_pin_command, tool_diff_command;
+command_fn pending_command, approve_command, deny_command;
 command_fn status_command, ping_command, doctor_command, reload_command, shutdown_command;
 
 #endif

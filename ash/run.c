@@ -37,10 +37,11 @@ tell_ending(const struct watch *watch)
 static int
 print_session(struct ash *ash, const char *ref, struct error *error)
 {
+	_cleanup_(session_tools_free) struct session_tools tools = {0};
 	struct json json = JSON_INIT;
 	struct session session;
 
-	if (session_get(ash, ref, &session, error) < 0)
+	if (session_get_all(ash, ref, &session, &tools, error) < 0)
 		return -1;
 	session_json(&session, &json);
 	if (output_json(&json, error) < 0)

@@ -65,6 +65,8 @@ int
 session_read(int fd, struct session *session, struct error *error)
 {
 	session->count = 0;
+	session->tools = NULL;
+	session->listed = false;
 	session->row.state = STATE_NONE;
 	if (rows_each(fd, MSG_NONE, take_row, session, error) < 0)
 		return -1;
@@ -76,6 +78,13 @@ session_read(int fd, struct session *session, struct error *error)
 int
 session_get(struct ash *ash, const char *ref, struct session *session, struct error *error)
 {
+	return session_get_all(ash, ref, session, NULL, error);
+}
+
+int
+session_get_all(struct ash *ash, const char *ref, struct session *session,
+		struct session_tools *tools, struct error *error)
+{
 	struct msg request, reply;
 	int r;
 
@@ -86,6 +95,10 @@ session_get(struct ash *ash, const char *ref, struct session *session, struct er
 	if (connection_query(&ash->connection, &request, MSG_ROWS, &reply, error) < 0)
 		return -1;
 	r = session_read(reply.fds[0], session, error);
+	if (r == 0 && tools && reply.nfds > 1) {
+		r = session_tools_read(reply.fds[1], tools, error);
+		session->tools = tools;
+	}
 	msg_close_fds(&reply);
 	return r;
 }
@@ -164,6 +177,7 @@ more_json(const struct msg_session_row *row, struct json *json)
 void
 session_json_keys(const struct session *session, struct json *json)
 {
+	static const struct session_tools unasked = {.result = NULL};
 	const struct msg_session_row *row = &session->row;
 	char id[UUID_TEXT_LEN + 1];
 
@@ -186,11 +200,7 @@ session_json_keys(const struct session *session, struct json *json)
 	json_known(json, "cpu_ms", row->cpu_ms, 0);
 	json_known(json, "peak_memory_bytes", row->peak_memory_bytes, 0);
 	steps_json(session, json);
-	json_key(json, "tools");
-	json_array(json);
-	json_array_end(json);
-	json_key(json, "result");
-	json_null(json);
+	session_tools_json(session->listed ? &unasked : session->tools, json);
 	more_json(row, json);
 }
 

@@ -9,6 +9,7 @@
 #include "ash.h"
 #include "common/json.h"
 #include "common/proto.h"
+#include "session_tools.h"
 
 enum { STEPS_MAX = 64 /* steps of one session that are shown */ };
 
@@ -17,6 +18,8 @@ struct session {
 	struct msg_session_row row;
 	struct msg_step_row steps[STEPS_MAX];
 	size_t count;
+	const struct session_tools *tools; /* NULL: not known */
+	bool listed; /* one of a list: its steps and tools were not asked for */
 };
 
 /* What --since takes, as milliseconds since the epoch. -1 with ERR_USAGE. */
@@ -25,6 +28,9 @@ int since_parse(const char *text, uint64_t *since_ms, struct error *error);
 int session_ref_check(const char *ref, struct error *error);
 /* Asks for one session. */
 int session_get(struct ash *ash, const char *ref, struct session *session, struct error *error);
+/* With what came of its tools, where that is known: tools is freed by the caller in every case. */
+int session_get_all(struct ash *ash, const char *ref, struct session *session,
+		    struct session_tools *tools, struct error *error);
 /* The same from the rows of a descriptor. */
 int session_read(int fd, struct session *session, struct error *error);
 

@@ -105,7 +105,7 @@ static int
 json_row(const struct msg *record, void *arg, struct error *error)
 {
 	struct listing *listing = arg;
-	struct session session = {.count = 0};
+	struct session session = {.listed = true};
 
 	(void)error;
 	session.row = record->session_row;
@@ -334,16 +334,21 @@ show_text(const struct ash *ash, const struct session *session, struct error *er
 	output_line(ash, "Attempt", COLOR_NONE, "%u", row->attempt);
 	show_times(ash, row);
 	show_usage(ash, row);
-	return show_steps(ash, session, error);
+	if (session->tools)
+		session_tools_lines(ash, session->tools);
+	if (show_steps(ash, session, error) < 0)
+		return -1;
+	return session->tools ? session_tools_tables(ash, session->tools, error) : 0;
 }
 
 int
 session_show_command(struct ash *ash, const struct args *args, struct error *error)
 {
+	_cleanup_(session_tools_free) struct session_tools tools = {0};
 	struct json json = JSON_INIT;
 	struct session session;
 
-	if (session_get(ash, args->operands[0], &session, error) < 0)
+	if (session_get_all(ash, args->operands[0], &session, &tools, error) < 0)
 		return -1;
 	if (!ash->json)
 		return show_text(ash, &session, error);
@@ -357,6 +362,7 @@ session_show_command(struct ash *ash, const struct args *args, struct error *err
 int
 session_cancel_command(struct ash *ash, const struct args *args, struct error *error)
 {
+	_cleanup_(session_tools_free) struct session_tools tools = {0};
 	struct json json = JSON_INIT;
 	struct msg request, reply;
 	struct session session;
@@ -377,6 +383,8 @@ session_cancel_command(struct ash *ash, const struct args *args, struct error *e
 		over = reply.ok.value == 1;
 	}
 	if (ash->json) {
+		if (session_get_all(ash, id, &session, &tools, error) < 0)
+			return -1;
 		session_json(&session, &json);
 		return output_json(&json, error);
 	}
@@ -461,12 +469,13 @@ fill_id(const char *advice, const struct uuid *session, char *text, size_t size)
 int
 session_why_command(struct ash *ash, const struct args *args, struct error *error)
 {
+	_cleanup_(session_tools_free) struct session_tools tools = {0};
 	struct json json = JSON_INIT;
 	struct session session;
 	struct reasons why;
 	char advice[512] = "";
 
-	if (session_get(ash, args->operands[0], &session, error) < 0)
+	if (session_get_all(ash, args->operands[0], &session, &tools, error) < 0)
 		return -1;
 	why_session(&session.row, &why);
 	if (why.advice)

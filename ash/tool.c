@@ -10,6 +10,7 @@
 #include "common/timefmt.h"
 #include "output.h"
 #include "plugin.h"
+#include "registry.h"
 #include "text.h"
 
 enum {
@@ -38,8 +39,8 @@ say(const char *text, void *arg)
 static int
 needs_plugin(const struct args *args, struct error *error)
 {
-	if (args->count && args->command->run == tool_list_command)
-		error_why(error, ERR_FAILED, "tools of a session or an agent: not in this build");
+	if (args->command->run == tool_list_command)
+		error_why(error, ERR_USAGE, "SESSION, AGENT or --plugin CMD is missing");
 	else
 		error_why(error, ERR_USAGE, "--plugin CMD is missing");
 	return error_hint(error, "--plugin CMD tries a plugin without agentd");
@@ -230,6 +231,8 @@ tool_list_command(struct ash *ash, const struct args *args, struct error *error)
 	struct plugin *plugin;
 	int r;
 
+	if (!args->rest && args->count)
+		return registry_list(ash, args->operands[0], error);
 	if (!args->rest)
 		return needs_plugin(args, error);
 	plugin = begin(ash, args, error);

@@ -61,8 +61,6 @@ server_unenforceable(const struct manifest_server *server)
 {
 	if (server->transport == TRANSPORT_HTTP)
 		return "transport Http: plugins that are reached over a network come later";
-	if (server->ask.count)
-		return "ask: operators cannot answer yet";
 	if (server->network.policy > NETWORK_NONE || server->network.allowlist.count)
 		return "network: a plugin has none";
 	return NULL;

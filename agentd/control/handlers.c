@@ -8,8 +8,8 @@
 /* --- answers that pass through ------------------------------------------------------------------
  */
 
-static void
-forward(struct request *request, struct msg *answer)
+void
+request_forward(struct request *request, struct msg *answer)
 {
 	struct msg copy = *answer;
 
@@ -23,9 +23,9 @@ forward_ok(struct request *request, struct msg *answer)
 	request_reply_ok(request, answer->ok.value);
 }
 
-static void
-ask(struct request *request, enum upstream upstream, struct msg *msg, enum msg_type expected,
-    answer_fn *then)
+void
+request_ask(struct request *request, enum upstream upstream, struct msg *msg,
+	    enum msg_type expected, answer_fn *then)
 {
 	struct call call = {
 	    .upstream = upstream,
@@ -38,18 +38,18 @@ ask(struct request *request, enum upstream upstream, struct msg *msg, enum msg_t
 	request_call(request, &call, msg);
 }
 
-static void
-ask_session(struct request *request, const char *ref, answer_fn *then)
+void
+request_ask_session(struct request *request, const char *ref, answer_fn *then)
 {
 	struct msg msg;
 
 	msg_init(&msg, MSG_SESSION_QUERY);
 	snprintf(msg.session_query.ref, sizeof(msg.session_query.ref), "%s", ref);
-	ask(request, UP_SCHEDD, &msg, MSG_ROWS, then);
+	request_ask(request, UP_SCHEDD, &msg, MSG_ROWS, then);
 }
 
-static void
-fail_rows(struct request *request, const char *daemon)
+void
+request_fail_rows(struct request *request, const char *daemon)
 {
 	struct error error = ERROR_INIT;
 
@@ -147,7 +147,7 @@ status_composed(struct request *request, struct msg *agents)
 	}
 	rows_close(daemons);
 	if (fd < 0) {
-		fail_rows(request, "agentd");
+		request_fail_rows(request, "agentd");
 		return;
 	}
 	msg_add_fd(&answer, fd);
@@ -199,7 +199,7 @@ status(struct request *request)
 	struct msg msg;
 
 	msg_init(&msg, MSG_DAEMONS_QUERY);
-	ask(request, UP_AGENTD, &msg, MSG_ROWS, status_daemons);
+	request_ask(request, UP_AGENTD, &msg, MSG_ROWS, status_daemons);
 }
 
 static void
@@ -208,7 +208,7 @@ doctor(struct request *request)
 	struct msg msg;
 
 	msg_init(&msg, MSG_DOCTOR_QUERY);
-	ask(request, UP_RUNNERD, &msg, MSG_ROWS, forward);
+	request_ask(request, UP_RUNNERD, &msg, MSG_ROWS, request_forward);
 }
 
 /* --- agents ---------------------------------------------------------------------------------- */
@@ -231,13 +231,13 @@ agents_found(struct request *request, struct msg *answer)
 	struct msg msg;
 
 	if (request->msg.op_agents.agent[0]) {
-		forward(request, answer);
+		request_forward(request, answer);
 		return;
 	}
 	request->rows_fd = msg_take_fd(answer, 0);
 	request->rows_count = answer->rows.count;
 	msg_init(&msg, MSG_AGENTS_LAST_QUERY);
-	ask(request, UP_SCHEDD, &msg, MSG_ROWS, agents_with_last);
+	request_ask(request, UP_SCHEDD, &msg, MSG_ROWS, agents_with_last);
 }
 
 static void
@@ -247,7 +247,7 @@ agents(struct request *request)
 
 	msg_init(&msg, MSG_AGENT_QUERY);
 	memcpy(msg.agent_query.agent, request->msg.op_agents.agent, sizeof(msg.agent_query.agent));
-	ask(request, UP_RUNNERD, &msg, MSG_ROWS, agents_found);
+	request_ask(request, UP_RUNNERD, &msg, MSG_ROWS, agents_found);
 }
 
 static void
@@ -275,6 +275,41 @@ remove_agent(struct request *request)
 
 /* --- sessions --------------------------------------------------------------------------------- */
 
+/* Whoever asks for one session is told of its tools besides, where runnerd is there to tell. */
+static void
+session_with_tools(struct request *request, struct msg *tools)
+{
+	struct msg answer;
+
+	msg_init(&answer, MSG_ROWS);
+	answer.rows.count = request->rows_count;
+	msg_add_fd(&answer, steal_fd(&request->rows_fd));
+	if (tools)
+		msg_add_fd(&answer, msg_take_fd(tools, 0));
+	request_reply(request, &answer);
+}
+
+static void
+sessions_found(struct request *request, struct msg *rows)
+{
+	struct msg msg;
+
+	if (!request->msg.op_sessions.ref[0]) {
+		request_forward(request, rows);
+		return;
+	}
+	if (!request_note_session(request, rows)) {
+		request_fail_rows(request, "schedd");
+		return;
+	}
+	request->rows_fd = msg_take_fd(rows, 0);
+	request->rows_count = rows->rows.count;
+	msg_init(&msg, MSG_SESSION_TOOLS_QUERY);
+	msg.session_tools_query.session = request->session;
+	memcpy(msg.session_tools_query.agent, request->agent, sizeof(request->agent));
+	ask_if_there(request, UP_RUNNERD, &msg, MSG_ROWS, session_with_tools);
+}
+
 static void
 sessions(struct request *request)
 {
@@ -287,7 +322,7 @@ sessions(struct request *request)
 	memcpy(msg.session_query.state, asked->state, sizeof(asked->state));
 	msg.session_query.since_ms = asked->since_ms;
 	msg.session_query.limit = asked->limit;
-	ask(request, UP_SCHEDD, &msg, MSG_ROWS, forward);
+	request_ask(request, UP_SCHEDD, &msg, MSG_ROWS, sessions_found);
 }
 
 static void
@@ -297,7 +332,7 @@ follow_found(struct request *request, struct msg *rows)
 	char ref[UUID_TEXT_LEN + 1];
 
 	if (!request_note_session(request, rows)) {
-		fail_rows(request, "schedd");
+		request_fail_rows(request, "schedd");
 		return;
 	}
 	if (request->client && !client_follow(request->client, &request->session)) {
@@ -307,13 +342,13 @@ follow_found(struct request *request, struct msg *rows)
 		return;
 	}
 	/* Asked again now that events are pushed: nothing falls between the two. */
-	ask_session(request, uuid_format(&request->session, ref), forward);
+	request_ask_session(request, uuid_format(&request->session, ref), request_forward);
 }
 
 static void
 follow(struct request *request)
 {
-	ask_session(request, request->msg.op_follow.ref, follow_found);
+	request_ask_session(request, request->msg.op_follow.ref, follow_found);
 }
 
 static void
@@ -322,19 +357,19 @@ log_found(struct request *request, struct msg *rows)
 	struct msg msg;
 
 	if (!request_note_session(request, rows)) {
-		fail_rows(request, "schedd");
+		request_fail_rows(request, "schedd");
 		return;
 	}
 	msg_init(&msg, MSG_LOG_QUERY);
 	msg.log_query.session = request->session;
 	memcpy(msg.log_query.agent, request->agent, sizeof(request->agent));
-	ask(request, UP_RUNNERD, &msg, MSG_LOG, forward);
+	request_ask(request, UP_RUNNERD, &msg, MSG_LOG, request_forward);
 }
 
 static void
 session_log(struct request *request)
 {
-	ask_session(request, request->msg.op_log.ref, log_found);
+	request_ask_session(request, request->msg.op_log.ref, log_found);
 }
 
 /* By its full id, so that the audit names the session and not what was typed. */
@@ -345,7 +380,7 @@ cancel_found(struct request *request, struct msg *rows)
 	struct msg msg;
 
 	if (!request_note_session(request, rows)) {
-		fail_rows(request, "schedd");
+		request_fail_rows(request, "schedd");
 		return;
 	}
 	msg_init(&msg, MSG_SESSION_CANCEL);
@@ -353,13 +388,13 @@ cancel_found(struct request *request, struct msg *rows)
 		 uuid_format(&request->session, id));
 	snprintf(msg.session_cancel.reason, sizeof(msg.session_cancel.reason), "cancelled by %s",
 		 request->peer.user);
-	ask(request, UP_SCHEDD, &msg, MSG_OK, forward_ok);
+	request_ask(request, UP_SCHEDD, &msg, MSG_OK, forward_ok);
 }
 
 static void
 cancel(struct request *request)
 {
-	ask_session(request, request->msg.op_cancel.ref, cancel_found);
+	request_ask_session(request, request->msg.op_cancel.ref, cancel_found);
 }
 
 /* --- homes ---------------------------------------------------------------------------------- */
@@ -371,7 +406,7 @@ home_log(struct request *request)
 
 	msg_init(&msg, MSG_HOME_QUERY);
 	memcpy(msg.home_query.agent, request->msg.op_home_log.agent, sizeof(msg.home_query.agent));
-	ask(request, UP_RUNNERD, &msg, MSG_ROWS, forward);
+	request_ask(request, UP_RUNNERD, &msg, MSG_ROWS, request_forward);
 }
 
 static void
@@ -383,7 +418,7 @@ home_diff(struct request *request)
 	msg_init(&msg, MSG_HOME_DIFF_QUERY);
 	memcpy(msg.home_diff_query.agent, asked->agent, sizeof(asked->agent));
 	msg.home_diff_query.session = asked->session;
-	ask(request, UP_RUNNERD, &msg, MSG_HOME_CHANGES, forward);
+	request_ask(request, UP_RUNNERD, &msg, MSG_HOME_CHANGES, request_forward);
 }
 
 static void
@@ -434,7 +469,7 @@ audit_log(struct request *request)
 	struct msg msg;
 
 	msg_init(&msg, MSG_AUDIT_LOG_QUERY);
-	ask(request, UP_AGENTD, &msg, MSG_AUDIT_LOG, forward);
+	request_ask(request, UP_AGENTD, &msg, MSG_AUDIT_LOG, request_forward);
 }
 
 static void
@@ -489,6 +524,11 @@ const struct request_rule request_rules[] = {
     {.type = MSG_OP_EVENTS, .start = request_events},
     {.type = MSG_OP_EVENT_EMIT, .action = "event.emit", .start = request_event_emit},
     {.type = MSG_OP_EVENT_REPLAY, .action = "event.replay", .start = request_event_replay},
+    {.type = MSG_OP_TOOLS, .start = request_tools},
+    {.type = MSG_OP_TOOL_PIN, .action = "tool.pin", .start = request_tool_pin},
+    {.type = MSG_OP_ASKS, .start = request_asks},
+    {.type = MSG_OP_APPROVE, .action = "tool.approve", .start = request_approve},
+    {.type = MSG_OP_DENY, .action = "tool.deny", .start = request_deny},
     {.type = MSG_OP_AUDIT, .start = audit_log},
     {.type = MSG_OP_RELOAD, .action = "agentd.reload", .start = reload},
     {.type = MSG_OP_SHUTDOWN, .action = "agentd.shutdown", .start = shutdown_agentd},

@@ -88,6 +88,16 @@ request_fn request_install, request_explain, request_run, request_events, reques
     request_event_replay;
 /* Is this (borrowed) a sealed memfd of JSON within its bound? 0, or -1 with error. */
 int event_data_check(int fd, struct error *error);
+request_fn request_tools, request_tool_pin, request_asks, request_approve, request_deny;
+
+/* For them, of handlers.c. A question that may be asked twice; one for the session that is meant;
+ * the answer as it came; the end for rows that are none. */
+void request_ask(struct request *request, enum upstream upstream, struct msg *msg,
+		 enum msg_type expected, answer_fn *then);
+void request_ask_session(struct request *request, const char *ref, answer_fn *then);
+answer_fn request_forward;
+void request_fail_rows(struct request *request, const char *daemon);
+
 /* Fills session and agent from ROWS with one SESSION_ROW; false: not such rows. */
 bool request_note_session(struct request *request, struct msg *rows);
 

@@ -1,4 +1,5 @@
 // with: ash/session.c ash/connect.c ash/rows.c ash/output.c ash/table.c ash/text.c
+// with: ash/session_tools.c libagent/c/json.c libagent/c/buffer.c
 /* References, exit statuses of CONTRACT 5, the JSON object, prefixes of ids. */
 #include <cjson/cJSON.h>
 #include <string.h>

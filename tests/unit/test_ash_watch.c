@@ -1,5 +1,6 @@
 // with: ash/watch.c ash/logs.c ash/logline.c ash/jsonline.c ash/progress.c ash/session.c
 // with: ash/connect.c ash/rows.c ash/output.c ash/table.c ash/text.c
+// with: ash/session_tools.c libagent/c/json.c libagent/c/buffer.c
 /* A run is watched to its end by a server that breaks off, answers late and says no. */
 #include <signal.h>
 #include <string.h>

@@ -162,9 +162,9 @@ static const struct {
      "f:5:38: spec.network.allowlist has no effect without policy allowlist or local\n"},
     {"  credentials: [{name: k, env: K, inject: {host: a.example, header: x}}]\n",
      "f:5:32: spec.credentials[0].env has no effect beside inject\n"},
-    {"  mcp_servers: [{name: s, transport: Stdio, command: c, ask: [t], url: "
+    {"  mcp_servers: [{name: s, transport: Stdio, command: c, network: {policy: local}, url: "
      "\"https://a.example/\"}]\n",
-     "f:5:72: spec.mcp_servers[0].url has no effect with transport Stdio\n"},
+     "f:5:88: spec.mcp_servers[0].url has no effect with transport Stdio\n"},
 };
 
 START_TEST(inert_keys_warn)
@@ -217,8 +217,7 @@ static const struct {
     {"  mcp_servers: [{name: a, command: b}, {name: h, transport: Http, url: \"https://a.b/\"}]\n",
      "5:16: this build cannot enforce spec.mcp_servers: h: transport Http: plugins that are "
      "reached over a network come later"},
-    {"  mcp_servers: [{name: a, command: b, ask: [x]}]\n",
-     "5:16: this build cannot enforce spec.mcp_servers: a: ask: operators cannot answer yet"},
+    {"  mcp_servers: [{name: a, command: b, ask: [x]}]\n", NULL},
     {"  mcp_servers: [{name: a, command: b, env_template: {K: \"x{{secret:k}}\"}}]\n", NULL},
     {"  credentials: [{name: k, for: a}]\n  mcp_servers: [{name: a, command: b}]\n", NULL},
     {"  triggers: [{every: 15m}]\n",
