@@ -88,7 +88,8 @@ server_greet(struct server *server)
 			  "\"agentd\",\"version\":\"%s\"}}}\n",
 			  (unsigned long long)call->id, REVISION_HANDSHAKE, scarab_version);
 	call->sent = true;
-	/* One that has ended already: its end says why. */
+	/* One that has ended already breaks at the end of this round, with the reason of its end.
+	 */
 	if (server_send(server, &(struct iovec){text, (size_t)length}, 1, 0) == -ENOBUFS)
-		server_fail(server, "its greeting does not fit into its queue");
+		server_fail(server, "there is no memory for its handshake");
 }

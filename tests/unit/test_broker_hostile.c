@@ -377,6 +377,33 @@ START_TEST(handshakes_that_are_none)
 }
 END_TEST
 
+/* A program that cannot be executed closes its pipes before the broker has them; what is told of it
+ * is why. */
+START_TEST(ended_before_its_handover)
+{
+	struct stage stage;
+	struct msg msg;
+	int to[2], from[2];
+
+	stage_new(&stage);
+	stage_server(&stage, "bad", true, STAGE_WAIT_MS);
+	stage_boot(&stage);
+	ck_assert(pipe2(to, O_CLOEXEC) == 0 && pipe2(from, O_CLOEXEC) == 0);
+	close(to[0]);
+	close(from[1]);
+	msg_init(&msg, MSG_BROKER_PLUGIN);
+	msg.broker_plugin.generation = ++stage.generations[0];
+	ck_assert(msg_add_fd(&msg, to[1]) && msg_add_fd(&msg, from[0]));
+	stage_send(&stage, &msg);
+	await_state(&stage, 0, SERVER_STARTING);
+	stage_gone(&stage, 0, "no such program");
+	await_state(&stage, 0, SERVER_FAILED);
+	ck_assert_str_eq(stage.msg.broker_server_state.why, "no such program");
+	stage_stop(&stage);
+	stage_free(&stage);
+}
+END_TEST
+
 /* Pages without end, definitions without end. */
 START_TEST(lists_without_end)
 {
@@ -610,6 +637,7 @@ main(void)
 	    a_plugin_that_never_reads,
 	    closing_at_every_point,
 	    handshakes_that_are_none,
+	    ended_before_its_handover,
 	    lists_without_end,
 	    tools_that_change_all_the_time,
 	    restarts_come_to_an_end,
