@@ -170,6 +170,7 @@ help:
 	@echo 'make crash-sweep     a death at every named point of a session, and a start again'
 	@echo 'make model           next fires beside a model of them: 10^6 cases'
 	@echo 'make unit system fuzz-short lint asan bench'
+	@echo 'make libfuzzer       the fuzz targets for libFuzzer: BUILD/libfuzzer/fuzz_X'
 	@echo 'make packages        what must be installed to build; check-packages, bench-packages'
 
 # --- the build id: equal only where every source is equal --------------------------------------

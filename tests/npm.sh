@@ -33,7 +33,7 @@ npm_install() {
 	new=$(mktemp -d "$BUILD/npm/new.XXXXXX")
 	chmod 755 "$new"
 	if ! said=$(npm install --prefix "$new" --cache "$new/cache" --no-audit --no-fund --ignore-scripts --loglevel=error \
-	    --fetch-retries=1 --fetch-timeout=20000 "${npm_packages[@]}" 2>&1); then
+	    --fetch-retries=2 --fetch-retry-mintimeout=500 --fetch-retry-maxtimeout=2000 --fetch-timeout=20000 "${npm_packages[@]}" 2>&1); then
 		rm -rf "$new"
 		npm_why="npm cannot install them: $(grep -m 1 . <<<"$said")"
 		return 1
