@@ -380,6 +380,8 @@ servers_start(struct broker *broker)
 	for (size_t i = 0; i < broker->server_count; i++) {
 		struct server *server = &broker->servers[i];
 
+		/* Freed also where runnerd never hands it over. */
+		frame_init(&server->frame, &broker->pool, server->plan.result_bytes);
 		server->timer = loop_add_timer(broker->loop, timer_rang, server);
 		server->relist = loop_add_timer(broker->loop, server_relist, server);
 		if (!server->timer || !server->relist)

@@ -575,6 +575,19 @@ START_TEST(an_optional_plugin_may_fail)
 }
 END_TEST
 
+/* A session that is refused ends before any plugin runs. */
+START_TEST(a_plugin_that_never_came_does_not_matter_at_the_end)
+{
+	struct stage stage;
+
+	stage_new(&stage);
+	stage_server(&stage, "late", true, 5000);
+	stage_boot(&stage);
+	stage_stop(&stage);
+	stage_free(&stage);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -594,6 +607,7 @@ main(void)
 	    a_new_runnerd_is_told_everything,
 	    a_plugin_that_crashes_is_started_again,
 	    an_optional_plugin_may_fail,
+	    a_plugin_that_never_came_does_not_matter_at_the_end,
 	};
 
 	if (geteuid() != 0) {

@@ -246,10 +246,13 @@ add_secret(struct spellings *spellings, const char *secret)
 static void
 give_fingerprints(struct session *s, const char *secret, const char *rotated)
 {
+	static const uint8_t key[32] = {1};
 	struct spellings *spellings = spellings_new();
 	static struct msg msg;
 	int fd;
 
+	/* As secretd does: what comes later is under the same keys. */
+	spellings_begin(spellings, key, &(const struct uuid){0});
 	add_secret(spellings, secret);
 	add_secret(spellings, rotated);
 	fd = s->trial->bad_fingerprints ? memfd_sealed("bad", "bad", 3) : spellings_seal(spellings);
