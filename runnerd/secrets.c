@@ -33,6 +33,7 @@ struct hand {
 	char file[128 + 1];
 	struct replacement *replacement; /* NULL: nobody waits for the count */
 	bool prints, refreshed;          /* refreshed: a value has changed */
+	bool written;                    /* and waits until it can be told apart */
 };
 
 struct secrets {
@@ -140,7 +141,7 @@ send_hand(struct secrets *secrets, const struct hand *hand)
 {
 	struct msg msg;
 
-	if (!secrets->open)
+	if (!secrets->open || hand->written)
 		return;
 	if (hand->prints) {
 		send_prints_query(secrets, hand);
@@ -427,6 +428,44 @@ replaced(struct secrets *secrets, struct hand *hand, const struct error *error)
 	hand_free(secrets, hand);
 }
 
+/* Is what the session prints filtered by all that its keeper and its broker were told? */
+static bool
+filters_are_new(const struct session *s)
+{
+	bool broker = s->tools && s->tools->broker;
+
+	return s->keeper_redactions >= s->redactions &&
+	       (!broker || s->broker_redactions >= s->redactions);
+}
+
+static void
+take_place(struct secrets *secrets, struct hand *hand)
+{
+	struct error error = ERROR_INIT;
+
+	hand->written = true;
+	if (hand->session->redaction_failed) {
+		error_why(&error, ERR_FAILED,
+			  "the new value could not be told apart in its output");
+		replaced(secrets, hand, &error);
+	} else if (filters_are_new(hand->session)) {
+		replaced(secrets, hand, NULL);
+	}
+}
+
+void
+secrets_redacted(struct session *s)
+{
+	struct secrets *secrets = s->r->secrets;
+	struct hand *hand, *next;
+
+	for (hand = secrets ? secrets->hands : NULL; hand; hand = next) {
+		next = hand->next;
+		if (hand->session == s && hand->written)
+			take_place(secrets, hand);
+	}
+}
+
 /* What an operator can grant or store ends it as refused; what only a repair helps, as failed. */
 static void
 refuse(struct session *s, const struct error *error)
@@ -452,12 +491,18 @@ answered(struct secrets *secrets, struct msg *msg, const struct error *error)
 
 	if (!hand)
 		return;
+	if (hand->prints)
+		hand->session->redaction_failed = error != NULL;
 	if (hand->prints && !error) {
+		hand->session->redactions++;
 		tools_tell_redaction(hand->session, msg->fds[0]);
 		keeper_tell_redaction(hand->session, msg_take_fd(msg, 0));
 	}
 	if (hand->what.replace) {
-		replaced(secrets, hand, error);
+		if (error)
+			replaced(secrets, hand, error);
+		else
+			take_place(secrets, hand);
 		return;
 	}
 	s = hand->session;

@@ -26,6 +26,9 @@ void secrets_tell_gone(struct secrets *secrets, const char *agent);
  * until it is there, and then session_progress() is called. A refusal ends the session. 0 or
  * -ENOMEM. */
 int secrets_ask(struct session *s, const struct secret_use *use, uint64_t max_uses, int fd);
+/* Its keeper or its broker filters by newer fingerprints, or is gone: values that waited for that
+ * take their places. */
+void secrets_redacted(struct session *s);
 /* The session ends: nothing more is wanted for it. */
 void secrets_forget(struct session *s);
 /* The first process of this sandbox (server empty: the agent's) is known now: it gets what changed

@@ -66,6 +66,9 @@ struct session {
 	struct spawner_request *spawn; /* not answered yet */
 	struct channel *keeper, *builder;
 	int redaction; /* fingerprints for the keeper, until it is up; -1: none */
+	/* The number of the last that were told, and of those that both filter by. */
+	uint32_t redactions, keeper_redactions, broker_redactions;
+	bool redaction_failed; /* the newest values cannot be told apart */
 	struct recipe recipe;
 	int keeper_pidfd;
 	struct loop_source *keeper_watch, *cgroup_watch, *timer;

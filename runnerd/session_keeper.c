@@ -122,6 +122,7 @@ keeper_tell_redaction(struct session *s, int fd)
 		return;
 	}
 	msg_init(&msg, MSG_KEEPER_REDACT);
+	msg.keeper_redact.number = s->redactions;
 	msg_add_fd(&msg, fd);
 	channel_send(s->keeper, &msg);
 }
@@ -172,6 +173,13 @@ on_up(struct session *s, struct msg *msg)
 	if (s->redaction >= 0)
 		keeper_tell_redaction(s, steal_fd(&s->redaction));
 	session_progress(s);
+}
+
+static void
+on_redacted(struct session *s, struct msg *msg)
+{
+	s->keeper_redactions = msg->keeper_redacted.number;
+	secrets_redacted(s);
 }
 
 static void
@@ -347,6 +355,7 @@ static const struct {
     {.type = MSG_KEEPER_UP, .handler = on_up},
     {.type = MSG_KEEPER_STATE, .handler = on_state},
     {.type = MSG_KEEPER_LAYERS, .handler = on_layers},
+    {.type = MSG_KEEPER_REDACTED, .handler = on_redacted},
     {.type = MSG_KEEPER_RUNNING, .handler = on_running},
     {.type = MSG_KEEPER_LOG, .handler = on_log},
     {.type = MSG_KEEPER_PLUGIN, .handler = on_plugin},

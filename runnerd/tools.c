@@ -471,6 +471,7 @@ tools_tell_redaction(struct session *s, int fd)
 	if (!s->tools || !s->tools->broker)
 		return;
 	msg_init(&msg, MSG_BROKER_REDACT);
+	msg.broker_redact.number = s->redactions;
 	if (msg_add_fd(&msg, fcntl(fd, F_DUPFD_CLOEXEC, 3)))
 		channel_send(s->tools->broker, &msg);
 }

@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "journal.h"
+#include "secrets.h"
 #include "tools.h"
 
 static struct tool_server *
@@ -148,6 +149,13 @@ on_ask_over(struct tools *tools, struct msg *msg)
 }
 
 static void
+on_redacted(struct tools *tools, struct msg *msg)
+{
+	tools->s->broker_redactions = msg->broker_redacted.number;
+	secrets_redacted(tools->s);
+}
+
+static void
 on_stats(struct tools *tools, struct msg *msg)
 {
 	close_fd(&tools->stats);
@@ -202,6 +210,7 @@ static const struct {
     {.type = MSG_BROKER_ASK, .handler = asks_told},
     {.type = MSG_BROKER_ASK_OVER, .handler = on_ask_over},
     {.type = MSG_BROKER_NOTE, .handler = tools_note},
+    {.type = MSG_BROKER_REDACTED, .handler = on_redacted},
     {.type = MSG_BROKER_STATS, .handler = on_stats},
     {.type = MSG_BROKER_ACTIVITY, .handler = on_activity},
     {.type = MSG_BROKER_END, .handler = on_end},
@@ -240,6 +249,7 @@ broker_closed(struct channel *channel, const struct error *error, void *arg)
 
 	(void)channel;
 	tools->broker = NULL;
+	secrets_redacted(tools->s);
 	if (error)
 		log_problem(LOG_LEVEL_WARNING, error);
 	if (tools->s->phase != PHASE_BUILDING || tools->s->spawn)

@@ -122,7 +122,12 @@ told_answer(struct broker *broker, struct msg *msg)
 static void
 told_redact(struct broker *broker, struct msg *msg)
 {
+	struct msg done;
+
 	clean_learn(&broker->cleaner, msg_take_fd(msg, 0));
+	msg_init(&done, MSG_BROKER_REDACTED);
+	done.broker_redacted.number = msg->broker_redact.number;
+	link_send(broker, &done);
 }
 
 static void

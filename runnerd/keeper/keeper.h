@@ -82,8 +82,9 @@ enum {
 	DUE_RUNNING = 8,
 	DUE_LOG = 16,
 	DUE_PLUGINS = 32, /* those whose due is set */
-	DUE_ENDED = 64,
-	DUE_LAYERS = 128,
+	DUE_REDACTED = 64,
+	DUE_ENDED = 128,
+	DUE_LAYERS = 256,
 };
 
 struct link {
@@ -164,6 +165,7 @@ struct keeper {
 
 	struct stream streams[2];
 	struct redact_set *secrets; /* fingerprints; NULL: none */
+	uint32_t redacted;          /* the number of the last set */
 	bool mute;                  /* what may be shown cannot be told: output is dropped */
 	struct segments segments;
 	struct loop_source *report_timer;

@@ -106,6 +106,13 @@ make_log(const struct keeper *keeper, struct msg *msg)
 }
 
 static void
+make_redacted(const struct keeper *keeper, struct msg *msg)
+{
+	msg_init(msg, MSG_KEEPER_REDACTED);
+	msg->keeper_redacted.number = keeper->redacted;
+}
+
+static void
 make_ended(const struct keeper *keeper, struct msg *msg)
 {
 	msg_init(msg, MSG_KEEPER_ENDED);
@@ -135,6 +142,7 @@ static const struct {
     {DUE_RUNNING, make_running},
     {DUE_LOG, make_log},
     {DUE_PLUGINS, NULL /* send_plugins */},
+    {DUE_REDACTED, make_redacted},
     {DUE_ENDED, make_ended},
 };
 
@@ -290,6 +298,8 @@ told_stop(struct keeper *keeper, struct msg *msg)
 static bool
 told_redact(struct keeper *keeper, struct msg *msg)
 {
+	keeper->redacted = msg->keeper_redact.number;
+	link_owe(keeper, DUE_REDACTED);
 	return output_redact(keeper, msg_take_fd(msg, 0));
 }
 
