@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/values.h"
+#include "event.h"
 #include "state.h"
 
 enum { TEXT_MAX = 255 /* bytes of a type, a subject */ };
@@ -226,15 +226,11 @@ result(struct request *request)
 static bool
 is_event(struct request *request, const struct msg_broker_note *note)
 {
-	char why[REASON_SIZE], text[REASON_SIZE + 16];
+	char why[EVENT_WHY];
 
-	if (!value_event_type(note->name, why))
-		snprintf(text, sizeof(text), "type: %s", why);
-	else if (note->subject[0] && !value_event_name(note->subject, why))
-		snprintf(text, sizeof(text), "subject: %s", why);
-	else
+	if (event_named(note->name, note->subject, why))
 		return true;
-	bad(request, text);
+	bad(request, why);
 	return false;
 }
 

@@ -17,7 +17,7 @@
 // with: runnerd/broker/rpc.c runnerd/broker/server.c
 // with: runnerd/broker/server_in.c runnerd/broker/server_lists.c runnerd/broker/server_start.c
 // with: runnerd/broker/splice.c runnerd/broker/stats.c runnerd/broker/subscribe.c
-// with: runnerd/broker/life.c runnerd/broker/notes.c
+// with: runnerd/broker/life.c runnerd/broker/notes.c runnerd/broker/event.c
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
