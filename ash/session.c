@@ -54,8 +54,11 @@ take_row(const struct msg *record, void *arg, struct error *error)
 	struct session *session = arg;
 
 	(void)error;
+	session->has_event |= record->type == MSG_EVENT_ROW;
 	if (record->type == MSG_SESSION_ROW)
 		session->row = record->session_row;
+	else if (record->type == MSG_EVENT_ROW)
+		session->event = record->event_row;
 	else if (record->type == MSG_STEP_ROW && session->count < STEPS_MAX)
 		session->steps[session->count++] = record->step_row;
 	return 0;
@@ -67,6 +70,7 @@ session_read(int fd, struct session *session, struct error *error)
 	session->count = 0;
 	session->tools = NULL;
 	session->listed = false;
+	session->has_event = false;
 	session->row.state = STATE_NONE;
 	if (rows_each(fd, MSG_NONE, take_row, session, error) < 0)
 		return -1;
@@ -144,6 +148,24 @@ trigger_json(const struct msg_session_row *row, struct json *json)
 }
 
 static void
+event_json(const struct session *session, struct json *json)
+{
+	json_key(json, "event");
+	if (!session->has_event) {
+		json_null(json);
+		return;
+	}
+	json_object(json);
+	json_text(json, "id", session->event.id);
+	json_text(json, "source", session->event.source);
+	json_text(json, "type", session->event.type);
+	json_when(json, "time", session->event.at_ms);
+	json_key(json, "replay");
+	json_uint(json, session->event.replay);
+	json_object_end(json);
+}
+
+static void
 steps_json(const struct session *session, struct json *json)
 {
 	json_key(json, "steps");
@@ -192,6 +214,7 @@ session_json_keys(const struct session *session, struct json *json)
 	json_key(json, "attempt");
 	json_uint(json, row->attempt);
 	trigger_json(row, json);
+	event_json(session, json);
 	json_when(json, "queued_at", row->queued_at_ms);
 	json_when(json, "started_at", row->started_at_ms);
 	json_when(json, "running_at", row->running_at_ms);

@@ -20,6 +20,8 @@ struct session {
 	size_t count;
 	const struct session_tools *tools; /* NULL: not known */
 	bool listed; /* one of a list: its steps and tools were not asked for */
+	bool has_event; /* one started it, and is kept */
+	struct msg_event_row event;
 };
 
 /* What --since takes, as milliseconds since the epoch. -1 with ERR_USAGE. */

@@ -319,6 +319,16 @@ show_trigger(const struct ash *ash, const struct msg_session_row *row)
 		    *by ? ", by " : "", by);
 }
 
+static void
+show_event(const struct ash *ash, const struct session *session)
+{
+	const struct msg_event_row *event = &session->event;
+
+	if (session->has_event)
+		output_line(ash, "Event", COLOR_NONE, "%s, id %s of %s%s", event->type, event->id,
+			    event->source, event->replay ? ", replayed" : "");
+}
+
 static int
 show_text(const struct ash *ash, const struct session *session, struct error *error)
 {
@@ -329,6 +339,7 @@ show_text(const struct ash *ash, const struct session *session, struct error *er
 	output_line(ash, "Agent", COLOR_NONE, "%s", row->agent);
 	show_state(ash, row);
 	show_trigger(ash, row);
+	show_event(ash, session);
 	if (*row->task)
 		output_line(ash, "Task", COLOR_NONE, "%s", row->task);
 	output_line(ash, "Attempt", COLOR_NONE, "%u", row->attempt);
@@ -490,6 +501,8 @@ session_why_command(struct ash *ash, const struct args *args, struct error *erro
 		json_object_end(&json);
 		return output_json(&json, error);
 	}
+	show_trigger(ash, &session.row);
+	show_event(ash, &session);
 	output_line(ash, "Why", session_color(session.row.state, session.row.outcome), "%s",
 		    why.words);
 	if (*advice)

@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "deliver.h"
+#include "events.h"
 
 /* --- references ------------------------------------------------------------------------------- */
 
@@ -170,12 +171,16 @@ static int
 add_one(struct rows_walk *walk, const char *ref, struct error *error)
 {
 	_cleanup_free_ struct ledger_session *row = malloc(sizeof(*row));
+	int64_t event;
 
 	if (!row)
 		return error_why(error, ERR_FAILED, "out of memory");
 	if (answer_resolve(walk->schedd, ref, row, error) < 0)
 		return -1;
+	event = trigger_id_cut(row->row.trigger_id);
 	add_row(walk, row);
+	if (event && walk->failed == 0)
+		walk->failed = events_add_row(walk->schedd->events, event, walk->rows);
 	return add_steps(walk, row, error);
 }
 

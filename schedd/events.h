@@ -45,6 +45,8 @@ struct events_table *events_table_of(struct events *events);
 void events_emit(struct schedd *schedd, const struct msg *msg);
 void events_query(struct schedd *schedd, const struct msg *msg);
 void events_replay(struct schedd *schedd, const struct msg *msg);
+/* The EVENT_ROW of this one, when it is kept. 0 or -errno. */
+int events_add_row(struct events *events, int64_t seq, struct rows *rows);
 /* And of runnerd: what an agent emitted. */
 void events_from_agent(struct schedd *schedd, const struct msg *msg);
 

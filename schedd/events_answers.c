@@ -187,6 +187,25 @@ struct event_rows {
 	int failed, data_fd;
 };
 
+static void
+fill_row(const struct event *event, struct msg *record)
+{
+	msg_init(record, MSG_EVENT_ROW);
+	snprintf(record->event_row.type, sizeof(record->event_row.type), "%s", event->type);
+	snprintf(record->event_row.source, sizeof(record->event_row.source), "%s", event->source);
+	snprintf(record->event_row.id, sizeof(record->event_row.id), "%s", event->id);
+	snprintf(record->event_row.subject, sizeof(record->event_row.subject), "%s",
+		 event->subject);
+	snprintf(record->event_row.operator, sizeof(record->event_row.operator), "%s",
+		 event->operator);
+	record->event_row.replay = event->replay;
+	record->event_row.at_ms = event->at_ms;
+	record->event_row.repeats = event->repeats;
+	record->event_row.delivered = event->delivered;
+	record->event_row.has_data = event->has_data;
+	record->event_row.data_bytes = event->data_length;
+}
+
 static int
 add_event(const struct event *event, void *arg)
 {
@@ -195,19 +214,7 @@ add_event(const struct event *event, void *arg)
 
 	if (walk->asked->type[0] && !glob_match(walk->asked->type, event->type))
 		return 0;
-	msg_init(&record, MSG_EVENT_ROW);
-	snprintf(record.event_row.type, sizeof(record.event_row.type), "%s", event->type);
-	snprintf(record.event_row.source, sizeof(record.event_row.source), "%s", event->source);
-	snprintf(record.event_row.id, sizeof(record.event_row.id), "%s", event->id);
-	snprintf(record.event_row.subject, sizeof(record.event_row.subject), "%s", event->subject);
-	snprintf(record.event_row.operator, sizeof(record.event_row.operator), "%s",
-		 event->operator);
-	record.event_row.replay = event->replay;
-	record.event_row.at_ms = event->at_ms;
-	record.event_row.repeats = event->repeats;
-	record.event_row.delivered = event->delivered;
-	record.event_row.has_data = event->has_data;
-	record.event_row.data_bytes = event->data_length;
+	fill_row(event, &record);
 	walk->failed = rows_add(walk->rows, &record);
 	return walk->failed || (walk->asked->limit && rows_count(walk->rows) >= walk->asked->limit);
 }
@@ -287,6 +294,35 @@ events_query(struct schedd *schedd, const struct msg *msg)
 	}
 	answer.id = msg->id;
 	channel_send(schedd->control, &answer);
+}
+
+/* --- of one session ------------------------------------------------------------------------ */
+
+struct one_row {
+	struct rows *rows;
+	int failed;
+};
+
+static int
+add_one(const struct event *event, void *arg)
+{
+	struct one_row *one = arg;
+	struct msg record;
+
+	fill_row(event, &record);
+	one->failed = rows_add(one->rows, &record);
+	return 1;
+}
+
+int
+events_add_row(struct events *events, int64_t seq, struct rows *rows)
+{
+	struct one_row one = {.rows = rows};
+	struct error error = ERROR_INIT;
+
+	if (events_table_get(events_table_of(events), seq, add_one, &one, &error) < 0)
+		log_problem(LOG_LEVEL_WARNING, &error);
+	return one.failed;
 }
 
 /* --- replay ---------------------------------------------------------------------------------- */

@@ -30,6 +30,10 @@ is "and the trigger" "$(jq -c '[.trigger.kind, .trigger.id, .attempt]' <<<"$miss
 is "it was scheduled when the event came" "$(jq -r .trigger.scheduled_at <<<"$mission")" "$(jq -r .trigger.event.time <<<"$mission")"
 is "of several triggers the one that matched is named" "$(latest other '.trigger | [.kind, .id] | join(" ")')" 'event event-2'
 
+like "the session shows its event" "$(ash session show review@latest)" 'Event: +github.push, id one of /hub'
+like "and why it is there" "$(ash session why review@latest)" 'github.push, id one of /hub'
+is "in JSON too" "$(latest review '.event | [.id, .source, .type] | join(" ")')" 'one /hub github.push'
+
 # --- once ---
 check "the same again" emit github.push --id one --source /hub --data "$data"
 check "one that the filter does not match" emit github.push --id two --source /hub --data '{"ref": "refs/tags/1", "repository": {"private": false}}'
