@@ -148,7 +148,11 @@ send_call(struct request *request)
 		rc = channel_send(channel, request->sending);
 		request->sending->nfds = 0;
 	}
-	if (rc < 0) {
+	if (rc == -EPIPE && request->call.flags == CALL_REPEATED) {
+		/* It died, and nobody has told yet. */
+		request->sent = request->uncertain = false;
+		loop_arm_in(request->timer, away_wait(request));
+	} else if (rc < 0) {
 		error_errno(&error, -rc, "asking %s", upstream_names[request->call.upstream]);
 		request_fail(request, &error);
 	} else if (request->call.wait_ms) {

@@ -97,7 +97,7 @@ status "no operator tells for an agent" 2 ash event emit x --source /agents/talk
 
 # --- across deaths ---
 for i in $(seq 10); do
-	emit github.many --id "many-$i"
+	emit github.many --id "many-$i" || fail "event $i is told while daemons die"
 	case $i in 3 | 7) kill -KILL "$(daemon schedd)" ;; 5) kill -KILL "$(daemon runnerd)" ;; esac
 done
 check "events during deaths of daemons start what they should" eventually 8 ran other 15
