@@ -14,6 +14,7 @@ enum {
 	REASON_MAX = 1023,   /* why a session ended as it did */
 	OPERATOR_MAX = 63,   /* "uid 0" or a name, as mission.json shows it */
 	TRIGGER_ID_MAX = 127,
+	TRIGGERS_MAX = 64,    /* of one manifest */
 	V1_GROUPS_MAX = 3,    /* of memory, processes and CPU, each in a hierarchy of its own */
 	REF_MAX = 127,        /* a session reference an operator types */
 	CONTEXT_MAX = 32,     /* context entries of one manifest: one descriptor each at install */

@@ -93,6 +93,18 @@ overlap_name(enum overlap overlap)
 	return choice_name(overlap_choices, overlap);
 }
 
+const char *
+trigger_kind_name(enum trigger_kind kind)
+{
+	static const char *const names[] = {
+	    [TRIGGER_NONE] = "none",   [TRIGGER_CRON] = "cron",       [TRIGGER_EVERY] = "every",
+	    [TRIGGER_AT] = "at",       [TRIGGER_EVENT] = "event",     [TRIGGER_PATH] = "path",
+	    [TRIGGER_AFTER] = "after", [TRIGGER_WEBHOOK] = "webhook",
+	};
+
+	return (size_t)kind < ARRAY_LEN(names) ? names[kind] : "none";
+}
+
 bool
 agent_name_valid(const char *name)
 {

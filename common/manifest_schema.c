@@ -12,7 +12,6 @@ enum {
 	ENV_VALUE_BYTES = 32768,
 	PATTERN_BYTES = 255,
 	SERVERS = 32,
-	TRIGGERS = 64,
 	GLOBS = 128,
 };
 
@@ -256,7 +255,7 @@ static const struct field spec_fields[] = {
     LIST(15, "context", context, CONTEXT_MAX, context_record),
     TEXTS(16, "skills", skills, SKILLS_MAX, PATH_LEN_MAX, value_skill),
     LIST(17, "mcp_servers", mcp_servers, SERVERS, server_record),
-    LIST(18, "triggers", triggers, TRIGGERS, trigger_record),
+    LIST(18, "triggers", triggers, TRIGGERS_MAX, trigger_record),
     LIST(19, "blackout", blackout, 32, blackout_record),
     {AT(SIGNED, 20, "priority", priority), .min = -100, .max = 100},
     GROUP(21, "concurrency", concurrency_record),

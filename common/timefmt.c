@@ -189,6 +189,21 @@ duration_parse(const char *text, uint64_t *ms)
 	return parse_with_unit(text, units, ARRAY_LEN(units), ms);
 }
 
+const char *
+period_format(uint64_t ms, char *text)
+{
+	static const struct {
+		uint64_t ms;
+		const char *unit;
+	} units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+	size_t i = 0;
+
+	while (ms % units[i].ms)
+		i++;
+	snprintf(text, 32, "%llu%s", (unsigned long long)(ms / units[i].ms), units[i].unit);
+	return text;
+}
+
 bool
 size_parse(const char *text, uint64_t *bytes)
 {

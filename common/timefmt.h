@@ -14,6 +14,8 @@ const char *rfc3339_format(uint64_t epoch_ms, char *text);
 bool rfc3339_parse(const char *text, uint64_t *epoch_ms);
 /* "500ms", "15m", "2h30m"? no: one number and one unit ms|s|m|h|d. */
 bool duration_parse(const char *text, uint64_t *ms);
+/* As duration_parse() reads it, in the largest unit that fits: "15m"; at least 32 bytes. */
+const char *period_format(uint64_t ms, char *text);
 /* "1Gi", "64Ki", "2Mi", "4096". */
 bool size_parse(const char *text, uint64_t *bytes);
 /* For people: "3.2 s", "120 ms", "2 h 5 min"; at least 32 bytes. */

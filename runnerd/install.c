@@ -1,10 +1,16 @@
 #include "install.h"
 
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "common/cleanup.h"
+#include "common/io.h"
 #include "common/log.h"
+#include "common/timefmt.h"
 #include "disk.h"
 #include "home_jobs.h"
 #include "homes.h"
@@ -16,9 +22,62 @@
 #include "session.h"
 #include "store.h"
 
+#define ZONEINFO "/usr/share/zoneinfo"
+
 enum { FD_PLAN, FD_MANIFEST, FD_INSTALL_DIR, FD_CONTEXT };
 
 /* --- telling others ------------------------------------------------------------------------- */
+
+static bool
+by_time(const struct manifest_trigger *trigger)
+{
+	return trigger->kind == TRIGGER_CRON || trigger->kind == TRIGGER_EVERY ||
+	       trigger->kind == TRIGGER_AT;
+}
+
+static void
+announce_trigger(struct runnerd *r, const char *agent, const struct manifest_trigger *trigger,
+		 size_t place)
+{
+	struct msg msg;
+	struct msg_trigger_def *def = &msg.trigger_def;
+
+	msg_init(&msg, MSG_TRIGGER_DEF);
+	snprintf(def->agent, sizeof(def->agent), "%s", agent);
+	snprintf(def->cron, sizeof(def->cron), "%s", trigger->cron ? trigger->cron : "");
+	snprintf(def->timezone, sizeof(def->timezone), "%s",
+		 trigger->timezone ? trigger->timezone : "");
+	snprintf(def->task, sizeof(def->task), "%s", trigger->task ? trigger->task : "");
+	def->place = (uint8_t)place;
+	def->kind = (uint8_t)trigger->kind;
+	def->every_ms = trigger->every_ms;
+	def->at_ms = trigger->at_ms;
+	def->missed = (uint8_t)trigger->missed;
+	def->missed_within_ms = trigger->missed_within_ms;
+	def->jitter_ms = trigger->jitter_ms == ABSENT ? 0 : trigger->jitter_ms;
+	def->has_task = trigger->task != NULL;
+	channel_send(r->schedd, &msg);
+}
+
+static uint32_t
+count_by_time(const struct manifest *plan)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < plan->triggers.count; i++)
+		count += by_time(&plan->triggers.items[i]);
+	return count;
+}
+
+static void
+announce_triggers(struct runnerd *r, const struct agent *agent)
+{
+	const struct manifest *plan = agent->plan;
+
+	for (size_t i = 0; i < plan->triggers.count; i++)
+		if (by_time(&plan->triggers.items[i]))
+			announce_trigger(r, agent->head.name, &plan->triggers.items[i], i);
+}
 
 static void
 put(char *field, size_t size, const char *text)
@@ -107,8 +166,10 @@ announce(struct runnerd *r, const struct agent *agent)
 		 agent->plan->task ? agent->plan->task : "");
 	snprintf(msg.agent_def.model, sizeof(msg.agent_def.model), "%s",
 		 agent->plan->model ? agent->plan->model : "");
+	msg.agent_def.triggers = count_by_time(agent->plan);
 	channel_send(r->schedd, &msg);
 	announce_events(r, agent);
+	announce_triggers(r, agent);
 }
 
 static void
@@ -148,6 +209,42 @@ announce_gone(struct runnerd *r, const char *name)
 	channel_send(r->schedd, &msg);
 }
 
+/* "cron 0 9 * * mon-fri Europe/Berlin", as an operator reads it. */
+static void
+trigger_line(const struct manifest_trigger *trigger, char *line, size_t size)
+{
+	const char *kind = trigger_kind_name(trigger->kind);
+	char text[32];
+
+	if (trigger->kind == TRIGGER_CRON)
+		snprintf(line, size, "%s %s%s%s", kind, trigger->cron, trigger->timezone ? " " : "",
+			 trigger->timezone ? trigger->timezone : "");
+	else if (trigger->kind == TRIGGER_EVERY)
+		snprintf(line, size, "%s %s", kind, period_format(trigger->every_ms, text));
+	else if (trigger->kind == TRIGGER_AT)
+		snprintf(line, size, "%s %s", kind, rfc3339_format(trigger->at_ms, text));
+	else
+		snprintf(line, size, "%s", kind);
+}
+
+static void
+trigger_lines(const struct manifest *plan, char *text, size_t size)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < plan->triggers.count; i++) {
+		char line[400];
+		int written;
+
+		trigger_line(&plan->triggers.items[i], line, sizeof(line));
+		written = snprintf(text + length, size - length, "%s%s", length ? "\n" : "", line);
+		if ((size_t)written >= size - length)
+			break;
+		length += (size_t)written;
+	}
+	text[length] = '\0';
+}
+
 static void
 agent_row(struct msg *record, const struct agent *agent)
 {
@@ -167,6 +264,39 @@ agent_row(struct msg *record, const struct agent *agent)
 	row->installed_at_ms = agent->head.installed_at_ms;
 	row->base_uid = agent->head.base_uid;
 	row->triggers = (uint32_t)plan->triggers.count;
+	trigger_lines(plan, row->trigger_text, sizeof(row->trigger_text));
+}
+
+/* That there is such a file; what it says, schedd reads. */
+static int
+check_zone(int zones, size_t place, const char *name, struct error *error)
+{
+	struct open_how how = {
+	    .flags = O_PATH | O_CLOEXEC,
+	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	_cleanup_close_ int fd = (int)syscall(SYS_openat2, zones, name, &how, sizeof(how));
+
+	if (fd >= 0 && fd_check(fd, S_IFREG, O_PATH) == 0)
+		return 0;
+	error_why(error, ERR_INVALID, "spec.triggers[%zu].timezone: this host has no time zone %s",
+		  place, name);
+	return error_hint(error, "names are those of the files below " ZONEINFO
+				 ", which the package tzdata brings");
+}
+
+static int
+check_zones(const struct manifest *plan, struct error *error)
+{
+	_cleanup_close_ int zones = open(ZONEINFO, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t i = 0; i < plan->triggers.count; i++) {
+		const char *name = plan->triggers.items[i].timezone;
+
+		if (name && strcmp(name, "UTC") != 0 && check_zone(zones, i, name, error) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* --- AGENT_INSTALL -------------------------------------------------------------------------- */
@@ -275,7 +405,8 @@ check_agent(struct runnerd *r, const struct msg *msg, struct agent *agent, struc
 		error_why(error, ERR_CONFLICT, "it is installed already");
 		return error_hint(error, "--replace installs over it and keeps its home");
 	}
-	if (policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0 ||
+	if (check_zones(agent->plan, error) < 0 ||
+	    policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0 ||
 	    disk_check(r, agent->plan, error) < 0 || check_targets(agent->plan, error) < 0)
 		return -1;
 	return check_proofs(r, msg, agent, error);

@@ -2,12 +2,14 @@
 #include "answers.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "deliver.h"
 #include "events.h"
+#include "schedule.h"
 
 /* --- references ------------------------------------------------------------------------------- */
 
@@ -261,19 +263,53 @@ add_last(const struct ledger_session *session, void *arg)
 	record.agent_last.at_ms = row.state == STATE_ENDED ? row.ended_at_ms
 				  : row.started_at_ms      ? row.started_at_ms
 							   : row.queued_at_ms;
+	record.agent_last.next_fire_at_ms = schedule_next_ms(walk->schedd->schedule, row.agent);
 	walk->failed = rows_add(walk->rows, &record);
 	return walk->failed;
+}
+
+struct never_ran {
+	struct rows_walk *walk;
+	struct ledger_session row;
+	char agent[AGENT_NAME_MAX + 1]; /* the one before */
+};
+
+/* Triggers come agent by agent. */
+static void
+add_waiting(const struct trigger *trigger, const char *agent, void *arg)
+{
+	struct never_ran *never = arg;
+	struct schedd *schedd = never->walk->schedd;
+	struct msg record;
+
+	(void)trigger;
+	if (never->walk->failed || strcmp(agent, never->agent) == 0)
+		return;
+	snprintf(never->agent, sizeof(never->agent), "%s", agent);
+	if (ledger_latest(schedd->ledger, agent, &never->row, NULL) != 0)
+		return;
+	msg_init(&record, MSG_AGENT_LAST);
+	memcpy(record.agent_last.agent, never->agent, sizeof(never->agent));
+	record.agent_last.next_fire_at_ms = schedule_next_ms(schedd->schedule, agent);
+	never->walk->failed = rows_add(never->walk->rows, &record);
 }
 
 int
 answer_agents_last(struct schedd *schedd, struct msg *answer, struct error *error)
 {
+	_cleanup_free_ struct never_ran *never = calloc(1, sizeof(*never));
 	struct rows_walk walk;
+	int rc;
 
+	if (!never)
+		return error_why(error, ERR_FAILED, "out of memory");
 	if (begin(&walk, schedd, "agents", error) < 0)
 		return -1;
-	return finish(&walk, ledger_each_last(schedd->ledger, add_last, &walk, error), answer,
-		      error);
+	rc = ledger_each_last(schedd->ledger, add_last, &walk, error);
+	never->walk = &walk;
+	if (rc == 0)
+		triggers_each(schedule_triggers(schedd->schedule), NULL, add_waiting, never);
+	return finish(&walk, rc, answer, error);
 }
 
 void

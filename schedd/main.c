@@ -1,9 +1,10 @@
 /*
  * schedd(8): which agent runs when, and the ledger of what ran. The story of its privileges:
  * started by agentd as root, it enters a mount namespace that holds its state directory and
- * nothing else, becomes its own user without any capability, and only then opens the ledger and
- * hears of its peers.
+ * the system's time zones, read-only, and nothing else, becomes its own user without any
+ * capability, and only then opens the ledger and hears of its peers.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,13 +22,15 @@ enum {
 };
 
 static const char ledger_path[] = "/ledger.db";
+static const char zoneinfo_path[] = "/" ROOT_ZONEINFO;
 
-/* Besides the base, what SQLite does to files beneath the private root. */
-static const int ledger_syscalls[] = {
-    SYS_open,     SYS_openat,    SYS_stat,       SYS_lstat,    SYS_newfstatat,
-    SYS_access,   SYS_faccessat, SYS_unlink,     SYS_unlinkat, SYS_rename,
-    SYS_renameat, SYS_fsync,     SYS_fdatasync,  SYS_fchmod,   SYS_fchown,
-    SYS_getcwd,   SYS_readlink,  SYS_readlinkat, SYS_utimes,   SYS_utimensat,
+/* Besides the base, what SQLite does to files beneath the private root, and the opening of time
+ * zones. */
+static const int file_syscalls[] = {
+    SYS_open,      SYS_openat,    SYS_stat,     SYS_lstat,  SYS_newfstatat, SYS_access,
+    SYS_faccessat, SYS_unlink,    SYS_unlinkat, SYS_rename, SYS_renameat,   SYS_fsync,
+    SYS_fdatasync, SYS_fchmod,    SYS_fchown,   SYS_getcwd, SYS_readlink,   SYS_readlinkat,
+    SYS_utimes,    SYS_utimensat, SYS_openat2,
 };
 
 static void
@@ -84,8 +87,8 @@ give_up_privileges(const struct config *config, struct error *error)
 		return error_what(error, "entering the private root");
 	confinement.uid = (uid_t)config->ids.schedd;
 	confinement.gid = NOGROUP;
-	confinement.syscalls = ledger_syscalls;
-	confinement.syscall_count = ARRAY_LEN(ledger_syscalls);
+	confinement.syscalls = file_syscalls;
+	confinement.syscall_count = ARRAY_LEN(file_syscalls);
 	confinement.open_files = OPEN_FILES;
 	confinement.no_processes = true;
 	return confine(&confinement, error);
@@ -94,6 +97,7 @@ give_up_privileges(const struct config *config, struct error *error)
 static int
 run(struct loop *loop, struct config *config, struct error *error)
 {
+	_cleanup_close_ int zoneinfo = open(zoneinfo_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct ledger *ledger;
 	struct schedd schedd;
 	char name[PATH_LEN_MAX + 1];
@@ -103,7 +107,7 @@ run(struct loop *loop, struct config *config, struct error *error)
 	ledger = ledger_open(ledger_path, name, error);
 	if (!ledger)
 		return -1;
-	if (schedd_init(&schedd, loop, config, ledger, error) < 0)
+	if (schedd_init(&schedd, loop, config, ledger, zoneinfo, error) < 0)
 		return -1;
 	schedd.audit = audit_new(loop, ROLE_SCHEDD);
 	if (!schedd.audit || !daemon_ready(loop, ROLE_SCHEDD, &daemon_ops, &schedd))

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "event_plans.h"
 #include "events.h"
+#include "schedule.h"
 #include "sessions.h"
 
 typedef void peer_fn(struct schedd *schedd, const struct msg *msg);
@@ -206,6 +207,16 @@ cancel_live(struct session *session, void *arg)
 }
 
 static void
+schedule_query(struct schedd *schedd, const struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+	struct msg answer;
+
+	reply(schedd, msg, schedule_answer(schedd->schedule, &msg->schedule_query, &answer, &error),
+	      &answer, &error);
+}
+
+static void
 drain(struct schedd *schedd, const struct msg *msg)
 {
 	if (schedd->drain_id)
@@ -223,6 +234,7 @@ static const struct peer_rule control_rules[] = {
     {MSG_SESSION_QUERY, session_query},
     {MSG_AGENTS_LAST_QUERY, agents_last_query},
     {MSG_LEDGER_QUERY, ledger_query},
+    {MSG_SCHEDULE_QUERY, schedule_query},
     {MSG_DRAIN, drain},
     {MSG_EVENT_EMIT, events_emit},
     {MSG_EVENT_QUERY, events_query},
@@ -246,6 +258,13 @@ agent_def(struct schedd *schedd, const struct msg *msg)
 		log_error("agent %s: out of memory", msg->agent_def.agent);
 	else
 		sessions_pump(schedd);
+	schedule_define(schedd->schedule, msg->agent_def.agent, msg->agent_def.triggers);
+}
+
+static void
+trigger_def(struct schedd *schedd, const struct msg *msg)
+{
+	schedule_add(schedd->schedule, &msg->trigger_def);
 }
 
 static void
@@ -284,6 +303,7 @@ agent_gone(struct schedd *schedd, const struct msg *msg)
 
 	if (!agent)
 		return;
+	schedule_remove(schedd->schedule, agent->name);
 	agent->installed = agent->confirmed = agent->damaged = false;
 	event_plans_drop(schedd->event_plans, agent->name);
 	queue_each(schedd->queue, cancel_orphan, schedd);
@@ -369,6 +389,7 @@ inventory_end(struct schedd *schedd, const struct msg *msg)
 	queue_each(schedd->queue, cancel_orphan, schedd);
 	fire_parked(schedd);
 	events_deliver(schedd->events);
+	schedule_known(schedd->schedule);
 	sessions_pump(schedd);
 	sessions_drained(schedd);
 }
@@ -378,6 +399,7 @@ static const struct peer_rule runnerd_rules[] = {
     {MSG_AGENT_DEF, agent_def},
     {MSG_AGENT_EVENTS, agent_events},
     {MSG_AGENT_EVENT, events_from_agent},
+    {MSG_TRIGGER_DEF, trigger_def},
     {MSG_AGENT_GONE, agent_gone},
     {MSG_INVENTORY, inventory},
     {MSG_INVENTORY_END, inventory_end},

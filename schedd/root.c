@@ -1,6 +1,7 @@
 #include "root.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -44,6 +45,38 @@ clone_directory(const char *path, uid_t uid, struct error *error)
 	return steal_fd(&tree);
 }
 
+/* Nothing where the host has none: triggers in UTC need none. */
+static int
+attach_zones(int root, struct error *error)
+{
+	struct mount_attr attr = {
+	    .attr_set =
+		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+	};
+	/* The directory is schedd's: a name in it may lead anywhere. */
+	struct open_how how = {
+	    .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+	};
+	_cleanup_close_ int tree =
+	    open_tree(AT_FDCWD, ROOT_ZONEINFO_FROM, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	_cleanup_close_ int place = -1;
+
+	if (tree < 0)
+		return errno == ENOENT ? 0
+				       : error_errno(error, errno, "open_tree " ROOT_ZONEINFO_FROM);
+	if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return error_errno(error, errno, "mount_setattr " ROOT_ZONEINFO_FROM);
+	if (mkdirat(root, ROOT_ZONEINFO, 0755) < 0 && errno != EEXIST)
+		return error_errno(error, errno, "mkdir " ROOT_ZONEINFO);
+	place = (int)syscall(SYS_openat2, root, ROOT_ZONEINFO, &how, sizeof(how));
+	if (place < 0)
+		return error_errno(error, errno, "opening " ROOT_ZONEINFO " in the private root");
+	if (move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return error_errno(error, errno, "move_mount to " ROOT_ZONEINFO);
+	return 0;
+}
+
 int
 root_enter(const char *path, uid_t uid, struct error *error)
 {
@@ -60,6 +93,8 @@ root_enter(const char *path, uid_t uid, struct error *error)
 	/* Attached over itself: pivot_root wants a mount that the namespace knows. */
 	if (move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return error_errno(error, errno, "move_mount to %s", path);
+	if (attach_zones(tree, error) < 0)
+		return -1;
 	if (fchdir(tree) < 0)
 		return error_errno(error, errno, "fchdir to %s", path);
 	if (syscall(SYS_pivot_root, ".", ".") < 0)

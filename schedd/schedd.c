@@ -7,6 +7,7 @@
 #include "event_plans.h"
 #include "events.h"
 #include "peers.h"
+#include "schedule.h"
 #include "sessions.h"
 
 static struct queue_limits
@@ -70,7 +71,7 @@ repeat(struct loop_source *timer, void *arg)
 
 int
 schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, struct ledger *ledger,
-	    struct error *error)
+	    int zoneinfo, struct error *error)
 {
 	struct queue_limits limits = limits_of(config);
 
@@ -89,6 +90,9 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 	schedd->events = events_new(schedd, error);
 	if (!schedd->events || !schedd->event_plans)
 		return -1;
+	schedd->schedule = schedule_new(schedd, zoneinfo, error);
+	if (!schedd->schedule)
+		return -1;
 	sessions_prune(schedd);
 	return 0;
 }
@@ -96,6 +100,7 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 void
 schedd_release(struct schedd *schedd)
 {
+	schedule_free(schedd->schedule);
 	events_free(schedd->events);
 	event_plans_free(schedd->event_plans);
 	peers_release(schedd);

@@ -13,6 +13,7 @@
 
 struct event_plans;
 struct events;
+struct schedule;
 struct parked;
 
 struct schedd {
@@ -21,6 +22,7 @@ struct schedd {
 	struct ledger *ledger;
 	struct events *events;
 	struct event_plans *event_plans;
+	struct schedule *schedule;
 	struct queue *queue;
 	struct channel *control, *runnerd; /* NULL while that daemon is away */
 	struct audit *audit;               /* NULL in tests */
@@ -38,10 +40,10 @@ struct schedd {
 	struct loop_source *parked_timer;
 };
 
-/* Everything but the channels; the ledger is taken over, the configuration too. Loads what has
- * not ended. 0, or -1 with error. */
+/* Everything but the channels; the ledger is taken over, the configuration too. zoneinfo: the
+ * directory of time zones or -1, the caller's. Loads what has not ended. 0, or -1 with error. */
 int schedd_init(struct schedd *schedd, struct loop *loop, struct config *config,
-		struct ledger *ledger, struct error *error);
+		struct ledger *ledger, int zoneinfo, struct error *error);
 void schedd_release(struct schedd *schedd);
 /* Takes the configuration. */
 int schedd_reload(struct schedd *schedd, struct config *config, struct error *error);

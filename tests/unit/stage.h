@@ -2,6 +2,7 @@
 #ifndef SCARAB_TESTS_STAGE_H
 #define SCARAB_TESTS_STAGE_H
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -40,6 +41,17 @@ remove_dir(void)
 	rmdir(dir);
 }
 
+/* Left open: schedd's is for its life, too. */
+static inline int
+zoneinfo_fd(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = open("/usr/share/zoneinfo", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd;
+}
+
 /* schedd begins with what the ledger holds and nobody to talk to. */
 static inline struct stage *
 begin(void)
@@ -51,7 +63,8 @@ begin(void)
 
 	ck_assert_msg(ledger != NULL, "%s: %s", error.what, error.why);
 	stage->loop = loop_new();
-	ck_assert_int_eq(schedd_init(&stage->schedd, stage->loop, config, ledger, &error), 0);
+	ck_assert_int_eq(
+	    schedd_init(&stage->schedd, stage->loop, config, ledger, zoneinfo_fd(), &error), 0);
 	return stage;
 }
 

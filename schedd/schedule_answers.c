@@ -1,0 +1,272 @@
+/* What control asks about times to come; see schedule.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calendar.h"
+#include "common/cleanup.h"
+#include "common/timefmt.h"
+#include "next.h"
+#include "schedule.h"
+
+enum { MS = 1000, HOUR_SECONDS = 3600, MINUTE_SECONDS = 60 };
+
+/* One of the triggers that are asked for, and its next time. */
+struct asked {
+	const struct trigger *trigger;
+	char agent[AGENT_NAME_MAX + 1];
+	int64_t scheduled;
+};
+
+struct question {
+	const struct schedule *schedule;
+	struct asked *asked; /* heap */
+	size_t count, room;
+	bool failed;
+	struct rows *rows;
+	struct trigger_row row;
+};
+
+static void
+collect(const struct trigger *trigger, const char *agent, void *arg)
+{
+	struct question *question = arg;
+
+	if (question->count == question->room) {
+		size_t room = question->room ? 2 * question->room : TRIGGERS_MAX;
+		struct asked *asked = reallocarray(question->asked, room, sizeof(*asked));
+
+		if (!asked) {
+			question->failed = true;
+			return;
+		}
+		question->asked = asked;
+		question->room = room;
+	}
+	question->asked[question->count] = (struct asked){
+	    .trigger = trigger,
+	    .scheduled = trigger->due_ms == NEVER ? NEVER : trigger->due_ms - trigger->delay_ms,
+	};
+	snprintf(question->asked[question->count].agent, AGENT_NAME_MAX + 1, "%s", agent);
+	question->count++;
+}
+
+/* --- rows ---------------------------------------------------------------------------------- */
+
+static void
+write_local(int64_t local, char *text, size_t size)
+{
+	struct date date = date_of_day(day_of_second(local));
+	int second = (int)(local - day_of_second(local) * DAY_SECONDS);
+
+	snprintf(text, size, "%04d-%02u-%02u %02d:%02d:%02d", date.year, date.month, date.day,
+		 second / HOUR_SECONDS, second / MINUTE_SECONDS % 60, second % 60);
+}
+
+/* What the clocks of the zone show then, and why it fires where they were changed. */
+static void
+explain_cron(const struct question *question, const struct asked *asked, char *text, size_t size)
+{
+	struct zone *zone = zones_at(schedule_zones(question->schedule), asked->trigger->zone);
+	int64_t instant = asked->scheduled / MS;
+	struct zone_span span = zone_at(zone, instant);
+	struct cron cron = asked->trigger->cron;
+	char local[64], before[64];
+
+	write_local(instant + span.offset, local, sizeof(local));
+	write_local(instant + span.before, before, sizeof(before));
+	if (span.start == instant && span.offset > span.before &&
+	    !cron_matches(&cron, zone, instant))
+		snprintf(text, size,
+			 "clocks jump from %s to %s, over a time that it names: it fires at once",
+			 before, local);
+	else if (span.offset < span.before && instant < span.start + span.before - span.offset)
+		snprintf(text, size, "clocks show %s, for the second time", local);
+	else if (span.after < span.offset && instant >= span.end - (span.offset - span.after))
+		snprintf(text, size, "clocks show %s, for the first time of two", local);
+	else
+		snprintf(text, size, "clocks show %s", local);
+}
+
+static void
+write_note(const struct question *question, const struct asked *asked, char *text, size_t size)
+{
+	size_t length;
+
+	text[0] = '\0';
+	if (asked->scheduled == NEVER)
+		snprintf(text, size, "it has no time to come");
+	else if (asked->trigger->kind == TRIGGER_CRON)
+		explain_cron(question, asked, text, size);
+	else if (asked->trigger->kind == TRIGGER_EVERY)
+		snprintf(text, size, "a multiple of its period, counted from 1970-01-01 UTC");
+	length = strlen(text);
+	if (asked->scheduled != NEVER && asked->trigger->delay_ms)
+		snprintf(text + length, size - length, "%sjitter delays it by %u ms, always",
+			 length ? "; " : "", asked->trigger->delay_ms);
+}
+
+static int
+add_row(struct question *question, const struct asked *asked, struct error *error)
+{
+	struct trigger_row *row = &question->row;
+	struct msg_trigger_row *r;
+	struct msg record;
+	int rc;
+
+	if (triggers_table_get(schedule_table(question->schedule), asked->agent,
+			       asked->trigger->place, row, error) < 0)
+		return -1;
+	msg_init(&record, MSG_TRIGGER_ROW);
+	r = &record.trigger_row;
+	snprintf(r->agent, sizeof(r->agent), "%s", asked->agent);
+	snprintf(r->trigger_id, sizeof(r->trigger_id), "%s", row->id);
+	snprintf(r->kind, sizeof(r->kind), "%s", trigger_kind_name(row->kind));
+	if (row->kind == TRIGGER_CRON) {
+		snprintf(r->expression, sizeof(r->expression), "%s", row->cron);
+		snprintf(r->timezone, sizeof(r->timezone), "%s",
+			 row->timezone[0] ? row->timezone : "UTC");
+	} else if (row->kind == TRIGGER_EVERY) {
+		period_format(row->every_ms, r->expression);
+	} else {
+		rfc3339_format(row->at_ms, r->expression);
+	}
+	if (asked->scheduled != NEVER) {
+		r->scheduled_at_ms = (uint64_t)asked->scheduled;
+		r->next_fire_at_ms = r->scheduled_at_ms + asked->trigger->delay_ms;
+	}
+	r->jitter_ms = asked->trigger->delay_ms;
+	r->last_fire_at_ms = (uint64_t)row->fired_ms;
+	write_note(question, asked, r->note, sizeof(r->note));
+	rc = rows_add(question->rows, &record);
+	return rc < 0 ? error_errno(error, -rc, "collecting times") : 0;
+}
+
+/* --- times --------------------------------------------------------------------------------- */
+
+static int64_t
+fires_at(const struct asked *asked)
+{
+	return asked->scheduled == NEVER ? NEVER : asked->scheduled + asked->trigger->delay_ms;
+}
+
+static int
+add_times(struct question *question, const struct msg_schedule_query *query, struct error *error)
+{
+	const struct zones *zones = schedule_zones(question->schedule);
+	int64_t from = query->from_ms < 0 ? schedule_now(question->schedule) : query->from_ms;
+
+	for (size_t i = 0; i < question->count; i++) {
+		struct asked *asked = &question->asked[i];
+
+		asked->scheduled =
+		    trigger_next(asked->trigger, zones, from - asked->trigger->delay_ms);
+	}
+	for (uint32_t left = query->count; left > 0; left--) {
+		struct asked *first = &question->asked[0];
+
+		for (size_t i = 1; i < question->count; i++)
+			if (fires_at(&question->asked[i]) < fires_at(first))
+				first = &question->asked[i];
+		if (first->scheduled == NEVER)
+			break;
+		if (add_row(question, first, error) < 0)
+			return -1;
+		first->scheduled = trigger_next(first->trigger, zones, first->scheduled);
+	}
+	return 0;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const struct asked *x = a, *y = b;
+	int64_t at = fires_at(x), other = fires_at(y);
+
+	return at != other                       ? (at < other ? -1 : 1)
+	       : strcmp(x->agent, y->agent) != 0 ? strcmp(x->agent, y->agent)
+						 : (int)x->trigger->place - (int)y->trigger->place;
+}
+
+static int
+add_all(struct question *question, struct error *error)
+{
+	qsort(question->asked, question->count, sizeof(*question->asked), by_time);
+	for (size_t i = 0; i < question->count; i++)
+		if (add_row(question, &question->asked[i], error) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+check_agent(struct schedule *schedule, const char *name, struct error *error)
+{
+	struct schedd *schedd = schedule_owner(schedule);
+	const struct agent *agent = queue_agent(schedd->queue, name);
+
+	if (!name[0] || (agent && (agent->installed || agent->damaged)))
+		return 0;
+	if (!schedd->known)
+		return error_why(error, ERR_UNREACHABLE,
+				 "runnerd has not told yet which agents are installed");
+	error_why(error, ERR_NOT_FOUND, "no agent named %s is installed", name);
+	return error_hint(error, "ash agent list shows what is installed");
+}
+
+int
+schedule_answer(struct schedule *schedule, const struct msg_schedule_query *query,
+		struct msg *answer, struct error *error)
+{
+	_cleanup_free_ struct question *question = calloc(1, sizeof(*question));
+	int rc = -1, fd;
+
+	if (!question)
+		return error_why(error, ERR_FAILED, "out of memory");
+	if (check_agent(schedule, query->agent, error) < 0)
+		return -1;
+	question->schedule = schedule;
+	triggers_each(schedule_triggers(schedule), query->agent[0] ? query->agent : NULL, collect,
+		      question);
+	question->rows = rows_new("schedule");
+	if (question->failed || !question->rows)
+		error_why(error, ERR_FAILED, "out of memory");
+	else if (query->count > SCHEDULE_NEXT_MAX)
+		error_why(error, ERR_USAGE, "more than %d times", SCHEDULE_NEXT_MAX);
+	else if (query->count && question->count)
+		rc = add_times(question, query, error);
+	else
+		rc = query->count ? 0 : add_all(question, error);
+	free(question->asked);
+	if (rc < 0) {
+		rows_free(question->rows);
+		return -1;
+	}
+	msg_init(answer, MSG_ROWS);
+	answer->rows.count = rows_count(question->rows);
+	fd = rows_seal(question->rows);
+	if (fd < 0)
+		return error_errno(error, -fd, "sealing times");
+	msg_add_fd(answer, fd);
+	return 0;
+}
+
+/* --- an agent's next ------------------------------------------------------------------------- */
+
+static void
+earliest(const struct trigger *trigger, const char *agent, void *arg)
+{
+	int64_t *first = arg;
+
+	(void)agent;
+	if (trigger->due_ms < *first)
+		*first = trigger->due_ms;
+}
+
+uint64_t
+schedule_next_ms(const struct schedule *schedule, const char *agent)
+{
+	int64_t first = NEVER;
+
+	triggers_each(schedule_triggers(schedule), agent, earliest, &first);
+	return first == NEVER ? 0 : (uint64_t)first;
+}
