@@ -58,6 +58,18 @@ last_json(const struct msg_agent_last *last, struct json *json)
 	json_time(json, last ? last->next_fire_at_ms : 0);
 }
 
+static void
+triggers_json(const struct msg_agent_row *row, struct json *json)
+{
+	char text[sizeof(row->trigger_text)], *rest = text, *line;
+
+	memcpy(text, row->trigger_text, sizeof(text));
+	json_array(json);
+	while (*text && (line = strsep(&rest, "\n")))
+		json_string(json, line);
+	json_array_end(json);
+}
+
 void
 agent_json_keys(const struct msg_agent_row *row, const struct msg_agent_last *last,
 		struct json *json)
@@ -79,10 +91,7 @@ agent_json_keys(const struct msg_agent_row *row, const struct msg_agent_last *la
 	json_key(json, "paused");
 	json_bool(json, row->paused);
 	json_key(json, "triggers");
-	json_array(json);
-	if (row->triggers > 0)
-		json_string(json, row->trigger_text);
-	json_array_end(json);
+	triggers_json(row, json);
 	json_key(json, "first_uid");
 	json_uint(json, row->base_uid);
 	last_json(last, json);
@@ -266,6 +275,22 @@ show_json(const struct msg_agent_row *row, const struct msg_agent_last *last,
 }
 
 static void
+show_triggers(const struct ash *ash, const struct msg_agent_row *row,
+	      const struct msg_agent_last *last)
+{
+	char text[sizeof(row->trigger_text)], *rest = text, *line, time[32];
+
+	memcpy(text, row->trigger_text, sizeof(text));
+	if (!*text)
+		output_line(ash, "Triggers", COLOR_NONE, "none");
+	while (*text && (line = strsep(&rest, "\n")))
+		output_line(ash, "Trigger", COLOR_NONE, "%s", line);
+	if (last && last->next_fire_at_ms)
+		output_line(ash, "Next", COLOR_NONE, "%s",
+			    minute_format(last->next_fire_at_ms, time));
+}
+
+static void
 show_last(const struct ash *ash, const struct msg_agent_last *last)
 {
 	char id[UUID_TEXT_LEN + 1], time[32];
@@ -316,7 +341,7 @@ show_text(const struct ash *ash, const struct msg_agent_row *row, const struct m
 	output_line(ash, "Trust level", COLOR_NONE, "%s", row->trust_level);
 	output_line(ash, "Installed", COLOR_NONE, "%s from %s",
 		    minute_format(row->installed_at_ms, time), row->install_dir);
-	output_line(ash, "Triggers", COLOR_NONE, "%s", row->triggers ? row->trigger_text : "none");
+	show_triggers(ash, row, last);
 	show_last(ash, last);
 	command_text(ash, manifest, row);
 	if (manifest->task)

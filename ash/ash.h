@@ -40,6 +40,7 @@ command_fn session_list_command, session_show_command, session_logs_command, ses
     session_wait_command, session_why_command;
 command_fn secret_set_command, secret_restore_command, secret_list_command, secret_remove_command,
     secret_grant_command, secret_revoke_command, secret_rotate_command, secret_unlock_command;
+command_fn schedule_list_command, schedule_next_command;
 command_fn event_emit_command, event_list_command, event_show_command, event_replay_command;
 command_fn home_log_command, home_diff_command, home_rollback_command;
 command_fn audit_command, audit_verify_command;

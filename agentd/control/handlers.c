@@ -251,6 +251,19 @@ agents(struct request *request)
 }
 
 static void
+schedule(struct request *request)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SCHEDULE_QUERY);
+	memcpy(msg.schedule_query.agent, request->msg.op_schedule.agent,
+	       sizeof(msg.schedule_query.agent));
+	msg.schedule_query.count = request->msg.op_schedule.count;
+	msg.schedule_query.from_ms = request->msg.op_schedule.from_ms;
+	ask(request, UP_SCHEDD, &msg, MSG_ROWS, forward);
+}
+
+static void
 remove_agent(struct request *request)
 {
 	static const struct call call = {
@@ -521,6 +534,7 @@ const struct request_rule request_rules[] = {
     {.type = MSG_OP_HOME_LOG, .start = home_log},
     {.type = MSG_OP_HOME_DIFF, .start = home_diff},
     {.type = MSG_OP_HOME_ROLLBACK, .action = "home.rollback", .start = home_rollback},
+    {.type = MSG_OP_SCHEDULE, .start = schedule},
     {.type = MSG_OP_EVENTS, .start = request_events},
     {.type = MSG_OP_EVENT_EMIT, .action = "event.emit", .start = request_event_emit},
     {.type = MSG_OP_EVENT_REPLAY, .action = "event.replay", .start = request_event_replay},

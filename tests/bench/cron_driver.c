@@ -1,10 +1,11 @@
-// with: schedd/zone.c schedd/zone_rule.c schedd/next.c
+// with: schedd/zone*.c schedd/next.c schedd/triggers.c
 /*
  * cron_driver: reads lines "ZONE TAB INSTANT TAB COUNT TAB EXPRESSION" and answers each with the
  * COUNT next fires after INSTANT, in seconds since 1970, or "never", or "refused".
  *
- * cron_driver bench FILE: how long a next fire takes, over as many expressions as schedulers see;
- * FILE gets it as JSON.
+ * cron_driver bench FILE: how long a next fire takes, over expressions as schedulers see them, and
+ * how long a million triggers take to be due in their heap, and how much memory. FILE gets it as
+ * JSON.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,6 +16,7 @@
 
 #include "common/cleanup.h"
 #include "schedd/next.h"
+#include "schedd/triggers.h"
 
 enum { ZONES = 128, LINE = 1024, NAME = 64 };
 
@@ -93,6 +95,7 @@ answer_all(struct driver *driver)
  */
 
 enum { ENTRIES = 100000, ROUNDS = 20 };
+#define BENCH_AT INT64_C(1800000000) /* 2027-01-15 */
 
 struct entry {
 	struct cron cron;
@@ -146,31 +149,99 @@ make_entry(struct driver *driver, struct entry *entry, unsigned i)
 	entry->zone = zone_named(driver, zones[i / 8 % ARRAY_LEN(zones)]);
 }
 
+static double
+bench_next(const struct entry *entries)
+{
+	uint64_t best = UINT64_MAX;
+	int64_t sum = 0;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t began = cpu_ns();
+
+		for (unsigned i = 0; i < ENTRIES; i++)
+			sum += cron_next(&entries[i].cron, entries[i].zone, BENCH_AT + round);
+		began = cpu_ns() - began;
+		best = began < best ? began : best;
+	}
+	printf("next fire of a cron entry: %.1f ns (%d entries, 5 zones; checksum %" PRId64 ")\n",
+	       (double)best / ENTRIES, ENTRIES, sum % 1000);
+	return (double)best / ENTRIES;
+}
+
+/* --- a million ---------------------------------------------------------------------------------
+ */
+
+enum { MILLION = 1000000, OF_AGENT = 50 };
+
+struct load {
+	double ms;
+	long bytes; /* each */
+};
+
+static long
+resident_bytes(void)
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/self/statm", "re");
+	long pages = 0;
+
+	if (!file || fscanf(file, "%*d %ld", &pages) != 1)
+		exit(3);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* Prepared triggers as they come, one agent's after another: when is each due, and into the heap.
+ */
+static struct load
+bench_load(const struct entry *entries, struct zones *zones)
+{
+	static const char *const names[] = {"UTC", "Europe/Berlin", "America/New_York",
+					    "Asia/Kolkata", "Australia/Lord_Howe"};
+	struct trigger some[OF_AGENT] = {{.kind = TRIGGER_CRON}};
+	struct triggers *triggers = triggers_new();
+	long before = resident_bytes();
+	uint64_t began = cpu_ns();
+	struct load load;
+	char name[32];
+
+	for (unsigned i = 0; i < MILLION; i++) {
+		struct trigger *one = &some[i % OF_AGENT];
+
+		*one = (struct trigger){.kind = TRIGGER_CRON};
+		one->cron = entries[i % ENTRIES].cron;
+		one->zone = (uint16_t)zones_find(zones, names[i / 8 % ARRAY_LEN(names)], NULL);
+		one->due_ms = trigger_next(one, zones, BENCH_AT * 1000);
+		if (i % OF_AGENT < OF_AGENT - 1)
+			continue;
+		snprintf(name, sizeof(name), "agent-%u", i / OF_AGENT);
+		if (triggers_put(triggers, name, some, OF_AGENT) < 0)
+			exit(3);
+	}
+	load.ms = (double)(cpu_ns() - began) / 1e6;
+	load.bytes = (resident_bytes() - before) / MILLION;
+	printf("a million triggers of %d agents: %.0f ms, %ld bytes each with their agents\n",
+	       MILLION / OF_AGENT, load.ms, load.bytes);
+	triggers_free(triggers);
+	return load;
+}
+
 static int
 bench(struct driver *driver, const char *path)
 {
 	_cleanup_free_ struct entry *entries = calloc(ENTRIES, sizeof(*entries));
 	_cleanup_fclose_ FILE *file = fopen(path, "we");
-	uint64_t best = UINT64_MAX;
-	int64_t sum = 0;
+	struct zones *zones = zones_new(driver->directory, NULL);
+	struct load load;
+	double next_ns;
 
-	if (!entries || !file)
+	if (!entries || !file || !zones)
 		return 3;
 	for (unsigned i = 0; i < ENTRIES; i++)
 		make_entry(driver, &entries[i], i);
-	for (int round = 0; round < ROUNDS; round++) {
-		uint64_t began = cpu_ns();
-
-		for (unsigned i = 0; i < ENTRIES; i++)
-			sum += cron_next(&entries[i].cron, entries[i].zone,
-					 INT64_C(1800000000) + round);
-		began = cpu_ns() - began;
-		best = began < best ? began : best;
-	}
-	fprintf(file, "{\"next_fire_ns\":%.1f,\"prepared_bytes\":%zu}\n", (double)best / ENTRIES,
-		sizeof(struct cron));
-	printf("next fire of a cron entry: %.1f ns (%d entries, 5 zones; checksum %" PRId64 ")\n",
-	       (double)best / ENTRIES, ENTRIES, sum % 1000);
+	next_ns = bench_next(entries);
+	load = bench_load(entries, zones);
+	fprintf(file, "{\"next_fire_ns\":%.1f,\"million_load_ms\":%.0f,\"trigger_bytes\":%ld}\n",
+		next_ns, load.ms, load.bytes);
+	zones_free(zones);
 	return 0;
 }
 
