@@ -224,7 +224,8 @@ trigger_line(const struct manifest_trigger *trigger, char *line, size_t size)
 	else if (trigger->kind == TRIGGER_AT)
 		snprintf(line, size, "%s %s", kind, rfc3339_format(trigger->at_ms, text));
 	else
-		snprintf(line, size, "%s", kind);
+		snprintf(line, size, "%s%s%s", kind, trigger->event ? " " : "",
+			 trigger->event ? trigger->event : "");
 }
 
 static void

@@ -6,7 +6,7 @@
 
 #include "common/cleanup.h"
 
-enum { TRIGGERS_MAX = 64, FILTERS_MAX = 32 /* of a manifest */ };
+enum { FILTERS_MAX = 32 /* of a manifest */ };
 
 struct plan {
 	TAILQ_ENTRY(plan) entry;

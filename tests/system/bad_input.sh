@@ -74,7 +74,7 @@ image: "oci:/srv/x"|image
 network: {policy: allowlist, allowlist: ["a.example:443"]}|network
 credentials: [{name: key, inject: {host: a.example, header: x}}]|credentials
 mcp_servers: [{name: fs, transport: Http, url: "https://a.example/"}]|mcp_servers
-triggers: [{every: 15m}]|triggers
+triggers: [{path: /srv}]|triggers
 blackout: [{cron: "* 22 * * *", timezone: UTC}]|blackout
 retry: {max: 3}|retry
 lifecycle: {restart_policy: always}|restart_policy
