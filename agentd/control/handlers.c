@@ -260,7 +260,7 @@ schedule(struct request *request)
 	       sizeof(msg.schedule_query.agent));
 	msg.schedule_query.count = request->msg.op_schedule.count;
 	msg.schedule_query.from_ms = request->msg.op_schedule.from_ms;
-	ask(request, UP_SCHEDD, &msg, MSG_ROWS, forward);
+	request_ask(request, UP_SCHEDD, &msg, MSG_ROWS, request_forward);
 }
 
 static void
