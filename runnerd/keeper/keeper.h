@@ -90,6 +90,7 @@ enum {
 struct link {
 	int fd; /* -1: nobody listens */
 	enum phase phase;
+	bool has_layers; /* the peer, if there are any */
 	unsigned due;
 	uint32_t query; /* id of the KEEPER_QUERY that KEEPER_STATE answers */
 	struct loop_source *source;

@@ -161,11 +161,17 @@ send_now(const struct keeper *keeper, const struct msg *msg)
 	return msg_send_raw(keeper->link.fd, bytes, (size_t)length, msg->fds, msg->nfds);
 }
 
-/* Before the peer's HELLO only ours may go. */
+/* Before the peer's HELLO only ours may go. A runnerd that is new hears of the end only when it has
+ * the layers: it would take a session without them for one that left nothing in memory. */
 static unsigned
-sendable(const struct link *link)
+sendable(const struct keeper *keeper)
 {
-	return link->phase == IN_HELLO ? link->due & DUE_HELLO : link->due & ~(unsigned)DUE_HELLO;
+	const struct link *link = &keeper->link;
+	unsigned held = keeper->layers >= 0 && !link->has_layers ? DUE_ENDED : 0U;
+
+	if (link->phase == IN_HELLO)
+		return link->due & DUE_HELLO;
+	return link->due & ~(DUE_HELLO | held);
 }
 
 /* 0 when nothing of them is owed any more. */
@@ -196,7 +202,7 @@ send_owed(struct keeper *keeper)
 	int rc;
 
 	for (size_t i = 0; i < ARRAY_LEN(owed); i++) {
-		if (!(sendable(&keeper->link) & owed[i].due))
+		if (!(sendable(keeper) & owed[i].due))
 			continue;
 		if (owed[i].make) {
 			owed[i].make(keeper, &msg);
@@ -207,6 +213,8 @@ send_owed(struct keeper *keeper)
 		if (rc < 0)
 			return rc;
 		keeper->link.due &= ~owed[i].due;
+		if (owed[i].due == DUE_LAYERS)
+			keeper->link.has_layers = true;
 	}
 	return 0;
 }
@@ -308,6 +316,7 @@ told_layers(struct keeper *keeper, struct msg *msg)
 {
 	close_fd(&keeper->layers);
 	keeper->layers = msg_take_fd(msg, 0);
+	keeper->link.has_layers = true; /* they are the peer's own */
 	return true;
 }
 
@@ -400,9 +409,6 @@ accept_ready(struct loop_source *source, uint32_t events, void *arg)
 	}
 	if (keeper->link.fd >= 0)
 		link_close(keeper);
-	/* A runnerd that is new gets the layers before it hears of the end: when it asks. */
-	if (keeper->layers >= 0)
-		keeper->link.due &= ~(unsigned)DUE_ENDED;
 	if (link_use(keeper, fd, IN_HELLO) < 0)
 		link_lost(keeper);
 	else

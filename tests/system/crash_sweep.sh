@@ -297,7 +297,7 @@ modes() {
 declare -A seen=()
 # What several scenarios pass, but as something else: a discarded home, a set-up undone halfway, a
 # session that was adopted.
-declare -A anew=([fails]='commit.*|home*|held.*' [unstartable]='undo.*|end.*|frame.undone'
+declare -A anew=([plain]='layer.*|commit.*' [fails]='commit.*|home*|held.*' [unstartable]='undo.*|end.*|frame.undone'
 	[undone]='recover.*|undo.*|end.*|layer.*|home.*' [adopted]='recover.*|adopt.*|exit.*|held.*|end.*|copy.*|commit.*'
 	[rollback]='home*|merge.*|commit.*')
 sweep() {
@@ -323,8 +323,17 @@ deaths=2
 up_again
 snapshot_take
 mounts_before=$(namespace_mounts)
+# on_disk SCENARIO: where root accepts that nothing bounds it, a session's layer is on disk.
+on_disk() {
+	case $1 in
+	plain) echo 'degraded: [disk]' >>"$dir/agentd.yaml" ;;
+	*) sed -i '/^degraded:/d' "$dir/agentd.yaml" ;;
+	esac
+	ash reload >/dev/null
+}
 for scenario in "${scenarios[@]}"; do
 	began_at=$SECONDS
+	on_disk "$scenario"
 	sweep "$scenario"
 	note "$scenario took $((SECONDS - began_at)) s"
 	settled_fds "$scenario: no process, group, mount, descriptor or file is left"
