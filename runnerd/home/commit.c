@@ -321,10 +321,16 @@ fetch_upper(const struct home_job *job, int session)
 	if (rc < 0)
 		return rc;
 	before(job);
-	if (renameat(session, HOME_COPY, session, HOME_UPPER) < 0)
-		return -errno;
+	return renameat(session, HOME_COPY, session, HOME_UPPER) < 0 ? -errno : 0;
+}
+
+/* Once the layer is on disk, and before it is merged: without either it would be taken for one that
+ * nobody held. */
+static int
+forget_memory(const struct home_job *job, int session)
+{
 	before(job);
-	return unlinkat(session, HOME_MEMORY, 0) < 0 ? -errno : 0;
+	return unlinkat(session, HOME_MEMORY, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static bool
@@ -338,18 +344,19 @@ is_in_memory(int session)
 static int
 fetch(const struct home_job *job, int session, struct msg_home_done *done)
 {
-	int rc;
+	int rc = 0;
 
-	if (!is_in_memory(session))
-		return 1;
-	if (job->layers < 0) {
+	if (is_in_memory(session) && job->layers < 0) {
 		done->lost = true;
 		snprintf(done->why, sizeof(done->why),
 			 "what it changed in its home is lost: it was in memory, and nobody held "
 			 "it any more");
 		return 0;
 	}
-	rc = fetch_upper(job, session);
+	if (is_in_memory(session))
+		rc = fetch_upper(job, session);
+	if (!rc)
+		rc = forget_memory(job, session);
 	if (rc == -ELOOP)
 		return refuse_depth(done);
 	return rc < 0 ? rc : 1;

@@ -177,6 +177,7 @@ gate_open
 caught && kill -STOP "$homekeeper"
 status "while the layer is on its way nobody else has the home" 5 ash home rollback one "$(ash --json home log one | jq -r '.[0].session')"
 check "and the keeper holds it" daemon keeper
+status "a second homekeeper would find the home's directory locked" 1 flock -n "$homes/one" true
 is "the session is not ended" "$(outcome)" "running  "
 kill -CONT "$homekeeper"
 status "then it is" 4 ash session wait "$id"
