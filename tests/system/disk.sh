@@ -132,15 +132,15 @@ is "lost" "$(outcome | cut -d' ' -f1-2)" "ended lost"
 is "and the home is the old one" "$(now)" "$before"
 settle "keeper and runnerd killed"
 
-# caught: $homekeeper, at the moment when the layer is being brought to the disk. Nothing is started for
-# it, or it would come too late.
+# caught: $homekeeper, stopped while it brings the layer to the disk. Nothing is started for it, or it
+# would come too late.
 caught() {
 	local until=$((SECONDS + 60 * factor)) child children
 	homekeeper=''
 	until [ -e "$homes/one/session/copy" ]; do [ $SECONDS -lt $until ] || return 1; done
 	read -r -a children <"/proc/$runnerd/task/$runnerd/children"
 	for child in "${children[@]}"; do [ "$child" = "$spawner" ] || homekeeper=$child; done
-	[ -n "$homekeeper" ]
+	[ -n "$homekeeper" ] && kill -STOP "$homekeeper" && [ -e "$homes/one/session/copy" ]
 }
 begin
 gate_open
@@ -156,6 +156,7 @@ again() {
 	local text=$1
 	shift
 	kill -9 "$@"
+	kill -CONT "$homekeeper" 2>/dev/null
 	status "$text killed: what it did is done again" 4 ash session wait "$id"
 	is "as the agent ended" "$(outcome)" "ended failed 4"
 	is "and the home is the new one" "$(new)" 6000
@@ -174,7 +175,7 @@ done
 # The keeper is asked to stay by nothing but what it holds.
 begin
 gate_open
-caught && kill -STOP "$homekeeper"
+caught || fail "the layer is seen on its way"
 status "while the layer is on its way nobody else has the home" 5 ash home rollback one "$(ash --json home log one | jq -r '.[0].session')"
 check "and the keeper holds it" daemon keeper
 status "a second homekeeper would find the home's directory locked" 1 flock -n "$homes/one" true
