@@ -137,7 +137,8 @@ mcp-bridge_LIBS :=
 TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3
 
 SOURCE_DIRS := agentd agentd/control agentd/config ash common libagent/c runnerd runnerd/steps \
-	runnerd/sandbox runnerd/keeper runnerd/broker runnerd/hold runnerd/home schedd secretd
+	runnerd/sandbox runnerd/keeper runnerd/broker runnerd/egress runnerd/dialer runnerd/hold runnerd/home \
+	schedd secretd
 COMMON_SRC := $(wildcard common/*.c)
 UNIT_TESTS := $(wildcard tests/unit/test_*.c)
 FUZZ_TESTS := $(wildcard tests/fuzz/fuzz_*.c)

@@ -36,6 +36,7 @@ enum {
 	AGENT_UID = 1000, /* ids inside an agent's range, DESIGN 5 */
 	KEEPER_UID = 2000,
 	BROKER_UID = 2001,
+	EGRESS_UID = 2002,
 	PLUGIN_UID = 3000, /* and on: one for each plugin that does not see the home */
 	ID_RANGE = 65536,
 	SERVER_NAME_MAX = 16, /* mcp_servers: [a-z0-9-]{1,16} */
@@ -63,6 +64,10 @@ enum {
 	AUDIT_FILE_BYTES = 64 << 20,                 /* then a new audit.log is begun */
 	AUDIT_FILES_MAX = 16,                        /* shown at once: 1 GiB */
 	RESTART_WAIT_MS = 10000, /* how long ash waits for daemons to come back */
+	NET_NAME_MAX = 253, /* of a DNS name, without the dot at its end */
+	AUDIT_FILE_BYTES = 64 << 20, /* then a new audit.log is begun */
+	AUDIT_FILES_MAX = 16,        /* shown at once: 1 GiB */
+	RESTART_WAIT_MS = 10000,     /* how long ash waits for daemons to come back */
 };
 
 #endif

@@ -1,155 +1,29 @@
 /* Values that speak of the network, of capabilities and of schedules. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "cron.h"
+#include "netrule.h"
 #include "template.h"
 #include "values.h"
 
-enum { HOST_TEXT = 256, PORT_MAX = 65535 };
-
-/* One port number of at most five digits; moves *text behind it. 0: none. */
-static unsigned
-port_number(const char **text)
-{
-	unsigned port = 0;
-	int digits = 0;
-
-	if (**text == '0')
-		return 0;
-	for (; **text >= '0' && **text <= '9' && digits < 6; (*text)++, digits++)
-		port = port * 10 + (unsigned)(**text - '0');
-	return port <= PORT_MAX ? port : 0;
-}
-
-static bool
-ports_valid(const char *text)
-{
-	unsigned low = port_number(&text), high = low;
-
-	if (*text == '-') {
-		text++;
-		high = port_number(&text);
-	}
-	return low > 0 && high >= low && *text == '\0';
-}
-
-static bool
-dns_label(const char *text, size_t length)
-{
-	if (length == 0 || length > 63 || text[0] == '-' || text[length - 1] == '-')
-		return false;
-	for (size_t i = 0; i < length; i++)
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_",
-			    text[i]))
-			return false;
-	return true;
-}
-
-/* Labels of letters, digits and -, the last one not a number (that would be an address). */
-static bool
-dns_name(const char *text)
-{
-	size_t length;
-
-	if (strlen(text) > 253)
-		return false;
-	for (;; text += length + 1) {
-		length = strcspn(text, ".");
-		if (!dns_label(text, length))
-			return false;
-		if (text[length] == '\0')
-			return strspn(text, "0123456789") < length;
-	}
-}
-
-/* The address in text, its length in bits; 0 when it is none. IPv6 may stand in brackets. */
-static unsigned
-address_bits(const char *text, uint8_t address[16])
-{
-	char plain[HOST_TEXT];
-	size_t length = strlen(text);
-
-	if (inet_pton(AF_INET, text, address) == 1)
-		return 32;
-	if (length > 2 && text[0] == '[' && text[length - 1] == ']') {
-		text++;
-		length -= 2;
-	}
-	snprintf(plain, sizeof(plain), "%.*s", (int)length, text);
-	return inet_pton(AF_INET6, plain, address) == 1 ? 128 : 0;
-}
-
-static bool
-bits_beyond(const uint8_t *address, unsigned prefix, unsigned bits)
-{
-	for (unsigned i = prefix; i < bits; i++)
-		if (address[i / 8] & (0x80 >> (i % 8)))
-			return true;
-	return false;
-}
-
-static bool
-cidr_valid(char *text, char why[REASON_SIZE])
-{
-	char *slash = strchr(text, '/');
-	size_t digits = strspn(slash + 1, "0123456789");
-	uint8_t address[16];
-	unsigned bits, prefix = 0;
-
-	*slash = '\0';
-	bits = address_bits(text, address);
-	if (bits == 0 || digits == 0 || digits > 3 || slash[1 + digits] != '\0')
-		return value_wrong(why, "must be ADDRESS/PREFIX:PORT, such as 10.0.0.0/8:443");
-	sscanf(slash + 1, "%3u", &prefix);
-	if (prefix > bits)
-		return value_wrong(why, "has a prefix longer than the address");
-	if (bits_beyond(address, prefix, bits))
-		return value_wrong(why, "has address bits beyond its prefix");
-	return true;
-}
-
-static bool
-rule_host_valid(char *host, char why[REASON_SIZE])
-{
-	uint8_t address[16];
-
-	if (strchr(host, '/'))
-		return cidr_valid(host, why);
-	if (address_bits(host, address))
-		return (*host == '[') == (strchr(host, ':') != NULL) ||
-		       value_wrong(why, "an IPv6 address needs brackets: [2001:db8::1]:443");
-	if (dns_name(host + (strncmp(host, "*.", 2) == 0 ? 2 : 0)))
-		return true;
-	return value_wrong(
-	    why, "must name a host (NAME, *.NAME, ADDRESS/PREFIX or host.agentd) before the port");
-}
+enum { HOST_TEXT = 256 };
 
 bool
 value_rule(const char *text, char why[REASON_SIZE])
 {
-	const char *colon = strrchr(text, ':');
-	char host[HOST_TEXT + 64];
+	struct net_rule rule;
 
-	if (!colon || (strchr(text, ']') && colon < strchr(text, ']')))
-		return value_wrong(why, "needs a port: NAME:443");
-	if (!ports_valid(colon + 1))
-		return value_wrong(
-		    why, "must end with a port from 1 to 65535, or a range such as 8000-8010");
-	if ((size_t)(colon - text) >= sizeof(host))
-		return value_wrong(why, "has too long a name");
-	snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
-	return rule_host_valid(host, why);
+	return net_rule_parse(text, &rule, why);
 }
 
 bool
 value_host(const char *text, char why[REASON_SIZE])
 {
-	uint8_t address[16];
+	struct in6_addr address;
 
-	return dns_name(text) || address_bits(text, address) ||
+	return net_name_valid(text) || net_address(text, &address) ||
 	       value_wrong(why, "must be a host's name or address, without a port");
 }
 
@@ -158,12 +32,12 @@ value_listen(const char *text, char why[REASON_SIZE])
 {
 	const char *colon = strrchr(text, ':'), *port = colon ? colon + 1 : text;
 	char host[HOST_TEXT];
-	uint8_t address[16];
+	struct in6_addr address;
 
-	if (!colon || (size_t)(colon - text) >= sizeof(host) || !port_number(&port) || *port)
+	if (!colon || (size_t)(colon - text) >= sizeof(host) || !net_port(&port) || *port)
 		return value_wrong(why, "must be ADDRESS:PORT, such as 127.0.0.1:8787");
 	snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
-	if (!address_bits(host, address) || (*host == '[') != (strchr(host, ':') != NULL))
+	if (!net_address(host, &address) || (*host == '[') != (strchr(host, ':') != NULL))
 		return value_wrong(why,
 				   "must be ADDRESS:PORT, such as 127.0.0.1:8787 or [::1]:8787");
 	return true;
@@ -257,8 +131,10 @@ static bool
 connect_valid(const char *text, char why[REASON_SIZE])
 {
 	const char *colon = strrchr(text, ':');
+	unsigned low, high;
 
-	if (colon && colon > text && (strcmp(colon + 1, "*") == 0 || ports_valid(colon + 1)))
+	if (colon && colon > text &&
+	    (strcmp(colon + 1, "*") == 0 || net_ports(colon + 1, &low, &high)))
 		return true;
 	return value_wrong(why, "must be net.connect:HOST:PORT; HOST may be a pattern, PORT *");
 }

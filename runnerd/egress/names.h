@@ -1,0 +1,45 @@
+/*
+ * The names of one session and the addresses that stand for them inside: 198.18.0.0/15, and the
+ * same 32 bits behind NET_POOL_V6. A name keeps its address as long as the session lives. Egress
+ * only.
+ */
+#ifndef SCARAB_EGRESS_NAMES_H
+#define SCARAB_EGRESS_NAMES_H
+
+#include <netinet/in.h>
+
+#include "common/netrule.h"
+
+enum {
+	NAMES_MAX = 8192,      /* of one session; 2 MiB at the worst */
+	NAMES_BURST = 64,      /* new names below a wildcard at once… */
+	NAMES_A_SECOND = 8,    /* …and then: who needs more writes something into them */
+	NAMES_POOL_FIRST = 256 /* 198.18.1.0; what lies before is the runtime's own */
+};
+/* Where the resolver of a sandbox answers. */
+#define NAMES_RESOLVER_V4 (NET_POOL_V4 + 1)
+
+/* What is counted for each name. */
+struct name_use {
+	char name[NET_NAME_MAX + 1];
+	uint64_t connections, denials, sent_bytes, received_bytes;
+	bool told; /* its first use was */
+};
+
+struct names;
+
+/* now_ns: CLOCK_BOOTTIME, here and below. NULL without memory. */
+struct names *names_new(uint64_t now_ns);
+void names_free(struct names *names);
+
+/* The number of a name (lower case, valid), which is made when it is new. -ENOSPC: there are
+ * NAMES_MAX, -EDQUOT: bounded and too many new ones came lately, -ENOMEM. */
+int names_number(struct names *names, const char *name, bool bounded, uint64_t now_ns);
+/* What stands for a number inside. */
+void names_address(int number, bool v6, struct in6_addr *address);
+/* The number that an address inside stands for, or -1. */
+int names_of_address(const struct names *names, const struct in6_addr *address);
+struct name_use *names_use(struct names *names, int number);
+int names_count(const struct names *names);
+
+#endif

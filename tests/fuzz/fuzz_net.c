@@ -1,0 +1,217 @@
+/*
+ * The parsers of the network: rules, questions of DNS, the first bytes of connections. The first
+ * byte of a case says which. Whatever is accepted is held to what it promises: a rule reads its own
+ * text again, an answer has its bounds, a name is one, and no later byte changes what was decided.
+ *
+ * fuzz_net [CASES [SEED]]: bit flips, cuts, repetitions and grafts over the seeds below, the same
+ * for the same seed. With -DSCARAB_LIBFUZZER the entry point of libFuzzer instead (make libfuzzer).
+ */
+// with: runnerd/egress/dns.c runnerd/egress/sniff_tls.c runnerd/egress/sniff_http.c
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/netaddr.h"
+#include "common/netrule.h"
+#include "runnerd/egress/dns.h"
+#include "runnerd/egress/sniff.h"
+
+enum { CASES = 400000, CASES_SANITIZED = 100000, CASE_BYTES_MAX = 2048 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+static void
+demand(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "%s\n", what);
+	abort();
+}
+
+static void
+try_rule(const uint8_t *bytes, size_t length)
+{
+	_cleanup_free_ char *text = strndup((const char *)bytes, length);
+	char again[NET_TEXT_MAX + 1], twice[NET_TEXT_MAX + 1], why[REASON_SIZE] = "";
+	struct net_rule rule, other;
+
+	if (!text || !net_rule_parse(text, &rule, why)) {
+		demand(!text || why[0], "a rule is refused without a reason");
+		return;
+	}
+	net_rule_text(&rule, again, sizeof(again));
+	demand(net_rule_parse(again, &other, why), "a rule's own text is none");
+	demand(strcmp(net_rule_text(&other, twice, sizeof(twice)), again) == 0,
+	       "a rule's text is another rule's");
+	demand(rule.low > 0 && rule.low <= rule.high, "a rule has no ports");
+	net_range_special(&rule.address, rule.bits);
+	net_rule_possible(&rule, why);
+}
+
+static void
+try_dns(const uint8_t *bytes, size_t length)
+{
+	struct dns_query query;
+	struct in6_addr address = {0};
+	uint8_t out[DNS_ANSWER_MAX];
+	size_t answer;
+	int rcode = dns_parse(bytes, length, &query);
+
+	if (rcode < 0)
+		return;
+	demand(strlen(query.name) <= NET_NAME_MAX, "a name is too long");
+	demand(!query.name[0] || rcode == DNS_NOERROR, "a broken question has a name");
+	answer = dns_answer(bytes, &query, (enum dns_rcode)rcode, &address, out);
+	demand(answer >= DNS_HEADER_BYTES && answer <= DNS_ANSWER_MAX, "an answer has no bounds");
+	demand(out[2] & 0x80 && memcmp(out, bytes, 2) == 0, "an answer is none");
+}
+
+static void
+try_sniff(const uint8_t *bytes, size_t length)
+{
+	enum sniff decided = SNIFF_MORE, now;
+	struct sniffed first = {0}, result;
+
+	for (size_t i = 1; i <= length; i += 1 + i / 64) {
+		_cleanup_free_ uint8_t *exact = malloc(i);
+
+		if (!exact)
+			abort();
+		memcpy(exact, bytes, i);
+		now = sniff(exact, i, &result);
+		demand(decided == SNIFF_MORE || now == decided, "what was decided changed");
+		demand(now != SNIFF_NAME || net_name_valid(result.name), "a name is none");
+		demand(now != SNIFF_NAME || decided != SNIFF_NAME ||
+			   strcmp(first.name, result.name) == 0,
+		       "a name changed");
+		demand(now != SNIFF_BAD || result.why, "a refusal has no reason");
+		decided = now;
+		first = result;
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+	static void (*const targets[])(const uint8_t *, size_t) = {try_rule, try_dns, try_sniff};
+
+	if (length > 0 && length <= CASE_BYTES_MAX)
+		targets[bytes[0] % ARRAY_LEN(targets)](bytes + 1, length - 1);
+	return 0;
+}
+
+#ifndef SCARAB_LIBFUZZER
+
+/* --- the short run of every check ------------------------------------------------------------ */
+
+static const struct {
+	const char *bytes;
+	size_t length;
+} seeds[] = {
+#define SEED(text)                                                                                 \
+	{                                                                                          \
+		text, sizeof(text) - 1                                                             \
+	}
+    SEED("\x00*.a-b.example:443"),
+    SEED("\x00[2001:db8::1]:8000-8010"),
+    SEED("\x00"
+	 "10.128.0.0/9:1-65535"),
+    SEED("\x00host.agentd:11434"),
+    SEED("\x01\x12\x34\x01\x20\x00\x01\x00\x00\x00\x00\x00\x01\x03www\x07"
+	 "example\x03org\x00\x00\x1c\x00\x01\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x00"),
+    SEED("\x01\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01"
+	 "a\xc0\x0c\x00\x01\x00\x01"),
+    SEED("\x02GET http://a.example:80/x?y HTTP/1.1\r\nAccept: */*\r\nHost: "
+	 "a.example:80\r\n\r\nGET "),
+    SEED("\x02\r\nPOST / HTTP/1.0\nhost:\ta.example. \nX:\n\n\x00"),
+    SEED("\x02\x16\x03\x01\x00\x20\x01\x00\x00\x41\x03\x03\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07"
+	 "\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x16\x03\x01\x00\x25\x07"
+	 "\x07\x07\x07\x07\x07\x00\x00\x02\x13\x01\x01\x00\x00\x16\x00\x00\x00\x0e\x00\x0c\x00\x00"
+	 "\x09"
+	 "a.example\xff\x01\x00\x00"),
+#undef SEED
+};
+
+static uint64_t random_state;
+
+/* xorshift64*: the same everywhere. */
+static size_t
+pick(size_t below)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return (size_t)((random_state * UINT64_C(0x2545F4914F6CDD1D) >> 33) % below);
+}
+
+static void
+change(uint8_t *bytes, size_t *length)
+{
+	static const char liked[] = " \t\r\n:/.*[]-@?\x00\x01\x16\x3f\x40\xc0\xff:0129aA";
+	size_t at = 1 + pick(*length), count;
+
+	if (at >= *length)
+		return;
+	switch (pick(5)) {
+	case 0:
+		bytes[at] ^= (uint8_t)(1U << pick(8));
+		break;
+	case 1:
+		*length = at;
+		break;
+	case 2: /* a part once more, or a cut */
+		count = pick(*length - at);
+		if (*length + count > CASE_BYTES_MAX)
+			break;
+		memmove(bytes + at + count, bytes + at, *length - at);
+		*length += count;
+		break;
+	case 3:
+		count = pick(*length - at);
+		memmove(bytes + at, bytes + at + count, *length - at - count);
+		*length -= count;
+		break;
+	default:
+		bytes[at] = (uint8_t)liked[pick(sizeof(liked))];
+	}
+}
+
+static void
+one_case(void)
+{
+	uint8_t work[CASE_BYTES_MAX];
+	size_t seed = pick(ARRAY_LEN(seeds)), length = seeds[seed].length;
+
+	memcpy(work, seeds[seed].bytes, length);
+	for (size_t i = 1 + pick(5); i > 0; i--)
+		change(work, &length);
+	_cleanup_free_ uint8_t *exact = malloc(length);
+	if (!exact)
+		abort();
+	memcpy(exact, work, length);
+	LLVMFuzzerTestOneInput(exact, length);
+}
+
+int
+main(int argc, char **argv)
+{
+#ifdef __SANITIZE_ADDRESS__
+	size_t cases = CASES_SANITIZED;
+#else
+	size_t cases = CASES;
+#endif
+
+	if (argc > 1)
+		cases = strtoull(argv[1], NULL, 10);
+	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 20261121;
+	for (size_t i = 0; i < ARRAY_LEN(seeds); i++)
+		LLVMFuzzerTestOneInput((const uint8_t *)seeds[i].bytes, seeds[i].length);
+	for (size_t i = 0; i < cases; i++)
+		one_case();
+	printf("%zu cases of rules, DNS and first bytes: no crash, every promise kept\n", cases);
+	return 0;
+}
+
+#endif
