@@ -35,7 +35,8 @@ MAKEFLAGS += --no-builtin-rules
 # --- what must be installed -----------------------------------------------------------------
 # Each library as pkg-config names it, and the Debian package that brings it.
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
-	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check
+	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check \
+	libcares:libc-ares-dev
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
 CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck jq mandoc nodejs python3 shellcheck sqlite3 stress-ng \
 	systemd tzdata
@@ -98,9 +99,9 @@ LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-section
 # Static is what starts anew for each session or command: nothing is loaded and bound. With
 # sanitizers ash is dynamic, to have them too.
 # What stays shares its libraries instead; the spawner's clones must not run a sanitizer's code.
-DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd $(if $(SANITIZE),ash,spawner)
-STATIC := keeper init homekeeper broker hold mcp-bridge $(if $(SANITIZE),spawner,ash)
-LIBEXEC := agentd-control agentd-config schedd secretd runnerd spawner keeper init homekeeper broker \
+DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd dialer $(if $(SANITIZE),ash,spawner)
+STATIC := keeper init homekeeper broker egress hold mcp-bridge $(if $(SANITIZE),spawner,ash)
+LIBEXEC := agentd-control agentd-config schedd secretd runnerd dialer spawner keeper init homekeeper broker egress \
 	hold mcp-bridge
 
 agentd_SRC := $(wildcard agentd/*.c)
@@ -109,6 +110,8 @@ agentd-config_SRC := $(wildcard agentd/config/*.c)
 schedd_SRC := $(wildcard schedd/*.c)
 secretd_SRC := $(wildcard secretd/*.c)
 runnerd_SRC := $(wildcard runnerd/*.c runnerd/steps/*.c) runnerd/home/history.c runnerd/home/tree.c
+egress_SRC := $(wildcard runnerd/egress/*.c)
+dialer_SRC := $(wildcard runnerd/dialer/*.c)
 # ash reads what plugins answer with the library's reader of JSON.
 ash_SRC := $(wildcard ash/*.c) libagent/c/json.c libagent/c/buffer.c
 spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c) runnerd/sandbox/network.c
@@ -126,6 +129,8 @@ agentd-config_LIBS := libcap libseccomp yaml-0.1
 schedd_LIBS := libcap libseccomp sqlite3
 secretd_LIBS := libcap libseccomp libsodium
 runnerd_LIBS := libcap libseccomp libsodium
+egress_LIBS := libcap
+dialer_LIBS := libcap libseccomp libcares
 ash_LIBS := yaml-0.1 libsodium
 spawner_LIBS := libcap
 keeper_LIBS := libcap libsodium
@@ -134,7 +139,7 @@ homekeeper_LIBS := libcap
 broker_LIBS := libcap libsodium
 hold_LIBS :=
 mcp-bridge_LIBS :=
-TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3
+TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3 libcares
 
 SOURCE_DIRS := agentd agentd/control agentd/config ash common libagent/c runnerd runnerd/steps \
 	runnerd/sandbox runnerd/keeper runnerd/broker runnerd/egress runnerd/dialer runnerd/hold runnerd/home \

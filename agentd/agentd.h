@@ -9,7 +9,7 @@
 #include "common/procid.h"
 #include "settings.h"
 
-enum daemon_number { D_SECRETD, D_RUNNERD, D_SCHEDD, D_CONTROL, DAEMONS };
+enum daemon_number { D_SECRETD, D_RUNNERD, D_SCHEDD, D_DIALER, D_CONTROL, DAEMONS };
 enum { DEATHS_MAX = 10 /* within DEATHS_WINDOW_MS: give up */ };
 
 struct agentd;

@@ -29,6 +29,7 @@ const struct daemon_spec daemon_specs[DAEMONS] = {
     [D_SECRETD] = {ROLE_SECRETD, CH_SUPERVISE_SECRETD, "secretd"},
     [D_RUNNERD] = {ROLE_RUNNERD, CH_SUPERVISE, "runnerd"},
     [D_SCHEDD] = {ROLE_SCHEDD, CH_SUPERVISE, "schedd"},
+    [D_DIALER] = {ROLE_DIALER, CH_SUPERVISE, "dialer"},
     [D_CONTROL] = {ROLE_CONTROL, CH_SUPERVISE_CONTROL, "agentd-control"},
 };
 
@@ -44,6 +45,7 @@ static const struct introduction {
     {CH_AUDIT, D_SCHEDD, D_SECRETD},
     {CH_AUDIT, D_RUNNERD, D_SECRETD},
     {CH_RUNNERD_SECRETD, D_RUNNERD, D_SECRETD},
+    {CH_RUNNERD_DIALER, D_RUNNERD, D_DIALER},
 };
 
 static void start(struct daemon *daemon);
@@ -244,6 +246,16 @@ add_kek(struct agentd *agentd, struct msg *msg)
 		msg_add_fd(msg, kek);
 }
 
+/* Which the dialer reads once it is confined. */
+static void
+add_resolvers(struct msg *msg)
+{
+	int fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd >= 0)
+		msg_add_fd(msg, fd);
+}
+
 static void
 send_start(struct channel *channel, void *arg)
 {
@@ -262,6 +274,8 @@ send_start(struct channel *channel, void *arg)
 		add_copy(&msg, agentd->audit_fd);
 		add_copy(&msg, agentd->secrets_fd);
 		add_kek(agentd, &msg);
+	} else if (daemon->spec->role == ROLE_DIALER) {
+		add_resolvers(&msg);
 	}
 	channel_send(channel, &msg);
 }

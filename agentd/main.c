@@ -132,9 +132,9 @@ summarize(const struct agentd *agentd)
 	       agentd->source.path, c->run_dir, c->state_dir, c->log_dir, c->socket);
 	printf("libexec_dir: %s\ngroup: %s (%llu)\n", c->libexec_dir, c->group,
 	       (unsigned long long)c->ids.group);
-	printf("users: control %llu, schedd %llu, secretd %llu\n",
+	printf("users: control %llu, schedd %llu, secretd %llu, dialer %llu\n",
 	       (unsigned long long)c->ids.control, (unsigned long long)c->ids.schedd,
-	       (unsigned long long)c->ids.secretd);
+	       (unsigned long long)c->ids.secretd, (unsigned long long)c->ids.dialer);
 	printf("session_ids: first %llu, ranges %llu\n", (unsigned long long)c->session_ids.first,
 	       (unsigned long long)c->session_ids.ranges);
 }

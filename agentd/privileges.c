@@ -22,6 +22,7 @@ static const struct {
     {CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "namespaces and mounts of sandboxes"},
     {CAP_SYS_CHROOT, "CAP_SYS_CHROOT", "private roots of daemons"},
     {CAP_NET_ADMIN, "CAP_NET_ADMIN", "networks of sandboxes"},
+    {CAP_NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE", "ports of sandboxes"},
     {CAP_MKNOD, "CAP_MKNOD", "devices of sandboxes"},
     {CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "namespaces of sandboxes, opened for reading"},
 };

@@ -80,6 +80,7 @@ settings_resolve(struct config *config, struct error *error)
 	    {"control", config->users.control, &config->ids.control},
 	    {"schedd", config->users.schedd, &config->ids.schedd},
 	    {"secretd", config->users.secretd, &config->ids.secretd},
+	    {"dialer", config->users.dialer, &config->ids.dialer},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(users); i++) {

@@ -446,7 +446,9 @@ phase_after_hello(enum channel_kind kind, int fd)
 {
 	if (kind == CH_SUPERVISE || kind == CH_SUPERVISE_CONTROL || kind == CH_SUPERVISE_SECRETD)
 		return IN_SETUP;
-	return (kind == CH_KEEPER || kind == CH_BROKER) && socket_unnamed(fd) ? IN_SETUP : IN_OPEN;
+	return (kind == CH_KEEPER || kind == CH_BROKER || kind == CH_EGRESS) && socket_unnamed(fd)
+		   ? IN_SETUP
+		   : IN_OPEN;
 }
 
 /* Takes fd over. */

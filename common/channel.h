@@ -24,7 +24,7 @@ enum {
 
 struct channel_ops {
 	/* The peer's HELLO was accepted; the phase is IN_OPEN (IN_SETUP on CH_SUPERVISE*, on the
-	 * boot ends of CH_KEEPER and CH_BROKER). May be NULL. */
+	 * boot ends of CH_KEEPER, CH_BROKER and CH_EGRESS). May be NULL. */
 	void (*opened)(struct channel *channel, void *arg);
 	/* A permitted message; descriptors not taken are closed when it returns. */
 	void (*message)(struct channel *channel, struct msg *msg, void *arg);
@@ -39,8 +39,8 @@ struct channel_ops {
 };
 
 /* Takes fd over, also on failure. Sends HELLO. peer: the role the other side must name
- * (ROLE_NONE: any). Build ids must be equal but on CH_OPERATOR, CH_KEEPER and CH_BROKER. NULL with
- * errno. */
+ * (ROLE_NONE: any). Build ids must be equal but on CH_OPERATOR, CH_KEEPER, CH_BROKER, CH_EGRESS and
+ * CH_DIAL. NULL with errno. */
 struct channel *channel_new(struct loop *loop, int fd, enum channel_kind kind, enum side self,
 			    enum role own, enum role peer, const struct channel_ops *ops,
 			    void *arg);
@@ -60,8 +60,8 @@ int channel_reply_error(struct channel *channel, uint32_t id, const struct error
 int channel_reply_ok(struct channel *channel, uint32_t id, uint64_t value);
 
 /* Before the peer's HELLO: the phase that follows it. By default IN_SETUP on CH_SUPERVISE* and on
- * a CH_KEEPER or CH_BROKER channel whose socket has no name (the boot channel is a socketpair),
- * else IN_OPEN. */
+ * a CH_KEEPER, CH_BROKER or CH_EGRESS channel whose socket has no name (the boot channel is a
+ * socketpair), else IN_OPEN. */
 void channel_set_phase(struct channel *channel, enum phase phase);
 enum phase channel_phase(const struct channel *channel);
 enum role channel_peer(const struct channel *channel); /* as HELLO named it and the kind allows */

@@ -444,7 +444,7 @@ landlock_everything(const struct confinement *c, struct error *error)
 	}
 	rights.fs = landlock_fs_rights(version);
 	if (version >= 4) {
-		rights.net = 3; /* TCP bind and connect */
+		rights.net = c->landlock_connect ? 1 : 3; /* TCP bind 1, connect 2 */
 		size = sizeof(rights.fs) + sizeof(rights.net);
 	}
 	if (version >= 6) {

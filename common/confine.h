@@ -22,12 +22,13 @@ struct confinement {
 	uint64_t keep_caps;  /* bits (1 << CAP_X) to keep: runnerd, agentd only; else 0 */
 	const int *syscalls; /* allowed besides confine_base_syscalls; anything else kills */
 	size_t syscall_count;
-	int program_fd;      /* instead of syscalls: a prebuilt program (sealed memfd), or -1 */
-	unsigned open_files; /* RLIMIT_NOFILE, soft and hard; 0: as it is */
-	uint64_t file_bytes; /* RLIMIT_FSIZE; UINT64_MAX: as it is */
-	bool no_processes;   /* RLIMIT_NPROC 0 */
-	bool landlock;       /* handle every right the kernel has and allow none */
-	bool landlock_files; /* … but to read, write, make and remove files in the root */
+	int program_fd;        /* instead of syscalls: a prebuilt program (sealed memfd), or -1 */
+	unsigned open_files;   /* RLIMIT_NOFILE, soft and hard; 0: as it is */
+	uint64_t file_bytes;   /* RLIMIT_FSIZE; UINT64_MAX: as it is */
+	bool no_processes;     /* RLIMIT_NPROC 0 */
+	bool landlock;         /* handle every right the kernel has and allow none */
+	bool landlock_connect; /* … but to connect by TCP */
+	bool landlock_files;   /* … but to read, write, make and remove files in the root */
 };
 
 #define CONFINEMENT_INIT                                                                           \

@@ -65,3 +65,12 @@ const int broker_syscalls[] = {
     SYS_getsockopt, /* SO_PEERCRED */
 };
 const size_t broker_syscall_count = ARRAY_LEN(broker_syscalls);
+
+/* Neither socket nor connect: what it moves bytes between was made by others. */
+const int egress_syscalls[] = {
+    SYS_listen,     /* after the drop, so that SO_PEERCRED names the egress process */
+    SYS_accept4,    /* the agent's connections, a restarted runnerd */
+    SYS_getsockopt, /* SO_PEERCRED */
+    SYS_setsockopt, /* a reset instead of an end; no delays */
+};
+const size_t egress_syscall_count = ARRAY_LEN(egress_syscalls);

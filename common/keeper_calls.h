@@ -1,9 +1,9 @@
 /*
- * The calls that a keeper, a builder, an init, a homekeeper and a broker make once they are
- * confined, beside those that every process needs (confine_base_syscalls). runnerd compiles each
- * list once with confine_program() and sends the programs with KEEPER_BOOT (the keeper's as
- * descriptor 8, the builder's as 9), SANDBOX_SEAL (init's as 2) and BROKER_BOOT (as 5).
- * They stand in common because these do not link libseccomp.
+ * The calls that a keeper, a builder, an init, a homekeeper, a broker and an egress process make
+ * once they are confined, beside those that every process needs (confine_base_syscalls). runnerd
+ * compiles each list once with confine_program() and sends the programs with KEEPER_BOOT (the
+ * keeper's as descriptor 8, the builder's as 9), SANDBOX_SEAL (init's as 2), BROKER_BOOT (as 5) and
+ * EGRESS_BOOT (as 4). They stand in common because these do not link libseccomp.
  */
 #ifndef SCARAB_KEEPER_CALLS_H
 #define SCARAB_KEEPER_CALLS_H
@@ -28,5 +28,9 @@ extern const size_t homekeeper_syscall_count;
 /* A broker's: sockets and pipes that it was given. runnerd sends it with BROKER_BOOT. */
 extern const int broker_syscalls[];
 extern const size_t broker_syscall_count;
+
+/* An egress process's: sockets that it was given or accepts. runnerd sends it with EGRESS_BOOT. */
+extern const int egress_syscalls[];
+extern const size_t egress_syscall_count;
 
 #endif

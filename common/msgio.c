@@ -228,7 +228,7 @@ msg_recv(int fd, enum channel_kind kind, enum side self, enum phase phase, struc
 
 /* Who may speak on each side of a kind of channel. */
 static const uint32_t speakers[CH_COUNT][2] = {
-    [CH_SUPERVISE] = {ROLE(AGENTD), ROLE(SCHEDD) | ROLE(RUNNERD)},
+    [CH_SUPERVISE] = {ROLE(AGENTD), ROLE(SCHEDD) | ROLE(RUNNERD) | ROLE(DIALER)},
     [CH_SUPERVISE_CONTROL] = {ROLE(AGENTD), ROLE(CONTROL)},
     [CH_CONFIG] = {ROLE(AGENTD), ROLE(CONFIG)},
     [CH_CONTROL_SCHEDD] = {ROLE(CONTROL), ROLE(SCHEDD)},
@@ -247,6 +247,9 @@ static const uint32_t speakers[CH_COUNT][2] = {
     [CH_RUNNERD_SECRETD] = {ROLE(RUNNERD), ROLE(SECRETD)},
     [CH_SCHEDD_SECRETD] = {ROLE(SCHEDD), ROLE(SECRETD)},
     [CH_SECRETS] = {ROLE(ASH), ROLE(SECRETD)},
+    [CH_RUNNERD_DIALER] = {ROLE(RUNNERD), ROLE(DIALER)},
+    [CH_EGRESS] = {ROLE(RUNNERD), ROLE(EGRESS)},
+    [CH_DIAL] = {ROLE(EGRESS), ROLE(DIALER)},
 };
 
 bool
@@ -265,6 +268,14 @@ msg_hello(struct msg *msg, enum role own)
 	snprintf(msg->hello.build, sizeof(msg->hello.build), "%s", scarab_build_id);
 }
 
+/* What belongs to a session outlives upgrades, and an operator may use another ash. */
+static bool
+any_build(enum channel_kind kind)
+{
+	return kind == CH_OPERATOR || kind == CH_SECRETS || kind == CH_KEEPER ||
+	       kind == CH_BROKER || kind == CH_EGRESS || kind == CH_DIAL;
+}
+
 int
 msg_hello_check(const struct msg *msg, enum channel_kind kind, enum side sender, enum role peer)
 {
@@ -274,9 +285,7 @@ msg_hello_check(const struct msg *msg, enum channel_kind kind, enum side sender,
 		return -EPROTONOSUPPORT;
 	if (!role_speaks(role, kind, sender) || (peer != ROLE_NONE && role != peer))
 		return -EPROTO;
-	/* Keepers and brokers outlive upgrades, and an operator may use another ash. */
-	if (kind != CH_OPERATOR && kind != CH_SECRETS && kind != CH_KEEPER && kind != CH_BROKER &&
-	    strcmp(msg->hello.build, scarab_build_id) != 0)
+	if (!any_build(kind) && strcmp(msg->hello.build, scarab_build_id) != 0)
 		return -ESTALE;
 	return 0;
 }

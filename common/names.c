@@ -19,6 +19,8 @@ static const char *const roles[ROLE_COUNT] = {
     [ROLE_ASH] = "ash",
     [ROLE_HOMEKEEPER] = "homekeeper",
     [ROLE_BROKER] = "broker",
+    [ROLE_DIALER] = "dialer",
+    [ROLE_EGRESS] = "egress",
 };
 
 static const char *const kinds[CH_COUNT] = {
@@ -43,6 +45,9 @@ static const char *const kinds[CH_COUNT] = {
     [CH_RUNNERD_SECRETD] = "runnerd-secretd",
     [CH_SCHEDD_SECRETD] = "schedd-secretd",
     [CH_SECRETS] = "secrets",
+    [CH_RUNNERD_DIALER] = "runnerd-dialer",
+    [CH_EGRESS] = "egress",
+    [CH_DIAL] = "dial",
 };
 
 static const char *const states[STATE_COUNT] = {

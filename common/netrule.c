@@ -8,7 +8,7 @@
 #include "netaddr.h"
 #include "values.h"
 
-enum { HOST_TEXT = 256, PORT_MAX = 65535, LABEL_MAX = 63, NAME_RULES_MAX = 256 };
+enum { HOST_TEXT = 256, PORT_MAX = 65535, LABEL_MAX = 63 };
 
 /* --- parts ------------------------------------------------------------------------------------ */
 
@@ -379,7 +379,7 @@ take_record(const struct msg *record, struct net_rules *rules)
 	const struct msg_net_rule *from = &record->net_rule;
 	struct net_rule *rule = &rules->items[rules->count];
 
-	if (record->type != MSG_NET_RULE || !record_sound(from) || rules->count == NAME_RULES_MAX)
+	if (record->type != MSG_NET_RULE || !record_sound(from) || rules->count == NET_RULES_MAX)
 		return -EBADMSG;
 	*rule = (struct net_rule){.kind = (enum net_kind)from->kind,
 				  .low = (uint16_t)from->low,
@@ -401,7 +401,7 @@ net_rules_read(int memfd, struct net_rules *rules)
 	*rules = (struct net_rules){0};
 	if (!reader)
 		return -errno;
-	rules->items = calloc(NAME_RULES_MAX, sizeof(*rules->items));
+	rules->items = calloc(NET_RULES_MAX, sizeof(*rules->items));
 	rc = rules->items ? 1 : -ENOMEM;
 	while (rc > 0 && (rc = rows_next(reader, &record)) > 0) {
 		int taken = take_record(&record, rules);

@@ -18,6 +18,7 @@
 enum {
 	NET_V4_BITS = 96,    /* an IPv4 address is ::ffff:a.b.c.d here, everywhere */
 	NET_TEXT_MAX = 320,  /* of a rule */
+	NET_RULES_MAX = 256, /* of one allowlist */
 	NET_PORTS_MAX = 128, /* different ports of one session: a listening socket or two each */
 	NET_POOL_BITS = 15,  /* 198.18.0.0/15, what names resolve to inside (RFC 2544) */
 };

@@ -45,6 +45,8 @@ enum role {
 	ROLE_ASH,
 	ROLE_HOMEKEEPER,
 	ROLE_BROKER,
+	ROLE_DIALER,
+	ROLE_EGRESS,
 	ROLE_COUNT,
 };
 
@@ -71,6 +73,9 @@ enum channel_kind {
 	CH_RUNNERD_SECRETD,   /* runnerd, secretd */
 	CH_SCHEDD_SECRETD,    /* schedd, secretd */
 	CH_SECRETS,           /* ash, secretd */
+	CH_RUNNERD_DIALER,    /* runnerd, dialer */
+	CH_EGRESS,            /* runnerd, an egress process */
+	CH_DIAL,              /* an egress process, dialer */
 	CH_COUNT,
 };
 

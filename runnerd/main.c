@@ -38,7 +38,7 @@
 static const uint64_t kept_capabilities =
     CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) |
     CAP(SETUID) | CAP(SETGID) | CAP(SETPCAP) | CAP(KILL) | CAP(SYS_ADMIN) | CAP(SYS_CHROOT) |
-    CAP(NET_ADMIN) | CAP(MKNOD) | CAP(SYS_PTRACE);
+    CAP(NET_ADMIN) | CAP(NET_BIND_SERVICE) | CAP(MKNOD) | CAP(SYS_PTRACE);
 
 /* --- as root -------------------------------------------------------------------------------------
  */
@@ -83,14 +83,14 @@ open_places(struct runnerd *r, struct error *error)
 }
 
 static int
-open_broker(struct runnerd *r, struct error *error)
+open_binary(const struct runnerd *r, const char *name, int *fd, struct error *error)
 {
 	char path[PATH_LEN_MAX + 1];
 
-	if (snprintf(path, sizeof(path), "%s/broker", r->config->libexec_dir) > PATH_LEN_MAX)
-		return error_errno(error, ENAMETOOLONG, "%s/broker", r->config->libexec_dir);
-	r->broker_binary = open(path, O_RDONLY | O_CLOEXEC);
-	return r->broker_binary < 0 ? error_errno(error, errno, "cannot open %s", path) : 0;
+	if (snprintf(path, sizeof(path), "%s/%s", r->config->libexec_dir, name) > PATH_LEN_MAX)
+		return error_errno(error, ENAMETOOLONG, "%s/%s", r->config->libexec_dir, name);
+	*fd = open(path, O_RDONLY | O_CLOEXEC);
+	return *fd < 0 ? error_errno(error, errno, "cannot open %s", path) : 0;
 }
 
 static int
@@ -120,6 +120,9 @@ compile_filters(struct runnerd *r, struct error *error)
 	r->broker_program = confine_program(broker_syscalls, broker_syscall_count, error);
 	if (r->broker_program < 0)
 		return error_what(error, "the broker's filter");
+	r->egress_program = confine_program(egress_syscalls, egress_syscall_count, error);
+	if (r->egress_program < 0)
+		return error_what(error, "the egress process's filter");
 	for (unsigned i = 0; i < PROFILE_COUNT; i++) {
 		r->agent_programs[i] = profile_program((enum seccomp_profile)i, error);
 		if (r->agent_programs[i] < 0)
@@ -233,7 +236,8 @@ begin(struct runnerd *r, struct error *error)
 		return -1;
 	close_fd(&extra[0]);
 	allow_descriptors();
-	if (open_places(r, error) < 0 || open_broker(r, error) < 0 || read_boot_id(r, error) < 0 ||
+	if (open_places(r, error) < 0 || open_binary(r, "broker", &r->broker_binary, error) < 0 ||
+	    open_binary(r, "egress", &r->egress_binary, error) < 0 || read_boot_id(r, error) < 0 ||
 	    compile_filters(r, error) < 0 || drop(error) < 0)
 		return -1;
 	r->loop = loop_new();
@@ -336,6 +340,8 @@ main(int argc, char **argv)
 			    .init_program = -1,
 			    .broker_program = -1,
 			    .broker_binary = -1,
+			    .egress_program = -1,
+			    .egress_binary = -1,
 			    .agent_programs = {-1, -1},
 			    .bridge = -1};
 	struct error error = ERROR_INIT;

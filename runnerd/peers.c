@@ -13,6 +13,7 @@
 #include "install.h"
 #include "logs.h"
 #include "mechanism.h"
+#include "net.h"
 #include "recover.h"
 #include "secrets.h"
 #include "session.h"
@@ -297,6 +298,32 @@ static const struct channel_ops schedd_ops = {
     .closed = schedd_closed,
 };
 
+/* --- the dialer, which only listens --------------------------------------------------------------
+ */
+
+static void
+dialer_message(struct channel *channel, struct msg *msg, void *arg)
+{
+	(void)channel;
+	(void)msg;
+	(void)arg;
+}
+
+static void
+dialer_closed(struct channel *channel, const struct error *error, void *arg)
+{
+	struct runnerd *r = arg;
+
+	log_end(error, "the dialer");
+	if (r->dialer == channel)
+		r->dialer = NULL;
+}
+
+static const struct channel_ops dialer_ops = {
+    .message = dialer_message,
+    .closed = dialer_closed,
+};
+
 /* --- introductions -------------------------------------------------------------------------------
  */
 
@@ -331,6 +358,13 @@ peer_introduced(struct runnerd *r, enum channel_kind kind, int fd)
 	case CH_RUNNERD_SECRETD:
 		secrets_introduced(r->secrets, fd);
 		break;
+	case CH_RUNNERD_DIALER:
+		replace(&r->dialer,
+			channel_new(r->loop, fd, kind, SIDE_A, ROLE_RUNNERD, ROLE_DIALER,
+				    &dialer_ops, r),
+			"the dialer");
+		net_dialer_introduced(r);
+		break;
 	case CH_AUDIT:
 		audit_introduced(r->audit, fd);
 		break;
@@ -346,5 +380,6 @@ peers_free(struct runnerd *r)
 {
 	channel_free(r->control);
 	channel_free(r->schedd);
-	r->control = r->schedd = NULL;
+	channel_free(r->dialer);
+	r->control = r->schedd = r->dialer = NULL;
 }

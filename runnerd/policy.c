@@ -383,6 +383,7 @@ policy_check(const struct manifest *plan, const char *install_dir, const struct 
 		return -1;
 	if (check_memory(&e, config, error) < 0 || check_context(plan, &e, config, error) < 0 ||
 	    check_image(plan, config, error) < 0 || check_credentials(plan, &e, error) < 0 ||
+	    policy_network(plan, &e, error) < 0 ||
 	    check_skills(plan, install_dir, &e, config, error) < 0)
 		return -1;
 	return check_install_dir(install_dir, config, error);

@@ -49,4 +49,8 @@ int policy_secret(const struct manifest *plan, const struct manifest_credential 
 int policy_check(const struct manifest *plan, const char *install_dir, const struct config *config,
 		 struct error *error);
 
+/* policy_net.c: is every rule of the session's network one that it may have? 0, or -1 with error.
+ */
+int policy_network(const struct manifest *plan, const struct effective *e, struct error *error);
+
 #endif

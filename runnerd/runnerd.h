@@ -29,7 +29,7 @@ struct places {
 struct runnerd {
 	struct loop *loop;
 	struct config *config;
-	struct channel *agentd, *control, *schedd;
+	struct channel *agentd, *control, *schedd, *dialer;
 	uint32_t controls; /* how many control processes were introduced */
 	struct audit *audit;
 	struct secrets *secrets;
@@ -45,8 +45,9 @@ struct runnerd {
 	struct session_table *sessions;
 	struct asks_over *asks_over;
 	int keeper_program, builder_program, init_program; /* sealed memfds, confine_program() */
-	int broker_program;
-	int broker_binary; /* opened at start: an upgrade under a running runnerd mixes nothing */
+	int broker_program, egress_program;
+	int broker_binary,
+	    egress_binary; /* opened at start: an upgrade under a running runnerd mixes nothing */
 	int agent_programs[PROFILE_COUNT]; /* sealed memfds, profile_program() */
 	int bridge; /* O_PATH: mcp-bridge of libexec_dir, for every sandbox */
 	char boot_id[BOOT_ID_LEN + 1];

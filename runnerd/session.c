@@ -10,6 +10,7 @@
 #include "disk.h"
 #include "fs.h"
 #include "home_jobs.h"
+#include "net.h"
 #include "secrets.h"
 #include "spawner.h"
 #include "steps/steps.h"
@@ -141,6 +142,7 @@ session_free(struct session *s)
 	channel_free(s->keeper);
 	channel_free(s->builder);
 	tools_free(s->tools);
+	net_free(s->net);
 	loop_remove(s->keeper_watch);
 	loop_remove(s->cgroup_watch);
 	loop_remove(s->timer);

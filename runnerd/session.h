@@ -62,6 +62,7 @@ struct session {
 	int builder_end;     /* the builder's end of its channel, until the keeper has it */
 
 	size_t next_step;              /* of set-up */
+	struct net *net;               /* net.h; NULL: it has none */
 	struct tools *tools;           /* tools.h; NULL: not begun */
 	struct spawner_request *spawn; /* not answered yet */
 	struct channel *keeper, *builder;

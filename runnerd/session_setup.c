@@ -7,6 +7,7 @@
 #include "home_jobs.h"
 #include "homes.h"
 #include "journal.h"
+#include "net.h"
 #include "session.h"
 #include "steps/steps.h"
 #include "tools.h"
@@ -166,7 +167,8 @@ session_progress(struct session *s)
 	struct msg msg;
 
 	tools_progress(s);
-	if (s->phase != PHASE_BUILDING || !s->keeper_up || !s->sandbox_built || s->hands)
+	if (s->phase != PHASE_BUILDING || !s->keeper_up || !s->sandbox_built || s->hands ||
+	    (s->net && !s->net->up))
 		return;
 	step_ends(s);
 	CRASH_POINT("setup.built");

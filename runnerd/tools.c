@@ -13,6 +13,7 @@
 #include "journal.h"
 #include "keeper/keeper.h"
 #include "mounts.h"
+#include "net.h"
 #include "pins.h"
 #include "secrets.h"
 #include "steps/steps.h"
@@ -506,6 +507,8 @@ tools_boot(struct session *s, const char *mission, size_t length, struct error *
 		if (send_keeper(s, &msg, error) < 0)
 			return -1;
 	}
+	if (net_boot(s, error) < 0)
+		return -1;
 	return boot_broker(s, mission, length, error);
 }
 

@@ -29,6 +29,7 @@ struct boot_fds {
 	    builder_program;
 	int oom_count, oom_event;   /* -1: there is none */
 	int broker, broker_channel; /* -1: none; its binary, and its end of the channel */
+	int egress, egress_channel; /* the same */
 	int plugin_builders[SERVERS_MAX];
 };
 
@@ -161,6 +162,9 @@ struct keeper {
 	int broker_life;                  /* as long as it is open, the broker goes on */
 	struct loop_source *broker_signs; /* of the agent's life; NULL: it may be idle for ever */
 	struct stream broker_log;
+	struct child egress; /* its end ends no session */
+	int egress_life;
+	struct stream egress_log;
 	struct loop_source *closing;
 	unsigned closing_stage;
 
@@ -189,8 +193,12 @@ struct keeper {
 /* keeper_boot.c: as root; then the drop. 0, or -1 with error. */
 int keeper_receive(struct keeper *keeper, struct error *error);
 int keeper_fork_builders(struct keeper *keeper, struct error *error);
-int keeper_fork_broker(struct keeper *keeper, struct error *error);
 int keeper_drop(struct keeper *keeper, struct error *error);
+
+/* keeper_beside.c: the processes that are no sandbox, still as root. Egress before the builders,
+ * which close the namespace that it furnishes. */
+int keeper_fork_broker(struct keeper *keeper, struct error *error);
+int keeper_fork_egress(struct keeper *keeper, struct error *error);
 
 /* keeper_link.c */
 int link_open(struct keeper *keeper, struct error *error);

@@ -14,9 +14,7 @@
 #include "common/log.h"
 #include "common/proto.h"
 #include "keeper.h"
-#include "runnerd/broker/broker.h"
 #include "runnerd/sandbox/builder.h"
-#include "runnerd/sandbox/network.h"
 
 enum {
 	BOOT_WAIT_MS = 30000,
@@ -97,11 +95,22 @@ receive_plugin(struct keeper *keeper, unsigned number, struct msg *msg, struct e
 		   : error_why(error, ERR_INVALID, "KEEPER_BUILDER out of order");
 }
 
+static int
+receive_egress(struct keeper *keeper, struct msg *msg, struct error *error)
+{
+	if (receive(MSG_KEEPER_EGRESS, msg, error) < 0)
+		return -1;
+	keeper->fds.egress = msg_take_fd(msg, 0);
+	keeper->fds.egress_channel = msg_take_fd(msg, 1);
+	return 0;
+}
+
 /* What follows KEEPER_BOOT, as it says. */
 static int
 receive_tools(struct keeper *keeper, struct msg *msg, struct error *error)
 {
 	keeper->fds.broker = keeper->fds.broker_channel = -1;
+	keeper->fds.egress = keeper->fds.egress_channel = -1;
 	if (keeper->boot.plugins > SERVERS_MAX)
 		return error_why(error, ERR_INVALID, "KEEPER_BOOT speaks of too many plugins");
 	if (keeper->boot.broker) {
@@ -113,7 +122,7 @@ receive_tools(struct keeper *keeper, struct msg *msg, struct error *error)
 	for (unsigned i = 0; i < keeper->boot.plugins; i++)
 		if (receive_plugin(keeper, i, msg, error) < 0)
 			return -1;
-	return 0;
+	return keeper->boot.egress ? receive_egress(keeper, msg, error) : 0;
 }
 
 int
@@ -242,65 +251,6 @@ keeper_fork_builders(struct keeper *keeper, struct error *error)
 	close(KEEPER_FD_INIT);
 	close_fd(&keeper->fds.builder_program);
 	return rc;
-}
-
-/* --- the broker --------------------------------------------------------------------------------
- */
-
-/* In the child: what the broker finds at its fixed numbers, and nothing else. */
-static _Noreturn void
-become_broker(const struct keeper *keeper, int log, int life)
-{
-	static char name[] = "broker";
-	char *argv[] = {name, NULL}, *envp[] = {NULL};
-	struct error error = ERROR_INIT;
-	int fds[] = {log, keeper->fds.broker_channel, life, keeper->fds.broker};
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* until its ids change; then the pipe tells */
-	if (network_unshare(&error) < 0 || unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0) {
-		log_error("the broker's namespaces: %s",
-			  error.why[0] ? error.why : strerror(errno));
-		_exit(1);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 64);
-		if (fds[i] < 0)
-			_exit(1);
-	}
-	for (size_t i = 0; i + 1 < ARRAY_LEN(fds); i++)
-		if (dup2(fds[i], STDERR_FILENO + (int)i) < 0)
-			_exit(1);
-	if (close_range(BROKER_FD_LIFE + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-		_exit(1);
-	fexecve(fds[3], argv, envp);
-	log_error("fexecve of the broker: %s", strerror(errno));
-	_exit(1);
-}
-
-int
-keeper_fork_broker(struct keeper *keeper, struct error *error)
-{
-	int log[2], life[2];
-
-	keeper->broker_life = keeper->broker_log.fd = keeper->broker.pidfd = -1;
-	if (!keeper->boot.broker)
-		return 0;
-	if (pipe2(log, O_CLOEXEC | O_NONBLOCK) < 0 ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, life) < 0)
-		return error_errno(error, errno, "the broker's pipe and socket");
-	keeper->broker.pid = fork();
-	if (keeper->broker.pid == 0)
-		become_broker(keeper, log[1], life[0]);
-	close(log[1]);
-	close(life[0]);
-	keeper->broker_log.fd = log[0];
-	keeper->broker_life = life[1];
-	close_fd(&keeper->fds.broker);
-	close_fd(&keeper->fds.broker_channel);
-	if (keeper->broker.pid < 0)
-		return error_errno(error, errno, "fork of the broker");
-	keeper->broker.pidfd = pidfd_open(keeper->broker.pid, 0);
-	return keeper->broker.pidfd < 0 ? error_errno(error, errno, "pidfd_open of the broker") : 0;
 }
 
 /* --- the drop --------------------------------------------------------------------------------- */

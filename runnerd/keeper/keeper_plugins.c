@@ -32,7 +32,7 @@ all_gone(const struct keeper *keeper)
 	for (unsigned i = 0; i < keeper->boot.plugins; i++)
 		if (keeper->plugins[i].pidfd >= 0)
 			return false;
-	return keeper->broker.pidfd < 0;
+	return keeper->broker.pidfd < 0 && keeper->egress.pidfd < 0;
 }
 
 static void
@@ -238,6 +238,35 @@ broker_ended(struct loop_source *source, uint32_t events, void *arg)
 	look_whether_gone(keeper);
 }
 
+/* --- egress ---------------------------------------------------------------------------------- */
+
+/* Its sockets went with it: what the agent connects to now is refused. */
+static void
+egress_ended(struct loop_source *source, uint32_t events, void *arg)
+{
+	struct keeper *keeper = arg;
+
+	(void)events;
+	waitpid(keeper->egress.pid, NULL, WNOHANG);
+	loop_remove(source);
+	close_fd(&keeper->egress.pidfd);
+	stream_drain(&keeper->egress_log);
+	if (keeper->state < KEEPER_CLOSING)
+		output_say(keeper,
+			   "the session's egress process ended: it has no network any more");
+	look_whether_gone(keeper);
+}
+
+static int
+watch_egress(struct keeper *keeper)
+{
+	if (!keeper->boot.egress)
+		return 0;
+	keeper->egress.source =
+	    loop_add_io(keeper->loop, keeper->egress.pidfd, EPOLLIN, egress_ended, keeper);
+	return keeper->egress.source ? stream_open(keeper, &keeper->egress_log, "runtime") : -errno;
+}
+
 /* --- the end of all ------------------------------------------------------------------------------
  */
 
@@ -281,6 +310,7 @@ plugins_close(struct keeper *keeper)
 	loop_remove(keeper->broker_signs);
 	keeper->broker_signs = NULL;
 	close_fd(&keeper->broker_life);
+	close_fd(&keeper->egress_life);
 	for (unsigned i = 0; i < keeper->boot.plugins; i++) {
 		struct plugin *plugin = &keeper->plugins[i];
 
@@ -303,6 +333,8 @@ plugins_watch(struct keeper *keeper)
 	if (!keeper->closing || !keeper->broker.source)
 		return -errno;
 	rc = stream_open(keeper, &keeper->broker_log, "runtime");
+	if (rc == 0)
+		rc = watch_egress(keeper);
 	for (unsigned i = 0; rc == 0 && i < keeper->boot.plugins; i++) {
 		keeper->plugins[i].stderr_stream.rationed = true;
 		rc =

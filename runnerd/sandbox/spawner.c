@@ -13,9 +13,10 @@
 #define CAP(name) (UINT64_C(1) << CAP_##name)
 
 /* What building a sandbox takes; nothing cloned from here can have more. */
-static const uint64_t sandbox_caps =
-    CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
-    CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(NET_ADMIN) | CAP(SYS_CHROOT) | CAP(SYS_ADMIN);
+static const uint64_t sandbox_caps = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) |
+				     CAP(FOWNER) | CAP(FSETID) | CAP(KILL) | CAP(SETGID) |
+				     CAP(SETUID) | CAP(SETPCAP) | CAP(NET_ADMIN) |
+				     CAP(NET_BIND_SERVICE) | CAP(SYS_CHROOT) | CAP(SYS_ADMIN);
 
 static int
 drop_capabilities(struct error *error)

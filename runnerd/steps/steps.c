@@ -1,6 +1,7 @@
 #include "steps.h"
 
 #include "common/cleanup.h"
+#include "runnerd/net.h"
 #include "runnerd/tools.h"
 
 const struct step session_steps[] = {
@@ -16,7 +17,12 @@ const struct step session_steps[] = {
      .undo = credentials_undo},
     {.id = STEP_CONTEXT, .name = "context", .build = context_build},
     {.id = STEP_SKILLS, .name = "skills", .build = skills_build},
-    {.id = STEP_NETWORK, .name = "network", .build = network_build},
+    {.id = STEP_NETWORK,
+     .name = "network",
+     .build = network_build,
+     .undo = network_undo,
+     .explain = network_explain,
+     .adopt = net_adopt},
     {.id = STEP_TOOLS,
      .name = "tools",
      .build = tools_build,

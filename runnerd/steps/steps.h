@@ -40,6 +40,8 @@ int credentials_undo(struct session *s);
 int context_build(struct session *s, struct error *error);
 int skills_build(struct session *s, struct error *error);
 int network_build(struct session *s, struct error *error);
+int network_explain(struct session *s, struct error *error);
+int network_undo(struct session *s);
 int tools_build(struct session *s, struct error *error);
 int tools_resume(struct session *s, struct error *error);
 int tools_undo(struct session *s);

@@ -279,7 +279,7 @@ as_before_but_namespaces() {
 	cmp -s "$dir/snapshot.before" "$dir/snapshot.after"
 }
 
-no_daemons() { ! processes | grep -qE ' (agentd|agentd-control|schedd|secretd|runnerd|spawner)$'; }
+no_daemons() { ! processes | grep -qE ' (agentd|agentd-control|schedd|secretd|dialer|runnerd|spawner)$'; }
 no_processes() { [ -z "$(processes)" ]; }
 
 # --- agents -------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // with: runnerd/policy.c runnerd/policy_secret.c runnerd/secret_uses.c
 // with: runnerd/proof.c runnerd/fs.c runnerd/mission.c
+// with: runnerd/policy_net.c
 /* What runnerd judges by itself: root's ceilings, paths and their proofs, and the mission it
  * writes. */
 #include <fcntl.h>
@@ -160,7 +161,26 @@ static const struct {
      "spec.resources.memory_limit 3221225472"},
     {"", "lifecycle: {idle_timeout_secs: 3}", NULL},
     {"", "resources: {disk: 1Gi}", NULL},
-    {"", "network: {policy: allowlist, allowlist: [\"a.example:443\"]}", "cannot enforce"},
+    {"", "network: {policy: full}", "cannot enforce"},
+    {"", "network: {policy: allowlist, allowlist: [\"a.example:443\"]}", NULL},
+    {"", "network: {policy: allowlist, allowlist: [\"host.agentd:1\", \"0.0.0.0/0:1\"]}", NULL},
+    {"", "network: {policy: allowlist, allowlist: [\"192.168.0.0/16:1\"]}",
+     "192.168.0.0/16:1 is private, which needs policy local"},
+    {"", "trust_level: trusted, network: {policy: local, allowlist: [\"192.168.0.0/16:1\"]}", NULL},
+    {"", "network: {policy: local, allowlist: [\"a.example:1\"]}", "policy local is not allowed"},
+    {"", "trust_level: trusted, network: {policy: local, allowlist: [\"127.0.0.1:1\"]}",
+     "own loopback"},
+    {"", "network: {policy: allowlist, allowlist: [\"a.example:1-129\"]}", "different ports"},
+    {"",
+     "capabilities: [\"net.connect:*.example:443\"], network: {policy: allowlist, "
+     "allowlist: [\"a.example:443\"]}",
+     NULL},
+    {"", "capabilities: [], network: {policy: allowlist, allowlist: [\"a.example:443\"]}",
+     "no net.connect that covers a.example:443"},
+    {"",
+     "capabilities: [\"net.connect:*:80-90\"], network: {policy: allowlist, "
+     "allowlist: [\"a.example:80-91\"]}",
+     "no net.connect that covers a.example:80-91"},
 };
 
 START_TEST(the_ceilings_of_root_hold)

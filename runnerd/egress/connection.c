@@ -1,0 +1,475 @@
+/*
+ * One connection: dialed and looked at, both at once, then two directions that each end by
+ * themselves.
+ *
+ * Bytes are peeked at, sent, and what was sent is taken out of the receiving socket without copying
+ * it again (MSG_TRUNC): whatever the other side does not take stays where it is, and TCP tells the
+ * sender. Only the client's first bytes are held, until it is known for whom they are.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/netaddr.h"
+#include "egress.h"
+#include "sniff.h"
+
+enum { RELAYS_A_ROUND = 4, OTHER_FILES = 2 * NET_PORTS_MAX + 64 };
+
+/* One end of it, and what is read from it. */
+struct end {
+	int fd;
+	struct loop_source *source;
+	uint32_t events;
+	bool finished; /* its end was passed on */
+	bool stuck;    /* what lies there waits for the other end */
+};
+
+/* The client's first bytes. */
+struct head {
+	size_t used, sent;
+	uint8_t bytes[SNIFF_BYTES];
+};
+
+struct connection {
+	struct connection *next, **at;
+	struct egress *egress;
+	int number; /* of its name; -1: address */
+	struct in6_addr address;
+	unsigned port;
+	uint32_t dial; /* 0: answered */
+	uint64_t until_ns;
+	bool sniffed;      /* it is known for whom it is */
+	struct head *head; /* NULL: nothing is held */
+	struct end client, server;
+};
+
+static void work(struct connection *c);
+
+struct name_use *
+use_of(struct egress *egress, int number)
+{
+	return number < 0 ? &egress->literals : names_use(egress->names, number);
+}
+
+/* --- its end ---------------------------------------------------------------------------------- */
+
+static void
+connection_free(struct connection *c)
+{
+	struct egress *egress = c->egress;
+
+	*c->at = c->next;
+	if (c->next)
+		c->next->at = c->at;
+	egress->connection_count--;
+	egress->dialing -= c->dial != 0;
+	loop_remove(c->client.source);
+	loop_remove(c->server.source);
+	close_fd(&c->client.fd);
+	close_fd(&c->server.fd);
+	free(c->head);
+	free(c);
+	uses_changed(egress);
+	listeners_adjust(egress);
+}
+
+/* The other side's failure is this side's. */
+static void
+abort_both(struct connection *c)
+{
+	reset(steal_fd(&c->client.fd));
+	reset(steal_fd(&c->server.fd));
+	connection_free(c);
+}
+
+static const char *
+target(const struct connection *c, char text[INET6_ADDRSTRLEN])
+{
+	return c->number < 0 ? net_address_text(&c->address, text)
+			     : names_use(c->egress->names, c->number)->name;
+}
+
+static void
+deny(struct connection *c, const char *why)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	use_of(c->egress, c->number)->denials++;
+	note(c->egress, target(c, text), c->port, why);
+	abort_both(c);
+}
+
+/* --- for whom it is --------------------------------------------------------------------------- */
+
+/* Reads what the client says first. False: the connection is gone. */
+static bool
+look(struct connection *c)
+{
+	const char *name = names_use(c->egress->names, c->number)->name;
+	struct sniffed found;
+	char why[128 + NET_NAME_MAX];
+	ssize_t n;
+
+	n = recv(c->client.fd, c->head->bytes + c->head->used, SNIFF_BYTES - c->head->used,
+		 MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN)
+		return true;
+	if (n < 0) {
+		abort_both(c);
+		return false;
+	}
+	c->head->used += (size_t)n;
+	if (n == 0) {
+		c->sniffed = true; /* it has nothing more to say: relay() finds the end again */
+		return true;
+	}
+	switch (sniff(c->head->bytes, c->head->used, &found)) {
+	case SNIFF_MORE:
+		return true;
+	case SNIFF_NAME:
+		c->sniffed = strcmp(found.name, name) == 0;
+		snprintf(why, sizeof(why), "it asks for %s", found.name);
+		break;
+	case SNIFF_NONE:
+		c->sniffed = true;
+		break;
+	case SNIFF_BAD:
+		snprintf(why, sizeof(why), "%s", found.why);
+		break;
+	}
+	if (!c->sniffed)
+		deny(c, why);
+	return c->sniffed;
+}
+
+/* Sends what was held. False: the connection is gone. */
+static bool
+send_head(struct connection *c)
+{
+	struct head *head = c->head;
+	ssize_t n;
+
+	while (head->sent < head->used) {
+		n = send(c->server.fd, head->bytes + head->sent, head->used - head->sent,
+			 MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno == EAGAIN) {
+			c->client.stuck = true;
+			return true;
+		}
+		if (n < 0) {
+			abort_both(c);
+			return false;
+		}
+		head->sent += (size_t)n;
+		use_of(c->egress, c->number)->sent_bytes += (uint64_t)n;
+	}
+	free(steal_ptr(&c->head));
+	c->client.stuck = false;
+	return true;
+}
+
+/* --- bytes ------------------------------------------------------------------------------------ */
+
+/* One piece. 1: there may be more, 0: not now, -1: this side or that failed. */
+static int
+move(struct egress *egress, struct end *from, struct end *to, uint64_t *count)
+{
+	ssize_t n = recv(from->fd, egress->buffer, RELAY_BYTES, MSG_PEEK | MSG_DONTWAIT), sent;
+
+	from->stuck = false;
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -1;
+	if (n == 0) {
+		from->finished = true;
+		/* One that is gone already is an end, too. */
+		return shutdown(to->fd, SHUT_WR) < 0 && errno != ENOTCONN ? -1 : 0;
+	}
+	sent = send(to->fd, egress->buffer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0 && errno != EAGAIN)
+		return -1;
+	from->stuck = sent < n;
+	if (sent <= 0)
+		return 0;
+	*count += (uint64_t)sent;
+	if (recv(from->fd, egress->buffer, (size_t)sent, MSG_TRUNC | MSG_DONTWAIT) != sent)
+		return -1;
+	return sent == n;
+}
+
+static bool
+relay(struct connection *c, struct end *from, struct end *to, uint64_t *count)
+{
+	int rc = 1;
+
+	for (int i = 0; rc > 0 && i < RELAYS_A_ROUND && !from->finished; i++)
+		rc = move(c->egress, from, to, count);
+	if (rc >= 0)
+		return true;
+	abort_both(c);
+	return false;
+}
+
+static void
+watch(struct end *end, bool in, bool out)
+{
+	uint32_t events = (in ? EPOLLIN : 0U) | (out ? EPOLLOUT : 0U);
+
+	if (events == end->events || !end->source)
+		return;
+	end->events = events;
+	loop_set_events(end->source, events);
+}
+
+/* Who is waited for: what cannot be passed on is not read, what is stuck wants room there. */
+static void
+watch_both(struct connection *c)
+{
+	bool connected = c->server.fd >= 0, held = c->head && c->sniffed;
+	bool room = !c->head || c->head->used < SNIFF_BYTES;
+
+	watch(&c->client,
+	      !c->client.finished && !c->client.stuck && !held && room &&
+		  (connected || !c->sniffed),
+	      c->server.stuck);
+	watch(&c->server, !c->server.finished && !c->server.stuck, c->client.stuck);
+}
+
+static void
+work(struct connection *c)
+{
+	struct name_use *use = use_of(c->egress, c->number);
+
+	if (!c->sniffed && !look(c))
+		return;
+	if (c->server.fd >= 0) {
+		if (c->head && c->sniffed && !send_head(c))
+			return;
+		if (!c->head && !relay(c, &c->client, &c->server, &use->sent_bytes))
+			return;
+		if (!relay(c, &c->server, &c->client, &use->received_bytes))
+			return;
+		if (c->client.finished && c->server.finished) {
+			connection_free(c);
+			return;
+		}
+	}
+	watch_both(c);
+}
+
+static void
+ready(struct loop_source *source, uint32_t events, void *arg)
+{
+	struct connection *c = arg;
+
+	(void)source;
+	/* Before the server is there nothing reads, and a client that is gone would be told again
+	 * and again. */
+	if (c->server.fd < 0 && events & (EPOLLERR | EPOLLHUP)) {
+		connection_free(c);
+		return;
+	}
+	uses_changed(c->egress);
+	work(c);
+}
+
+/* --- dialing ---------------------------------------------------------------------------------- */
+
+static void
+dial(struct connection *c)
+{
+	struct msg msg;
+
+	if (!c->egress->dialer)
+		return; /* another one comes */
+	msg_init(&msg, MSG_DIAL);
+	msg.id = c->dial;
+	msg.dial.port = c->port;
+	if (c->number >= 0)
+		snprintf(msg.dial.name, sizeof(msg.dial.name), "%s",
+			 names_use(c->egress->names, c->number)->name);
+	msg.dial.address_len = sizeof(c->address);
+	memcpy(msg.dial.address, &c->address, sizeof(c->address));
+	channel_send(c->egress->dialer, &msg);
+}
+
+void
+connections_dial_again(struct egress *egress)
+{
+	for (struct connection *c = egress->connections; c; c = c->next)
+		if (c->dial)
+			dial(c);
+}
+
+static struct connection *
+find_dial(const struct egress *egress, uint32_t id)
+{
+	struct connection *c = egress->connections;
+
+	while (c && (!c->dial || c->dial != id))
+		c = c->next;
+	return c;
+}
+
+static void
+answered(struct connection *c)
+{
+	c->dial = 0;
+	c->egress->dialing--;
+	listeners_adjust(c->egress);
+}
+
+static void
+connected(struct connection *c, int fd)
+{
+	struct name_use *use = use_of(c->egress, c->number);
+	char text[INET6_ADDRSTRLEN];
+
+	c->server.fd = fd;
+	c->server.source = loop_add_io(c->egress->loop, fd, EPOLLIN, ready, c);
+	c->server.events = EPOLLIN;
+	if (!c->server.source) {
+		abort_both(c);
+		return;
+	}
+	use->connections++;
+	c->egress->total_connections++;
+	if (!use->told || c->number < 0)
+		note(c->egress, target(c, text), c->port, NULL);
+	use->told = true;
+	work(c);
+}
+
+void
+connection_dialed(struct egress *egress, struct msg *answer)
+{
+	struct connection *c = find_dial(egress, answer->id);
+	char text[INET6_ADDRSTRLEN];
+
+	if (!c)
+		return;
+	answered(c);
+	if (answer->type == MSG_DIALED) {
+		connected(c, msg_take_fd(answer, 0));
+	} else if (answer->dial_failed.refused) {
+		deny(c, answer->dial_failed.why);
+	} else {
+		log_warn("%s port %u: %s", target(c, text), c->port, answer->dial_failed.why);
+		abort_both(c);
+	}
+}
+
+/* The dialer has a bound of its own; this one is for none that answers. */
+static void
+look_for_late(struct loop_source *timer, void *arg)
+{
+	struct egress *egress = arg;
+	struct connection *c, *next;
+	uint64_t now = boottime_ns();
+
+	for (c = egress->connections; c; c = next) {
+		next = c->next;
+		if (c->dial && now >= c->until_ns) {
+			answered(c);
+			abort_both(c);
+		}
+	}
+	if (egress->dialing)
+		loop_arm_in(timer, DIAL_WAIT_MS / 8);
+}
+
+/* --- its begin -------------------------------------------------------------------------------- */
+
+static struct connection *
+connection_new(struct egress *egress, int client, bool sniffed)
+{
+	struct connection *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->head = sniffed ? NULL : calloc(1, sizeof(*c->head));
+	c->client.source = loop_add_io(egress->loop, client, EPOLLIN, ready, c);
+	if (!c->client.source || (!sniffed && !c->head)) {
+		loop_remove(c->client.source);
+		free(c->head);
+		free(c);
+		return NULL;
+	}
+	c->client.fd = client;
+	c->client.events = EPOLLIN;
+	c->server.fd = -1;
+	c->sniffed = sniffed;
+	c->egress = egress;
+	c->at = &egress->connections;
+	c->next = egress->connections;
+	if (c->next)
+		c->next->at = &c->next;
+	egress->connections = c;
+	egress->connection_count++;
+	return c;
+}
+
+void
+connection_begin(struct egress *egress, int client, int number, const struct in6_addr *address,
+		 unsigned port, bool sniffed)
+{
+	struct connection *c = connection_new(egress, client, sniffed);
+	int on = 1;
+
+	if (!c) {
+		reset(client);
+		return;
+	}
+	setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c->number = number;
+	c->port = port;
+	if (address)
+		c->address = *address;
+	if (++egress->last_dial == 0)
+		egress->last_dial = 1;
+	c->dial = egress->last_dial;
+	c->until_ns = boottime_ns() + UINT64_C(1000000) * DIAL_WAIT_MS;
+	if (egress->dialing++ == 0)
+		loop_arm_in(egress->dial_timer, DIAL_WAIT_MS / 8);
+	listeners_adjust(egress);
+	dial(c);
+	watch_both(c);
+}
+
+int
+connections_open(struct egress *egress, struct error *error)
+{
+	egress->buffer = malloc(RELAY_BYTES);
+	egress->dial_timer = loop_add_timer(egress->loop, look_for_late, egress);
+	if (!egress->buffer || !egress->dial_timer)
+		return error_errno(error, ENOMEM, "the connections");
+	return 0;
+}
+
+void
+connections_bound(struct egress *egress)
+{
+	struct rlimit limit = {.rlim_max = 1024};
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	egress->connections_max = CONNECTIONS_MAX;
+	if (limit.rlim_max < OTHER_FILES + 2 * CONNECTIONS_MAX)
+		egress->connections_max = limit.rlim_max > 2 * OTHER_FILES
+					      ? (unsigned)(limit.rlim_max - OTHER_FILES) / 2
+					      : 1;
+}
+
+void
+connections_close(struct egress *egress)
+{
+	while (egress->connections)
+		connection_free(egress->connections);
+	loop_remove(egress->dial_timer);
+	free(egress->buffer);
+}

@@ -1,0 +1,208 @@
+/* What the session's network namespace gets: addresses that are answered locally, and sockets. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "common/netaddr.h"
+#include "egress.h"
+
+enum { LOOPBACK_INDEX = 1, BACKLOG = 1024, DNS_PORT = 53 };
+
+/* --- routes ----------------------------------------------------------------------------------- */
+
+/* One request; attributes are appended behind it. */
+struct request {
+	struct nlmsghdr head;
+	struct rtmsg route;
+	uint8_t attributes[64];
+};
+
+static void
+add_attribute(struct request *request, unsigned short type, const void *bytes, size_t length)
+{
+	struct rtattr attribute = {.rta_len = (unsigned short)RTA_LENGTH(length), .rta_type = type};
+	uint8_t *at = (uint8_t *)request + NLMSG_ALIGN(request->head.nlmsg_len);
+
+	memcpy(at, &attribute, sizeof(attribute));
+	memcpy(at + RTA_LENGTH(0), bytes, length);
+	request->head.nlmsg_len =
+	    NLMSG_ALIGN(request->head.nlmsg_len) + (uint32_t)RTA_ALIGN(attribute.rta_len);
+}
+
+/* The kernel's answer to the request of this number. 0 or -errno. */
+static int
+receive_ack(int rtnetlink, unsigned sequence)
+{
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+		uint8_t rest[512];
+	} answer;
+	ssize_t n = recv(rtnetlink, &answer, sizeof(answer), 0);
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n < NLMSG_LENGTH(sizeof(answer.error)) ||
+	    answer.head.nlmsg_type != NLMSG_ERROR || answer.head.nlmsg_seq != sequence)
+		return -EPROTO;
+	return answer.error.error;
+}
+
+/* `ip route add local PREFIX dev lo table local`. 0 or -errno. */
+static int
+add_route(int rtnetlink, int family, const void *address, size_t length, unsigned bits,
+	  unsigned sequence)
+{
+	const uint32_t loopback = LOOPBACK_INDEX;
+	struct request request = {
+	    .head = {.nlmsg_len = NLMSG_LENGTH(sizeof(request.route)),
+		     .nlmsg_type = RTM_NEWROUTE,
+		     .nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK,
+		     .nlmsg_seq = sequence},
+	    .route = {.rtm_family = (unsigned char)family,
+		      .rtm_dst_len = (unsigned char)bits,
+		      .rtm_table = RT_TABLE_LOCAL,
+		      .rtm_protocol = RTPROT_STATIC,
+		      .rtm_scope = family == AF_INET ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE,
+		      .rtm_type = RTN_LOCAL},
+	};
+
+	if (bits)
+		add_attribute(&request, RTA_DST, address, length);
+	add_attribute(&request, RTA_OIF, &loopback, sizeof(loopback));
+	if (send(rtnetlink, &request, request.head.nlmsg_len, 0) < 0)
+		return -errno;
+	return receive_ack(rtnetlink, sequence);
+}
+
+static int
+route(int rtnetlink, const struct in6_addr *address, unsigned bits, unsigned sequence)
+{
+	if (IN6_IS_ADDR_V4MAPPED(address) && bits >= NET_V4_BITS)
+		return add_route(rtnetlink, AF_INET, &address->s6_addr[12], 4, bits - NET_V4_BITS,
+				 sequence);
+	return add_route(rtnetlink, AF_INET6, address, sizeof(*address), bits, sequence);
+}
+
+static int
+add_routes(struct egress *egress, int rtnetlink)
+{
+	struct in6_addr pool;
+	unsigned sequence = 1;
+	int rc;
+
+	net_from_v4(&pool, NET_POOL_V4);
+	rc = route(rtnetlink, &pool, NET_V4_BITS + NET_POOL_BITS, sequence++);
+	net_address(NET_POOL_V6, &pool);
+	if (rc == 0 && egress->v6)
+		rc = route(rtnetlink, &pool, NET_V4_BITS, sequence++);
+	for (size_t i = 0; rc == 0 && i < egress->rules.count; i++) {
+		const struct net_rule *rule = &egress->rules.items[i];
+		bool v4 = IN6_IS_ADDR_V4MAPPED(&rule->address) && rule->bits >= NET_V4_BITS;
+
+		if (rule->kind == NET_RANGE && (v4 || egress->v6))
+			rc = route(rtnetlink, &rule->address, rule->bits, sequence++);
+	}
+	return rc;
+}
+
+static int
+make_routes(struct egress *egress, struct error *error)
+{
+	_cleanup_close_ int rtnetlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int rc = rtnetlink < 0 ? -errno : add_routes(egress, rtnetlink);
+
+	return rc < 0 ? error_errno(error, -rc, "rtnetlink: a local route") : 0;
+}
+
+/* --- sockets ---------------------------------------------------------------------------------- */
+
+/* An address inside, that no two sandboxes share. */
+static int
+open_resolver(struct egress *egress, struct error *error)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET,
+				   .sin_port = htons(DNS_PORT),
+				   .sin_addr.s_addr = htonl(NAMES_RESOLVER_V4)};
+
+	egress->resolver = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (egress->resolver < 0 ||
+	    bind(egress->resolver, (struct sockaddr *)&name, sizeof(name)) < 0)
+		return error_errno(error, errno, "the resolver's socket");
+	return 0;
+}
+
+static int
+bind_any(int fd, int family, uint16_t port)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	int on = 1;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -1;
+	if (family == AF_INET)
+		return bind(fd, (struct sockaddr *)&v4, sizeof(v4));
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+		return -1;
+	return bind(fd, (struct sockaddr *)&v6, sizeof(v6));
+}
+
+static int
+open_listener(struct egress *egress, int family, uint16_t port, struct error *error)
+{
+	struct listener *listener = &egress->listeners[egress->listener_count];
+
+	listener->egress = egress;
+	listener->fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener->fd < 0 || bind_any(listener->fd, family, port) < 0 ||
+	    listen(listener->fd, BACKLOG) < 0) {
+		close_fd(&listener->fd);
+		return error_errno(error, errno, "a listening socket for port %u", port);
+	}
+	egress->listener_count++;
+	return 0;
+}
+
+static int
+open_listeners(struct egress *egress, struct error *error)
+{
+	uint16_t ports[NET_PORTS_MAX];
+	int count = net_rules_ports(&egress->rules, ports);
+
+	if (count < 0)
+		return error_errno(error, -count, "more than %d ports", NET_PORTS_MAX);
+	for (int i = 0; i < count; i++)
+		if (open_listener(egress, AF_INET, ports[i], error) < 0 ||
+		    (egress->v6 && open_listener(egress, AF_INET6, ports[i], error) < 0))
+			return -1;
+	return 0;
+}
+
+/* A host may have none. */
+static bool
+has_v6(void)
+{
+	_cleanup_close_ int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in6 name = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+
+	return fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0;
+}
+
+int
+furnish(struct egress *egress, int net, struct error *error)
+{
+	if (setns(net, CLONE_NEWNET) < 0)
+		return error_errno(error, errno, "setns to the session's network");
+	egress->v6 = has_v6();
+	if (make_routes(egress, error) < 0 || open_resolver(egress, error) < 0 ||
+	    open_listeners(egress, error) < 0)
+		return error_what(error, "furnishing the session's network");
+	if (unshare(CLONE_NEWNET) < 0)
+		return error_errno(error, errno, "leaving the session's network");
+	return 0;
+}

@@ -1,0 +1,428 @@
+#include "net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/netrule.h"
+
+/* The session's rules, beside its journal: a plan may be another one when they are told again. */
+#define RULES_FILE "network"
+
+enum { RULES_BYTES_MAX = 1 << 20 };
+
+const char net_resolv_conf[] = "nameserver 198.18.0.1\noptions timeout:3 attempts:2\n";
+
+static const struct channel_ops egress_ops;
+
+/* --- rules ------------------------------------------------------------------------------------ */
+
+bool
+net_wanted(const struct session *s)
+{
+	enum network_policy policy = s->effective.network;
+
+	return (policy == NETWORK_ALLOWLIST || policy == NETWORK_LOCAL) &&
+	       s->agent->plan->network.allowlist.count > 0;
+}
+
+static int
+write_rules(const struct strings *allowlist, struct rows *rows)
+{
+	char why[REASON_SIZE];
+	struct net_rule rule;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < allowlist->count; i++)
+		rc = net_rule_parse(allowlist->items[i], &rule, why) ? net_rule_add(rows, &rule)
+								     : -EINVAL;
+	return rc;
+}
+
+/* The rules as a sealed memfd. fd or -errno. */
+static int
+rules_memfd(const struct session *s)
+{
+	struct rows *rows = rows_new("network-rules");
+	int rc = rows ? write_rules(&s->agent->plan->network.allowlist, rows) : -ENOMEM;
+
+	if (rc == 0)
+		return rows_seal(rows);
+	rows_free(rows);
+	return rc;
+}
+
+/* Only a session that lives needs them again: they need not be durable. */
+static int
+keep_rules(const struct session *s, int rules)
+{
+	_cleanup_close_ int file = -1;
+	_cleanup_free_ char *bytes = NULL;
+	size_t length;
+	int rc = read_file(rules, RULES_BYTES_MAX, &bytes, &length);
+
+	if (rc < 0)
+		return rc;
+	file = openat(s->records, RULES_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return file < 0 ? -errno : write_all(file, bytes, length);
+}
+
+static int
+kept_rules(const struct session *s)
+{
+	_cleanup_free_ char *bytes = NULL;
+	size_t length;
+	int rc = read_file_at(s->records, RULES_FILE, RULES_BYTES_MAX, &bytes, &length);
+
+	return rc < 0 ? rc : memfd_sealed("network-rules", bytes, length);
+}
+
+/* --- the dialer ------------------------------------------------------------------------------- */
+
+/* Tells the dialer of the session. The other end of their channel, or -errno; without a dialer one
+ * that is at its end. */
+static int
+tell_dialer(const struct session *s)
+{
+	int ends[2], rules, rc = channel_pair(ends);
+	struct msg msg;
+
+	if (rc < 0)
+		return rc;
+	rules = s->r->dialer ? kept_rules(s) : -ENOENT;
+	if (rules < 0) {
+		close(ends[1]);
+		return ends[0];
+	}
+	msg_init(&msg, MSG_DIALER_SESSION);
+	msg.dialer_session.session = s->id;
+	msg_add_fd(&msg, rules);
+	msg_add_fd(&msg, ends[1]);
+	channel_send(s->r->dialer, &msg);
+	return ends[0];
+}
+
+static void
+redial(struct net *net)
+{
+	struct msg msg;
+	int end;
+
+	if (!net->egress || channel_phase(net->egress) != IN_OPEN) {
+		net->dialer_stale = true;
+		return;
+	}
+	net->dialer_stale = false;
+	end = tell_dialer(net->s);
+	if (end < 0)
+		return;
+	msg_init(&msg, MSG_EGRESS_DIALER);
+	msg_add_fd(&msg, end);
+	channel_send(net->egress, &msg);
+}
+
+void
+net_dialer_introduced(struct runnerd *r)
+{
+	for (struct session *s = r->sessions->first; s; s = s->next)
+		if (s->net)
+			redial(s->net);
+}
+
+/* --- what egress says ------------------------------------------------------------------------- */
+
+static void
+on_up(struct net *net, struct msg *msg)
+{
+	struct session *s = net->s;
+
+	(void)msg;
+	channel_set_phase(net->egress, IN_OPEN);
+	net->up = true;
+	if (net->adopted || net->dialer_stale)
+		redial(net);
+	session_progress(s);
+}
+
+static void
+audit(const struct session *s, bool allowed, const char *action, const char *detail)
+{
+	struct msg_audit line = {.session = s->id, .allowed = allowed};
+
+	snprintf(line.action, sizeof(line.action), "%s", action);
+	snprintf(line.agent, sizeof(line.agent), "%s", s->agent_name);
+	snprintf(line.detail, sizeof(line.detail), "%s", detail);
+	audit_send(s->r->audit, &line);
+}
+
+/* "NAME:PORT: why (12 times)", without what it does not have. */
+static void
+on_note(struct net *net, struct msg *msg)
+{
+	const struct msg_egress_note *note = &msg->egress_note;
+	char port[16] = "", times[48] = "", detail[REASON_MAX + 1];
+
+	if (note->port && note->port <= UINT16_MAX)
+		snprintf(port, sizeof(port), ":%u", note->port);
+	if (note->count > 1)
+		snprintf(times, sizeof(times), " (%llu times)", (unsigned long long)note->count);
+	snprintf(detail, sizeof(detail), "%s%s%s%s%s", note->name[0] ? note->name : "a name", port,
+		 note->why[0] ? ": " : "", note->why, times);
+	audit(net->s, note->allowed, note->allowed ? "network.use" : "network.deny", detail);
+}
+
+static void
+on_uses(struct net *net, struct msg *msg)
+{
+	close_fd(&net->uses);
+	net->uses = msg_take_fd(msg, 0);
+	net->connections = msg->egress_uses.connections;
+	net->denials = msg->egress_uses.denials;
+}
+
+static void
+on_ending(struct net *net, struct msg *msg)
+{
+	(void)msg;
+	net->ending = true;
+}
+
+static void
+on_error(struct net *net, struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+
+	msg_to_error(msg, &error);
+	if (net->s->phase == PHASE_BUILDING)
+		session_fail(net->s, &error);
+	else
+		log_problem(LOG_LEVEL_ERROR, &error);
+}
+
+static const struct {
+	enum msg_type type;
+	void (*handler)(struct net *net, struct msg *msg);
+} egress_messages[] = {
+    {.type = MSG_EGRESS_UP, .handler = on_up},
+    {.type = MSG_EGRESS_NOTE, .handler = on_note},
+    {.type = MSG_EGRESS_USES, .handler = on_uses},
+    {.type = MSG_EGRESS_ENDING, .handler = on_ending},
+    {.type = MSG_ERROR, .handler = on_error},
+};
+
+static void
+egress_message(struct channel *channel, struct msg *msg, void *arg)
+{
+	(void)channel;
+	for (size_t i = 0; i < ARRAY_LEN(egress_messages); i++)
+		if (egress_messages[i].type == msg->type)
+			egress_messages[i].handler(arg, msg);
+}
+
+static void
+egress_opened(struct channel *channel, void *arg)
+{
+	const struct net *net = arg;
+	struct msg msg;
+
+	if (!net->adopted)
+		return;
+	msg_init(&msg, MSG_EGRESS_QUERY);
+	channel_send(channel, &msg);
+}
+
+/* The session goes on without a network: its connections are at their end, and no new one is made.
+ */
+static void
+egress_closed(struct channel *channel, const struct error *error, void *arg)
+{
+	static const char died[] = "the session's egress process ended";
+	struct net *net = arg;
+	struct session *s = net->s;
+	struct error why = ERROR_INIT;
+
+	(void)channel;
+	net->egress = NULL;
+	if (error)
+		log_problem(LOG_LEVEL_WARNING, error);
+	if (s->phase == PHASE_BUILDING && !s->spawn) {
+		error_why(&why, ERR_FAILED, "%s", died);
+		session_fail(s, error ? error : &why);
+	} else if (!net->ending && s->phase < PHASE_ENDING) {
+		log_session(LOG_LEVEL_WARNING, &s->id, "%s; it has no network any more", died);
+		audit(s, true, "network.lost", died);
+	}
+}
+
+static const struct channel_ops egress_ops = {
+    .opened = egress_opened,
+    .message = egress_message,
+    .closed = egress_closed,
+};
+
+/* --- the step --------------------------------------------------------------------------------- */
+
+static struct net *
+net_new(struct session *s)
+{
+	struct net *net = calloc(1, sizeof(*net));
+
+	if (!net)
+		return NULL;
+	net->s = s;
+	net->egress_end = net->dialer_end = net->uses = -1;
+	return net;
+}
+
+int
+net_open(struct session *s, struct error *error)
+{
+	_cleanup_close_ int rules = rules_memfd(s);
+	int ends[2], rc = rules < 0 ? rules : keep_rules(s, rules);
+
+	if (rc < 0)
+		return error_errno(error, -rc, "the rules of the session's network");
+	s->net = net_new(s);
+	rc = s->net ? channel_pair(ends) : -ENOMEM;
+	if (rc < 0)
+		return error_errno(error, -rc, "the egress process's channel");
+	s->net->egress_end = ends[1];
+	s->net->egress = channel_new(s->r->loop, ends[0], CH_EGRESS, SIDE_A, ROLE_RUNNERD,
+				     ROLE_EGRESS, &egress_ops, s->net);
+	if (!s->net->egress)
+		return error_errno(error, errno, "opening the egress process's channel");
+	s->net->dialer_end = tell_dialer(s);
+	return s->net->dialer_end < 0
+		   ? error_errno(error, -s->net->dialer_end, "a channel with the dialer")
+		   : 0;
+}
+
+static int
+bind_socket(const struct session *s)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = -1;
+
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/egress.sock", s->live);
+	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+static int
+boot_egress(struct session *s, struct error *error)
+{
+	const struct {
+		const char *what;
+		int fd;
+	} fds[] = {
+	    {.what = "the rules", .fd = kept_rules(s)},
+	    {.what = "the dialer's channel", .fd = steal_fd(&s->net->dialer_end)},
+	    {.what = "the egress process's socket", .fd = bind_socket(s)},
+	    {.what = "the empty directory", .fd = fcntl(s->r->at.empty, F_DUPFD_CLOEXEC, 3)},
+	    {.what = "the egress process's filter",
+	     .fd = fcntl(s->r->egress_program, F_DUPFD_CLOEXEC, 3)},
+	};
+	struct msg msg;
+	int rc = 0;
+
+	msg_init(&msg, MSG_EGRESS_BOOT);
+	msg.egress_boot.session = s->id;
+	msg.egress_boot.uid = s->base_uid + EGRESS_UID;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		if (fds[i].fd >= 0)
+			msg_add_fd(&msg, fds[i].fd);
+		else if (!rc)
+			rc = error_errno(error, -fds[i].fd, "opening %s", fds[i].what);
+	}
+	if (rc < 0) {
+		msg_close_fds(&msg);
+		return rc;
+	}
+	rc = channel_send(s->net->egress, &msg);
+	return rc < 0 ? error_errno(error, -rc, "sending EGRESS_BOOT") : 0;
+}
+
+int
+net_boot(struct session *s, struct error *error)
+{
+	struct msg msg;
+	int rc;
+
+	if (!s->net)
+		return 0;
+	msg_init(&msg, MSG_KEEPER_EGRESS);
+	msg_add_fd(&msg, fcntl(s->r->egress_binary, F_DUPFD_CLOEXEC, 3));
+	msg_add_fd(&msg, steal_fd(&s->net->egress_end));
+	rc = channel_send(s->keeper, &msg);
+	return rc < 0 ? error_errno(error, -rc, "sending KEEPER_EGRESS") : boot_egress(s, error);
+}
+
+void
+net_free(struct net *net)
+{
+	if (!net)
+		return;
+	channel_free(net->egress);
+	close_fd(&net->egress_end);
+	close_fd(&net->dialer_end);
+	close_fd(&net->uses);
+	free(net);
+}
+
+/* --- adoption --------------------------------------------------------------------------------- */
+
+static int
+connect_egress(const struct session *s, struct error *error)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = -1;
+	socklen_t size = sizeof(struct ucred);
+	struct ucred peer;
+
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_errno(error, errno, "making a socket");
+	snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/egress.sock", s->live);
+	if (connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
+		return error_errno(error, errno, "connecting to the egress process");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return error_errno(error, errno, "asking who the egress process is");
+	if (peer.uid != s->base_uid + EGRESS_UID)
+		return error_why(error, ERR_PERMISSION, "uid %u listens where egress %u should",
+				 peer.uid, s->base_uid + EGRESS_UID);
+	return steal_fd(&fd);
+}
+
+/* A session without one, or whose egress process is gone, goes on. */
+int
+net_adopt(struct session *s, struct error *error)
+{
+	int fd;
+
+	if (faccessat(s->records, RULES_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	fd = connect_egress(s, error);
+	if (fd < 0) {
+		log_problem(LOG_LEVEL_WARNING, error);
+		return 0;
+	}
+	s->net = net_new(s);
+	if (!s->net) {
+		close(fd);
+		return error_errno(error, ENOMEM, "the session's network");
+	}
+	s->net->adopted = true;
+	s->net->egress = channel_new(s->r->loop, fd, CH_EGRESS, SIDE_A, ROLE_RUNNERD, ROLE_EGRESS,
+				     &egress_ops, s->net);
+	return s->net->egress ? 0 : error_errno(error, errno, "opening egress's channel");
+}

@@ -1,0 +1,144 @@
+#!/usr/bin/python3
+"""The Internet of tests/system/network.sh: name servers, web servers, one that speaks first.
+network-servers.py DIRECTORY WEB WEB6 OTHER; says ready on standard output."""
+import http.server
+import os
+import socket
+import socketserver
+import ssl
+import struct
+import subprocess
+import sys
+import threading
+
+work, web, web6, other = sys.argv[1:5]
+
+NAMES = {
+    "web.example": [web],
+    "web6.example": [web6],
+    "inside.example": ["10.1.2.3"],
+    "mapped.example": ["::ffff:10.1.2.3"],
+    "meta.example": ["169.254.169.254"],
+    "loop.example": ["127.0.0.1", "::1"],
+    "gone.example": ["45.33.7.99"],
+}
+
+
+def addresses(name):
+    if name.endswith(".wild.example"):
+        return [web]
+    return NAMES.get(name)
+
+
+def name_server():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", 53))
+    while True:
+        query, peer = s.recvfrom(1500)
+        at, labels = 12, []
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        kind = struct.unpack(">H", query[at + 1:at + 3])[0]
+        name = ".".join(labels).lower()
+        with open(work + "/queries", "a") as log:
+            log.write(f"{name} {kind}\n")
+        found = addresses(name)
+        answers = []
+        for address in found or []:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            if kind == (28 if family == socket.AF_INET6 else 1):
+                packed = socket.inet_pton(family, address)
+                answers.append(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 5, len(packed)) + packed)
+        flags = 0x8180 if found else 0x8183
+        s.sendto(query[:2] + struct.pack(">HHHHH", flags, 1, len(answers), 0, 0) +
+                 query[12:at + 5] + b"".join(answers), peer)
+
+
+class Hello(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.path.startswith("/repo.git/"):
+            return super().do_GET()
+        host = getattr(self.server, "says", None) or self.headers.get("Host", "nobody").split(":")[0]
+        body = f"hello {host}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def translate_path(self, path):
+        return work + "/" + path.split("?")[0].lstrip("/")
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass
+
+
+class Server6(Server):
+    address_family = socket.AF_INET6
+
+
+class First(socketserver.BaseRequestHandler):
+    """Speaks first; then counts, or sends back what begins with echo."""
+
+    def handle(self):
+        s = self.request
+        s.sendall(b"220 first\n")
+        head = b""
+        while len(head) < 4:
+            got = s.recv(4 - len(head))
+            if not got:
+                return
+            head += got
+        if head == b"echo":
+            while got := s.recv(65536):
+                s.sendall(got)
+            return
+        count = len(head)
+        while got := s.recv(65536):
+            count += len(got)
+        s.sendall(str(count).encode())
+
+
+class Threaded(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass
+
+
+def repository():
+    run = lambda *a: subprocess.run(a, check=True, cwd=work, stdout=subprocess.DEVNULL,
+                                    env={**os.environ, "HOME": work, "GIT_CONFIG_NOSYSTEM": "1"})
+    run("git", "init", "-q", "-b", "main", "tree")
+    with open(work + "/tree/file", "w") as f:
+        f.write("a line")
+    run("git", "-C", "tree", "add", "file")
+    run("git", "-C", "tree", "-c", "user.name=a", "-c", "user.email=a@example", "commit", "-qm", "one")
+    run("git", "clone", "-q", "--bare", "tree", "repo.git")
+    run("git", "-C", "repo.git", "update-server-info")
+
+
+repository()
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain(work + "/cert.pem", work + "/key.pem")
+secure = Server((web, 443), Hello)
+secure.socket = tls.wrap_socket(secure.socket, server_side=True)
+host = Server(("127.0.0.1", 7777), Hello)
+host.says = "host"
+all_servers = [Server((web, 80), Hello), Server6((web6, 80), Hello), Server((other, 80), Hello),
+               secure, host, Threaded((web, 7000), First)]
+for server in all_servers:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+threading.Thread(target=name_server, daemon=True).start()
+print("ready", flush=True)
+threading.Event().wait()

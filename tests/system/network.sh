@@ -1,0 +1,222 @@
+#!/bin/bash
+# Networks of agents: unmodified clients reach the names that a manifest allows, and nothing else.
+# All of it, the instance included, is in a network namespace of the test's own: its loopback is the
+# Internet, so that what a failing sandbox lets out goes nowhere.
+# timeout: 300
+set -u
+if [ "${OUTER:-}" != "$PPID" ]; then
+	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
+	exit
+fi
+# shellcheck source=tests/system/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_root "networks of agents"
+
+# --- the Internet of this test --------------------------------------------------------------------
+
+web=45.33.7.1 web6=2606:2800:7::1 other=45.33.7.2
+ip link set lo up
+ip addr add $web/32 dev lo
+ip addr add $other/32 dev lo
+ip -6 addr add $web6/128 dev lo nodad
+work=$(mktemp -d "${TMPDIR:-/tmp}/scarab-net.XXXXXX")
+servers=()
+end_servers() {
+	local pid
+	for pid in "${servers[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+	rm -rf "$work"
+}
+trap 'end_servers; finish' EXIT
+printf 'nameserver 127.0.0.1\n' >"$work/resolv.conf"
+mount --bind "$work/resolv.conf" /etc/resolv.conf
+
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 \
+    -subj /CN=web.example -addext 'subjectAltName=DNS:web.example,DNS:*.wild.example' 2>/dev/null
+mkdir "$work/agent-ca"
+cp "$work/cert.pem" "$work/agent-ca/ca.pem"
+chmod -R a+rX "$work" && chmod 0755 "$work"
+mkfifo "$work/ready"
+python3 "$here/network-servers.py" "$work" $web $web6 $other >"$work/ready" 2>"$work/servers.log" &
+servers+=($!)
+read -r -t $((20 * factor)) answer <"$work/ready" || answer=
+is "the servers of the test are up" "$answer" ready
+queries() { cat "$work/queries" 2>/dev/null; }
+
+# --- what may be installed -------------------------------------------------------------------------
+
+instance_start "ceilings: {trust_level: trusted, allowed_context: [$work/agent-ca]}"
+refused() {
+	local text=$1 want=$2 spec=$3
+	status "$text" "$want" ash agent install --replace "$(agent refused : "$spec")"
+}
+refused "an untrusted agent has no network" 4 'trust_level: untrusted
+network: {policy: allowlist, allowlist: ["web.example:443"]}'
+like "which the error says" "$err" 'spec.network.policy allowlist is not allowed'
+refused "policy local is above sandboxed" 4 'network: {policy: local, allowlist: ["10.0.0.0/8:443"]}'
+refused "a private range needs policy local" 4 'network: {policy: allowlist, allowlist: ["10.0.0.0/8:443"]}'
+like "the error names the rule" "$err" '10\.0\.0\.0/8:443 is private, which needs policy local'
+refused "the sandbox's own loopback is no rule" 7 'network: {policy: allowlist, allowlist: ["127.0.0.1:80"]}'
+refused "a rule beyond the capabilities is refused" 4 'capabilities: ["net.connect:*.example:80"]
+network: {policy: allowlist, allowlist: ["web.example:443"]}'
+refused "more ports than a session may have are refused" 7 'network: {policy: allowlist, allowlist: ["web.example:1-1000"]}'
+refused "policy full is not there yet" 7 'trust_level: trusted
+network: {policy: full}'
+
+# --- clients ---------------------------------------------------------------------------------------
+
+rules='"web.example:80", "web.example:443", "web.example:7000", "*.wild.example:443", "web6.example:80",
+  "inside.example:80", "mapped.example:80", "meta.example:80", "loop.example:80", "gone.example:80", "host.agentd:7777", "45.33.7.2:80"'
+context="context: [{source: $work/agent-ca, target: /context/ca}]"
+net="network:
+  policy: allowlist
+  allowlist: [$rules]
+$context
+env: {CURL_CA_BUNDLE: /context/ca/ca.pem, SSL_CERT_FILE: /context/ca/ca.pem, NODE_EXTRA_CA_CERTS: /context/ca/ca.pem, GIT_SSL_CAINFO: /context/ca/ca.pem}"
+# runs TEXT WANT BODY: the agent's output, all of it.
+runs() {
+	local text=$1 want=$2 got
+	install client "$3" "$net" || return
+	got=$(ash agent run client 2>"$dir/run.err")
+	if [ "$got" = "$want" ]; then ok "$text"; else
+		fail "$text"
+		note "got:  $got"
+		note "want: $want"
+		sed 's/^/# /' "$dir/run.err" | head -n 20
+	fi
+}
+runs "curl over HTTP" "hello web.example" 'curl -sS http://web.example/'
+runs "curl over TLS and IPv6 addresses" "hello web.example" 'curl -sS -6 https://web.example/'
+runs "curl to a name below a wildcard" "hello a.wild.example" 'curl -sS https://a.wild.example/'
+runs "a host that has IPv6 alone" "hello web6.example" 'curl -sS http://web6.example/'
+runs "an address that a rule names" "hello 45.33.7.2" 'curl -sS http://45.33.7.2/'
+runs "Python's urllib over TLS" "hello web.example" 'python3 -c "import urllib.request; print(urllib.request.urlopen(\"https://web.example/\").read().decode(), end=\"\")"'
+if command -v node >/dev/null; then
+	runs "Node's fetch over TLS" "hello web.example" 'node -e "fetch(\"https://web.example/\").then(r => r.text()).then(t => process.stdout.write(t)).catch(e => { console.log(e); process.exit(1) })"'
+else
+	skip "Node's fetch over TLS" "no node on this host"
+fi
+runs "git clones over TLS" "a line" 'cd /tmp && git clone -q https://web.example/repo.git 2>&1 && cat repo/file'
+runs "the host's loopback, by its name" "hello host" 'curl -sS http://host.agentd:7777/'
+runs "a server that speaks first" "220 first" 'bash -c "exec 3<>/dev/tcp/web.example/7000; read -r line <&3; echo \$line"'
+runs "each direction ends by itself" "10" 'python3 -c "
+import socket
+s = socket.create_connection((\"web.example\", 7000))
+s.makefile().readline()
+s.sendall(b\"0123456789\")
+s.shutdown(socket.SHUT_WR)
+print(s.recv(100).decode(), end=\"\")"'
+runs "eight megabytes arrive whole in both directions" "same" 'python3 -c "
+import socket, hashlib, threading, os
+s = socket.create_connection((\"web.example\", 7000))
+f = s.makefile(\"rb\"); f.readline()
+data = b\"echo\" + os.urandom(8 << 20)
+def send():
+    s.sendall(data); s.shutdown(socket.SHUT_WR)
+threading.Thread(target=send).start()
+print(\"same\" if f.read() == data[4:] else \"other\", end=\"\")"'
+
+# --- what is not let through -----------------------------------------------------------------------
+
+probe='import socket, time
+def tcp(host, port, say=None):
+    began = time.monotonic()
+    try:
+        s = socket.create_connection((host, port), 20)
+        s.sendall(say or b"GET / HTTP/1.0\r\n\r\n")
+        got = s.recv(100)
+        text = "GOT " + repr(got) if got else "end"
+    except OSError as e:
+        text = str(e.errno if e.errno and e.errno > 0 else type(e).__name__)
+    print(host, port, text, "LATE" if time.monotonic() - began > 15 else "")
+'
+denied() {
+	local text=$1 want=$2
+	install client "cat >/tmp/p.py <<'PY'
+$probe
+$3
+PY
+python3 /tmp/p.py" "$net" || return
+	like "$text" "$(ash agent run client 2>/dev/null)" "$want"
+}
+before=$(queries | wc -l)
+denied "a name outside does not exist, at once" '^other.example 80 gaierror' 'tcp("other.example", 80)'
+denied "nor does the parent of a wildcard" '^wild.example 443 gaierror' 'tcp("wild.example", 443)'
+is "and nobody was asked for either" "$(queries | tail -n +$((before + 1)))" ""
+denied "another port is refused" '^web.example 22 111' 'tcp("web.example", 22)'
+denied "one of another name is reset" '^web6.example 443 10[34]' 'tcp("web6.example", 443)'
+denied "a literal of IPv4 leads nowhere" '^45.33.7.1 80 101' 'tcp("45.33.7.1", 80)'
+denied "a literal of IPv6 leads nowhere" "^$web6 80 101" "tcp('$web6', 80)"
+denied "the host's loopback is not the sandbox's" '^127.0.0.1 7777 104' 'tcp("127.0.0.1", 7777)'
+denied "nor is it behind an allowed port" '^127.0.0.1 80 (104|end)' 'tcp("127.0.0.1", 80)'
+denied "a name that leads to a private network" '^inside.example 80 104' 'tcp("inside.example", 80)'
+denied "… to a mapped address" '^mapped.example 80 104' 'tcp("mapped.example", 80)'
+denied "… to a metadata service" '^meta.example 80 104' 'tcp("meta.example", 80)'
+denied "… to the host's loopback" '^loop.example 80 104' 'tcp("loop.example", 80)'
+denied "another host in Host" '^web.example 80 104' 'tcp("web.example", 80, b"GET / HTTP/1.1\r\nHost: other.example\r\n\r\n")'
+denied "a proxy's way to another host" '^web.example 80 104' 'tcp("web.example", 80, b"CONNECT other.example:443 HTTP/1.1\r\n\r\n")'
+runs "another name in SNI" "35" 'curl -sS --connect-to other.example:443:web.example:443 https://other.example/ 2>/dev/null; printf %s $?'
+runs "UDP is refused at once" "111" 'python3 -c "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(15)
+s.connect((\"web.example\", 443)); s.send(b\"x\")
+try: s.recv(10)
+except OSError as e: print(e.errno, end=\"\")"'
+runs "no other resolver answers" "101" 'python3 -c "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+try: s.connect((\"45.33.7.1\", 53)); print(s.send(b\"x\"), end=\"\")
+except OSError as e: print(e.errno, end=\"\")"'
+like "the session's log says what was denied" "$(ash session logs client@latest 2>&1; install client 'curl -sS http://web.example:1/ http://nowhere.example/' "$net"; ash agent run client 2>&1; ash session logs client@latest)" 'denied nowhere.example: no rule names it'
+audited() { ash --json audit | jq -r 'if type == "array" then .[] else . end | select(.action == "'"$1"'") | .detail' | sort -u; }
+like "the audit log names what was used" "$(audited network.use)" '(^|
+)web.example:443($|
+)'
+like "and what was denied, with the reason" "$(audited network.deny)" 'inside.example:80: 10\.1\.2\.3 is private, and no rule names it'
+
+# --- wildcards carry no messages out ---------------------------------------------------------------
+
+runs "new names below a wildcard come slowly" "slow" 'python3 -c "
+import socket
+n = 0
+for i in range(400):
+    try: socket.getaddrinfo(\"x%d.wild.example\" % i, 443, socket.AF_INET); n += 1
+    except OSError: pass
+print(\"slow\" if n < 200 else n, end=\"\")"'
+like "no name is asked for that nobody connects to" "x$(queries | grep -c 'x[0-9]*.wild')" '^x0$'
+
+# --- deaths ---------------------------------------------------------------------------------------
+
+install talk 'while :; do curl -sS -m 10 http://web.example/ 2>&1; echo " now"; sleep 0.2; done' "$net"
+session=$(ash agent run talk --detach)
+log_has() { ash session logs talk@latest 2>&1 | grep -qE "$1"; }
+check "a session talks" eventually 20 log_has 'hello web.example now'
+dialer=$(daemon dialer)
+kill -KILL "$dialer"
+new_dialer() { [ "$(daemon dialer)" != "$dialer" ] && [ -n "$(daemon dialer)" ]; }
+check "a dialer that died is started again" eventually 20 new_dialer
+talks_again() {
+	local n
+	n=$(ash session logs talk@latest | grep -c 'hello web.example now')
+	[ "$n" -gt "$1" ]
+}
+said=$(ash session logs talk@latest | grep -c 'hello web.example now')
+check "and the session goes on with it" eventually 20 talks_again "$said"
+runnerd=$(daemon runnerd)
+kill -KILL "$runnerd"
+new_runnerd() { [ "$(daemon runnerd)" != "$runnerd" ] && ash status >/dev/null 2>&1; }
+check "so it does with a restarted runnerd" eventually 20 new_runnerd
+said=$(ash session logs talk@latest | grep -c 'hello web.example now')
+check "whose adopted session talks" eventually 20 talks_again "$said"
+egress=$(daemon egress)
+is "an egress process has the agent's range of ids" "$((($(stat -c %u "/proc/$egress") - session_ids) % 65536))" 2002
+is "it has no capability" "$(sed -n 's/^CapEff:\t*//p' "/proc/$egress/status")" 0000000000000000
+is "and sees no network" "$(nsenter --net="/proc/$egress/ns/net" ip -o addr | grep -v ' lo ')" ""
+kill -KILL "$egress"
+check "without its egress process a session goes on, without a network" eventually 20 log_has 'curl: \([67]\)'
+check "which its log says" log_has 'has no network any more'
+was_lost() { audited network.lost | grep -q .; }
+check "and the audit log" eventually 10 was_lost
+ash session cancel "$session" >/dev/null
+has_ended() { [ "$(latest talk .state)" = ended ]; }
+check "it ends" eventually 20 has_ended
+check "no egress process is left" fails daemon egress
