@@ -105,6 +105,20 @@ START_TEST(builder)
 }
 END_TEST
 
+/* Who owns it has the connections that it was handed, and no other. */
+START_TEST(egress)
+{
+	static const long forbidden[] = {SYS_socket, SYS_socketpair, SYS_connect, SYS_bind,
+					 SYS_setns,  SYS_execve,     SYS_clone3,  SYS_kill};
+	_cleanup_close_ int fd = program(egress_syscalls, egress_syscall_count);
+
+	for (size_t i = 0; i < ARRAY_LEN(forbidden); i++)
+		ck_assert_msg(call_under(fd, forbidden[i]) == SIGSYS, "%ld", forbidden[i]);
+	ck_assert_int_eq(call_under(fd, SYS_accept4), 0);
+	ck_assert_int_eq(call_under(fd, SYS_setsockopt), 0);
+}
+END_TEST
+
 /* A descriptor with an owner and a signal would be a kill() of every process of the same user. */
 START_TEST(descriptors_send_no_signals)
 {
@@ -133,7 +147,7 @@ END_TEST
 int
 main(void)
 {
-	const TTest *tests[] = {keeper, builder, init, descriptors_send_no_signals};
+	const TTest *tests[] = {keeper, builder, egress, init, descriptors_send_no_signals};
 
 	return suite_run("keeper_calls", tests, ARRAY_LEN(tests));
 }

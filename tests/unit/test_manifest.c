@@ -158,14 +158,14 @@ static const struct {
 	bool enforced;
 } inert[] = {
     {"  runtime: rust\n  entrypoint: main.py\n",
-     "f:6:15: spec.entrypoint has no effect without runtime python, node or wasm\n"},
+     "f:6:15: spec.entrypoint has no effect without runtime python, node or wasm\n", false},
     {"  network: {policy: none, allowlist: [\"a.example:443\"]}\n",
      "f:5:38: spec.network.allowlist has no effect without policy allowlist or local\n", true},
     {"  credentials: [{name: k, env: K, inject: {host: a.example, header: x}}]\n",
-     "f:5:32: spec.credentials[0].env has no effect beside inject\n"},
+     "f:5:32: spec.credentials[0].env has no effect beside inject\n", false},
     {"  mcp_servers: [{name: s, transport: Stdio, command: c, network: {policy: local}, url: "
      "\"https://a.example/\"}]\n",
-     "f:5:88: spec.mcp_servers[0].url has no effect with transport Stdio\n"},
+     "f:5:88: spec.mcp_servers[0].url has no effect with transport Stdio\n", false},
 };
 
 START_TEST(inert_keys_warn)
