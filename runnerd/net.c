@@ -15,7 +15,10 @@
 /* The session's rules, beside its journal: a plan may be another one when they are told again. */
 #define RULES_FILE "network"
 
-enum { RULES_BYTES_MAX = 1 << 20 };
+enum {
+	RULES_BYTES_MAX = 1 << 20,
+	USES_AUDITED = 64, /* names of one session */
+};
 
 const char net_resolv_conf[] = "nameserver 198.18.0.1\noptions timeout:3 attempts:2\n";
 
@@ -186,11 +189,35 @@ on_uses(struct net *net, struct msg *msg)
 	net->denials = msg->egress_uses.denials;
 }
 
+/* What went through, name by name, where it is kept. */
+static void
+audit_uses(const struct net *net)
+{
+	struct rows_reader *reader = net->uses >= 0 ? rows_open(net->uses) : NULL;
+	char detail[REASON_MAX + 1];
+	struct msg row;
+
+	for (int i = 0; reader && i < USES_AUDITED && rows_next(reader, &row) > 0; i++) {
+		const struct msg_net_use_row *use = &row.net_use_row;
+
+		if (row.type != MSG_NET_USE_ROW)
+			break;
+		snprintf(detail, sizeof(detail),
+			 "%s: %llu connections, %llu bytes sent, %llu received, %llu denials",
+			 use->name[0] ? use->name : "addresses",
+			 (unsigned long long)use->connections, (unsigned long long)use->sent_bytes,
+			 (unsigned long long)use->received_bytes, (unsigned long long)use->denials);
+		audit(net->s, true, "network.total", detail);
+	}
+	rows_close(reader);
+}
+
 static void
 on_ending(struct net *net, struct msg *msg)
 {
 	(void)msg;
 	net->ending = true;
+	audit_uses(net);
 }
 
 static void

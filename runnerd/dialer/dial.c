@@ -47,6 +47,7 @@ dial_end(struct dial *dial)
 	*at = dial->next;
 	dial->session->count--;
 	dial->session = NULL;
+	loop_arm(dial->timer, 0);
 	if (!dial->resolving)
 		dial_free(dial);
 }

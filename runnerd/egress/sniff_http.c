@@ -92,16 +92,17 @@ target_of(struct line line)
 static enum sniff
 host_of_target(struct line line, struct line target, struct sniffed *result)
 {
-	const char *scheme = memmem(target.at, target.length, "://", 3), *at;
+	const char *scheme, *at;
 	size_t length;
 
-	if (target.length == 0 || memchr(target.at, ' ', target.length) ||
+	if (!target.at || target.length == 0 || memchr(target.at, ' ', target.length) ||
 	    memchr(target.at, '\t', target.length))
 		return bad(result, "its request line is malformed");
 	if (strncasecmp(line.at, "CONNECT ", 8) == 0)
 		return sniff_host(target.at, target.length, result);
 	if (target.at[0] == '/' || target.at[0] == '*')
 		return SNIFF_NONE;
+	scheme = memmem(target.at, target.length, "://", 3);
 	if (!scheme)
 		return bad(result, "its request line is malformed");
 	at = scheme + 3;

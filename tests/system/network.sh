@@ -45,6 +45,7 @@ queries() { cat "$work/queries" 2>/dev/null; }
 # --- what may be installed -------------------------------------------------------------------------
 
 instance_start "ceilings: {trust_level: trusted, allowed_context: [$work/agent-ca]}"
+snapshot_take
 refused() {
 	local text=$1 want=$2 spec=$3
 	status "$text" "$want" ash agent install --replace "$(agent refused : "$spec")"
@@ -97,6 +98,7 @@ else
 fi
 runs "git clones over TLS" "a line" 'cd /tmp && git clone -q https://web.example/repo.git 2>&1 && cat repo/file'
 runs "the host's loopback, by its name" "hello host" 'curl -sS http://host.agentd:7777/'
+# shellcheck disable=SC2016
 runs "a server that speaks first" "220 first" 'bash -c "exec 3<>/dev/tcp/web.example/7000; read -r line <&3; echo \$line"'
 runs "each direction ends by itself" "10" 'python3 -c "
 import socket
@@ -173,6 +175,8 @@ like "the audit log names what was used" "$(audited network.use)" '(^|
 )'
 like "and what was denied, with the reason" "$(audited network.deny)" 'inside.example:80: 10\.1\.2\.3 is private, and no rule names it'
 
+like "and how much went through, name by name" "$(audited network.total)" 'web.example: 1 connections, 83886[0-9]+ bytes sent, 83886[0-9]+ received, 0 denials'
+
 # --- wildcards carry no messages out ---------------------------------------------------------------
 
 runs "new names below a wildcard come slowly" "slow" 'python3 -c "
@@ -220,3 +224,4 @@ ash session cancel "$session" >/dev/null
 has_ended() { [ "$(latest talk .state)" = ended ]; }
 check "it ends" eventually 20 has_ended
 check "no egress process is left" fails daemon egress
+settled_fds "and nothing else of all these sessions"

@@ -1,6 +1,9 @@
 /* Where a session may be connected to, and which name servers are asked. */
-// with: runnerd/dialer/check.c runnerd/dialer/resolve.c
+// with: runnerd/dialer/check.c runnerd/dialer/resolve.c runnerd/dialer/dial.c
+// with: runnerd/dialer/sessions.c
+#include <arpa/inet.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/cleanup.h"
 #include "runnerd/dialer/dialer.h"
@@ -84,12 +87,217 @@ START_TEST(name_servers_are_found_in_resolv_conf)
 }
 END_TEST
 
+/* --- an egress process that is owned: the test plays it ------------------------------------------
+ */
+
+struct owned {
+	struct dialer dialer;
+	struct channel *egress, *runnerd;
+	struct loop_source *timer;
+	struct msg answer;
+};
+
+static void
+heard(struct channel *channel, struct msg *msg, void *arg)
+{
+	struct owned *owned = arg;
+
+	(void)channel;
+	owned->answer = *msg;
+	msg->nfds = 0; /* taken */
+	loop_stop(owned->dialer.loop, 0);
+}
+
+static void
+gone(struct channel *channel, const struct error *error, void *arg)
+{
+	struct owned *owned = arg;
+
+	(void)channel;
+	(void)error;
+	owned->egress = NULL;
+	loop_stop(owned->dialer.loop, 1);
+}
+
+static void
+silent(struct channel *channel, struct msg *msg, void *arg)
+{
+	(void)channel;
+	(void)msg;
+	(void)arg;
+}
+
+static const struct channel_ops egress_ops = {.message = heard, .closed = gone};
+static const struct channel_ops runnerd_ops = {.message = silent};
+
+static void
+late(struct loop_source *timer, void *arg)
+{
+	(void)timer;
+	(void)arg;
+	ck_abort_msg("no answer within a minute");
+}
+
+static int
+rules_memfd(const char *const *texts, size_t count)
+{
+	struct rows *rows = rows_new("rules");
+	char why[REASON_SIZE];
+	struct net_rule rule;
+
+	for (size_t i = 0; i < count; i++) {
+		ck_assert(net_rule_parse(texts[i], &rule, why));
+		ck_assert_int_eq(net_rule_add(rows, &rule), 0);
+	}
+	return rows_seal(rows);
+}
+
+static void
+owned_begin(struct owned *owned, const char *const *rules, size_t count)
+{
+	struct error error = ERROR_INIT;
+	int boot[2], dial[2];
+	struct msg msg;
+
+	memset(owned, 0, sizeof(*owned));
+	owned->dialer.loop = loop_new();
+	owned->timer = loop_add_timer(owned->dialer.loop, late, NULL);
+	loop_arm_in(owned->timer, 60000);
+	owned->dialer.resolver = resolver_new(owned->dialer.loop, &error);
+	ck_assert_ptr_nonnull(owned->dialer.resolver);
+	ck_assert_int_eq(channel_pair(boot), 0);
+	ck_assert_int_eq(channel_pair(dial), 0);
+	dialer_introduced(&owned->dialer, boot[1]);
+	owned->runnerd = channel_new(owned->dialer.loop, boot[0], CH_RUNNERD_DIALER, SIDE_A,
+				     ROLE_RUNNERD, ROLE_DIALER, &runnerd_ops, owned);
+	owned->egress = channel_new(owned->dialer.loop, dial[0], CH_DIAL, SIDE_A, ROLE_EGRESS,
+				    ROLE_DIALER, &egress_ops, owned);
+	msg_init(&msg, MSG_DIALER_SESSION);
+	msg.dialer_session.session.bytes[0] = 7;
+	msg_add_fd(&msg, rules_memfd(rules, count));
+	msg_add_fd(&msg, dial[1]);
+	ck_assert_int_eq(channel_send(owned->runnerd, &msg), 0);
+}
+
+static void
+owned_end(struct owned *owned)
+{
+	channel_free(owned->egress);
+	channel_free(owned->runnerd);
+	sessions_close(&owned->dialer);
+	channel_free(owned->dialer.runnerd);
+	resolver_free(owned->dialer.resolver);
+	loop_remove(owned->timer);
+	loop_free(owned->dialer.loop);
+}
+
+/* What comes of it: MSG_DIALED or MSG_DIAL_FAILED, in owned->answer. */
+static enum msg_type
+ask(struct owned *owned, const char *name, const char *address, unsigned port)
+{
+	struct in6_addr in = {0};
+	struct msg msg;
+
+	msg_init(&msg, MSG_DIAL);
+	msg.id = 5;
+	msg.dial.port = port;
+	strcpy(msg.dial.name, name);
+	if (address)
+		ck_assert_uint_gt(net_address(address, &in), 0);
+	msg.dial.address_len = address ? sizeof(in) : 0;
+	memcpy(msg.dial.address, &in, sizeof(in));
+	ck_assert_int_eq(channel_send(owned->egress, &msg), 0);
+	ck_assert_int_eq(loop_run(owned->dialer.loop), 0);
+	ck_assert_uint_eq(owned->answer.id, 5);
+	return owned->answer.type;
+}
+
+static int
+listen_on_loopback(unsigned *port)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(name);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+	ck_assert_int_eq(listen(fd, 4), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&name, &size), 0);
+	*port = ntohs(name.sin_port);
+	return fd;
+}
+
+START_TEST(an_owned_egress_process_reaches_what_rules_allow)
+{
+	static const struct {
+		const char *name, *address;
+		unsigned port;
+	} denied[] = {
+	    {"", "127.0.0.1", 0},
+	    {"", "::1", 0},
+	    {"", "::ffff:127.0.0.1", 0},
+	    {"localhost", NULL, 0},
+	    {"127.0.0.1", NULL, 0},
+	    {"b.example", NULL, 443},
+	    {"host.agentd", NULL, 1},
+	    {"agentd", NULL, 0},
+	    {"a.example", NULL, 80},
+	    {"HOST.AGENTD", NULL, 0},
+	    {"host.agentd.", NULL, 0},
+	    {"", NULL, 0},
+	    {"", "169.254.169.254", 0},
+	    {"", "10.0.0.1", 443},
+	    {"", "8.8.8.8", 443},
+	    {"", "8.8.8.8", 65536 + 443},
+	    {"a.example", NULL, 65536 + 443},
+	};
+	char host[64];
+	const char *rules[] = {host, "a.example:443", "9.9.9.9:443"};
+	struct owned owned;
+	unsigned port;
+	_cleanup_close_ int listener = listen_on_loopback(&port);
+
+	snprintf(host, sizeof(host), "host.agentd:%u", port);
+	owned_begin(&owned, rules, ARRAY_LEN(rules));
+	for (size_t i = 0; i < ARRAY_LEN(denied); i++) {
+		unsigned to = denied[i].port ? denied[i].port : port;
+
+		ck_assert_msg(ask(&owned, denied[i].name, denied[i].address, to) == MSG_DIAL_FAILED,
+			      "%zu", i);
+		ck_assert_msg(owned.answer.dial_failed.refused, "%zu: %s", i,
+			      owned.answer.dial_failed.why);
+	}
+	ck_assert_int_eq(ask(&owned, "host.agentd", "10.0.0.1", port), MSG_DIALED);
+	msg_close_fds(&owned.answer);
+	owned_end(&owned);
+}
+END_TEST
+
+START_TEST(a_connection_that_fails_says_why)
+{
+	char host[64];
+	const char *rules[] = {host};
+	struct owned owned;
+	unsigned port;
+
+	close(listen_on_loopback(&port));
+	snprintf(host, sizeof(host), "host.agentd:%u", port);
+	owned_begin(&owned, rules, ARRAY_LEN(rules));
+	ck_assert_int_eq(ask(&owned, "host.agentd", NULL, port), MSG_DIAL_FAILED);
+	ck_assert(!owned.answer.dial_failed.refused);
+	ck_assert_ptr_nonnull(strstr(owned.answer.dial_failed.why, "refused"));
+	owned_end(&owned);
+}
+END_TEST
+
 int
 main(void)
 {
 	const TTest *tests[] = {
 	    an_address_is_checked_by_rules_and_kind,
 	    name_servers_are_found_in_resolv_conf,
+	    an_owned_egress_process_reaches_what_rules_allow,
+	    a_connection_that_fails_says_why,
 	};
 
 	return suite_run("dialer", tests, ARRAY_LEN(tests));
