@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "net.h"
 #include "sandbox/landlock_places.h"
 #include "sandbox/namespaces.h"
 #include "session.h"
@@ -25,6 +26,19 @@ tell_limit(struct facts *facts, const char *key, const struct limit *limit)
 		fact_bytes(facts, key, limit->value);
 	else
 		fact_number(facts, key, limit->value);
+}
+
+/* What the network lets through, as its manifest writes it. */
+static void
+tell_network(const struct session *s, struct facts *facts)
+{
+	const struct strings *allowlist = &s->agent->plan->network.allowlist;
+
+	fact_text(facts, "network", network_policy_name(s->effective.network));
+	if (!net_wanted(s))
+		fact_item(facts, "network_allowlist", NULL);
+	for (size_t i = 0; net_wanted(s) && i < allowlist->count; i++)
+		fact_item(facts, "network_allowlist", allowlist->items[i]);
 }
 
 static void
@@ -46,7 +60,7 @@ tell_whole(const struct session *s, struct facts *facts)
 	fact_text(facts, "image", plan->image ? plan->image : "host");
 	fact_text(facts, "install_dir", s->agent->head.install_dir);
 	fact_text(facts, "home", home_mode_name(s->effective.home));
-	fact_text(facts, "network", network_policy_name(s->effective.network));
+	tell_network(s, facts);
 	fact_text(facts, "seccomp", profile_name(profile_of(s->effective.trust)));
 	fact_number(facts, "first_uid", s->base_uid ? s->base_uid : ABSENT);
 	fact_number(facts, "uids", ID_RANGE);

@@ -23,7 +23,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/scarab-net.XXXXXX")
 servers=()
 end_servers() {
 	local pid
-	for pid in "${servers[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+	for pid in "${servers[@]}"; do
+		kill -KILL "$pid" && wait "$pid"
+	done 2>/dev/null
 	rm -rf "$work"
 }
 trap 'end_servers; finish' EXIT
@@ -45,6 +47,8 @@ queries() { cat "$work/queries" 2>/dev/null; }
 # --- what may be installed -------------------------------------------------------------------------
 
 instance_start "ceilings: {trust_level: trusted, allowed_context: [$work/agent-ca]}"
+install client :
+install talk : # both have their ids before
 snapshot_take
 refused() {
 	local text=$1 want=$2 spec=$3
