@@ -108,6 +108,36 @@ class First(socketserver.BaseRequestHandler):
         s.sendall(str(count).encode())
 
 
+class Postgres(socketserver.BaseRequestHandler):
+    """As much of PostgreSQL's protocol 3 as one query of psql needs: without TLS, no password."""
+
+    def read(self, count):
+        got = b""
+        while len(got) < count:
+            piece = self.request.recv(count - len(got))
+            if not piece:
+                raise ConnectionError
+            got += piece
+        return got
+
+    def say(self, kind, body):
+        self.request.sendall(kind + struct.pack(">I", len(body) + 4) + body)
+
+    def handle(self):
+        self.read(8)  # SSLRequest
+        self.request.sendall(b"N")
+        self.read(struct.unpack(">I", self.read(4))[0] - 4)
+        self.say(b"R", struct.pack(">I", 0))
+        self.say(b"S", b"server_version\x0015.0\x00")
+        self.say(b"Z", b"I")
+        while self.read(1) == b"Q":
+            self.read(struct.unpack(">I", self.read(4))[0] - 4)
+            self.say(b"T", struct.pack(">H", 1) + b"c\x00" + struct.pack(">IHIHIH", 0, 0, 25, 0xffff, 0xffffffff, 0))
+            self.say(b"D", struct.pack(">HI", 1, 5) + b"a row")
+            self.say(b"C", b"SELECT 1\x00")
+            self.say(b"Z", b"I")
+
+
 class Threaded(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
@@ -136,7 +166,7 @@ secure.socket = tls.wrap_socket(secure.socket, server_side=True)
 host = Server(("127.0.0.1", 7777), Hello)
 host.says = "host"
 all_servers = [Server((web, 80), Hello), Server6((web6, 80), Hello), Server((other, 80), Hello),
-               secure, host, Threaded((web, 7000), First)]
+               secure, host, Threaded((web, 7000), First), Threaded((web, 5432), Postgres)]
 for server in all_servers:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 threading.Thread(target=name_server, daemon=True).start()

@@ -69,7 +69,7 @@ network: {policy: full}'
 
 # --- clients ---------------------------------------------------------------------------------------
 
-rules='"web.example:80", "web.example:443", "web.example:7000", "*.wild.example:443", "web6.example:80",
+rules='"web.example:80", "web.example:443", "web.example:7000", "web.example:5432", "*.wild.example:443", "web6.example:80",
   "inside.example:80", "mapped.example:80", "meta.example:80", "loop.example:80", "gone.example:80", "host.agentd:7777", "45.33.7.2:80"'
 context="context: [{source: $work/agent-ca, target: /context/ca}]"
 net="network:
@@ -101,6 +101,11 @@ else
 	skip "Node's fetch over TLS" "no node on this host"
 fi
 runs "git clones over TLS" "a line" 'cd /tmp && git clone -q https://web.example/repo.git 2>&1 && cat repo/file'
+if command -v psql >/dev/null; then
+	runs "PostgreSQL's psql" "a row" 'psql -tA "host=web.example user=a dbname=a sslmode=prefer gssencmode=disable" -c "select 1"'
+else
+	skip "PostgreSQL's psql" "no psql on this host"
+fi
 runs "the host's loopback, by its name" "hello host" 'curl -sS http://host.agentd:7777/'
 # shellcheck disable=SC2016
 runs "a server that speaks first" "220 first" 'bash -c "exec 3<>/dev/tcp/web.example/7000; read -r line <&3; echo \$line"'
@@ -215,6 +220,11 @@ new_runnerd() { [ "$(daemon runnerd)" != "$runnerd" ] && ash status >/dev/null 2
 check "so it does with a restarted runnerd" eventually 20 new_runnerd
 said=$(ash session logs talk@latest | grep -c 'hello web.example now')
 check "whose adopted session talks" eventually 20 talks_again "$said"
+dialer=$(daemon dialer)
+kill -KILL "$dialer"
+check "which tells another dialer of it" eventually 20 new_dialer
+said=$(ash session logs talk@latest | grep -c 'hello web.example now')
+check "and the session talks on" eventually 20 talks_again "$said"
 egress=$(daemon egress)
 is "an egress process has the agent's range of ids" "$((($(stat -c %u "/proc/$egress") - session_ids) % 65536))" 2002
 is "it has no capability" "$(sed -n 's/^CapEff:\t*//p' "/proc/$egress/status")" 0000000000000000
