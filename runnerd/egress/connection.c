@@ -149,7 +149,10 @@ look(struct connection *c)
 	return c->sniffed;
 }
 
-/* Sends what was held. False: the connection is gone. */
+/* Sends what was looked at; it goes on to be held until it is known for whom it is. A server does
+ * nothing before a head or ClientHello is whole, and then it is known: its last byte is not sent
+ * before. Who speaks another protocol may wait for an answer to a few letters. False: the
+ * connection is gone. */
 static bool
 send_head(struct connection *c)
 {
@@ -170,8 +173,9 @@ send_head(struct connection *c)
 		head->sent += (size_t)n;
 		use_of(c->egress, c->number)->sent_bytes += (uint64_t)n;
 	}
-	free(steal_ptr(&c->head));
 	c->client.stuck = false;
+	if (c->sniffed)
+		free(steal_ptr(&c->head));
 	return true;
 }
 
@@ -249,7 +253,7 @@ work(struct connection *c)
 	if (!c->sniffed && !look(c))
 		return;
 	if (c->server.fd >= 0) {
-		if (c->head && c->sniffed && !send_head(c))
+		if (c->head && !send_head(c))
 			return;
 		if (!c->head && !relay(c, &c->client, &c->server, &use->sent_bytes))
 			return;

@@ -98,6 +98,9 @@ class First(socketserver.BaseRequestHandler):
             if not got:
                 return
             head += got
+        if head == b"ruok":
+            s.sendall(b"imok")
+            return
         if head == b"echo":
             while got := s.recv(65536):
                 s.sendall(got)

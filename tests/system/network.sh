@@ -116,6 +116,10 @@ s.makefile().readline()
 s.sendall(b\"0123456789\")
 s.shutdown(socket.SHUT_WR)
 print(s.recv(100).decode(), end=\"\")"'
+runs "a few letters are answered before there are more" "imok" 'python3 -c "
+import socket
+s = socket.create_connection((\"web.example\", 7000), 20)
+s.recv(10); s.sendall(b\"ruok\"); print(s.recv(4).decode(), end=\"\")"'
 runs "eight megabytes arrive whole in both directions" "same" 'python3 -c "
 import socket, hashlib, threading, os
 s = socket.create_connection((\"web.example\", 7000))
@@ -164,6 +168,13 @@ denied "… to a mapped address" '^mapped.example 80 104' 'tcp("mapped.example",
 denied "… to a metadata service" '^meta.example 80 104' 'tcp("meta.example", 80)'
 denied "… to the host's loopback" '^loop.example 80 104' 'tcp("loop.example", 80)'
 denied "another host in Host" '^web.example 80 104' 'tcp("web.example", 80, b"GET / HTTP/1.1\r\nHost: other.example\r\n\r\n")'
+denied "… in pieces, too" '^pieces 104' 's = socket.create_connection(("web.example", 80), 20)
+for piece in (b"GET / HTTP/1.1\r\nHo", b"st: other", b".example\r\n", b"\r\n"):
+    time.sleep(0.3)
+    try: s.sendall(piece)
+    except OSError: pass
+try: print("pieces GOT", s.recv(100))
+except OSError as e: print("pieces", e.errno)'
 denied "a proxy's way to another host" '^web.example 80 104' 'tcp("web.example", 80, b"CONNECT other.example:443 HTTP/1.1\r\n\r\n")'
 runs "another name in SNI" "35" 'curl -sS --connect-to other.example:443:web.example:443 https://other.example/ 2>/dev/null; printf %s $?'
 runs "UDP is refused at once" "111" 'python3 -c "
