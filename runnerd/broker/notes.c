@@ -1,4 +1,5 @@
 /* What the agent says of itself, on its way to runnerd; kept while that is away, up to a bound. */
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "common/cleanup.h"
@@ -34,10 +35,20 @@ hold(struct broker *broker, struct msg *msg)
 bool
 notes_pass(struct broker *broker, struct msg *msg)
 {
+	int again;
+
 	if (broker->notes || !broker->channel || channel_phase(broker->channel) != IN_OPEN)
 		return hold(broker, msg);
-	link_send(broker, msg);
-	return true;
+	/* A runnerd that has died may not be known to be gone yet. */
+	again = msg->nfds > 0 ? fcntl(msg->fds[0], F_DUPFD_CLOEXEC, 3) : -1;
+	clean_message(&broker->cleaner, msg);
+	if (channel_send(broker->channel, msg) == 0) {
+		close_fd(&again);
+		return true;
+	}
+	if (again >= 0)
+		msg_add_fd(msg, again);
+	return hold(broker, msg);
 }
 
 static void
