@@ -301,11 +301,12 @@ stage_await(struct stage *stage, enum msg_type type)
 static inline void
 stage_guard(pid_t broker)
 {
-	int life[2], pidfd = (int)syscall(SYS_pidfd_open, broker, 0);
+	int life[2], closed[2], pidfd = (int)syscall(SYS_pidfd_open, broker, 0);
 	char byte;
 
 	ck_assert_int_ge(pidfd, 0);
 	ck_assert_int_eq(pipe2(life, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(closed, O_CLOEXEC), 0);
 	if (fork() == 0) {
 		setsid();
 		dup2(life[0], 0);
@@ -316,6 +317,10 @@ stage_guard(pid_t broker)
 		syscall(SYS_pidfd_send_signal, 1, SIGKILL, NULL, 0);
 		_exit(0);
 	}
+	/* Until it has closed its copies of ours, what we close stays open. */
+	close(closed[1]);
+	ck_assert_int_eq(read_all(closed[0], &byte, 1), 0);
+	close(closed[0]);
 	close(life[0]); /* life[1] is closed by the test's end */
 	close(pidfd);
 }
