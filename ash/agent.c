@@ -331,6 +331,7 @@ static void
 show_text(const struct ash *ash, const struct msg_agent_row *row, const struct msg_agent_last *last,
 	  const struct manifest *manifest, const struct facts *facts)
 {
+	static const char *const told[] = {"agent", "trust_level", "install_dir", NULL};
 	char time[32];
 
 	output_line(ash, "Agent", COLOR_NONE, "%s %s%s", row->name, row->version,
@@ -346,7 +347,7 @@ show_text(const struct ash *ash, const struct msg_agent_row *row, const struct m
 	command_text(ash, manifest, row);
 	if (manifest->task)
 		output_line(ash, "Task", COLOR_NONE, "%s", manifest->task);
-	facts_text_whole(ash, facts);
+	facts_text_whole(ash, facts, told);
 }
 
 int

@@ -173,11 +173,12 @@ ends_with(const char *text, const char *end)
 static void
 title_of(const char *key, char title[VALUE_MAX])
 {
+	static const char *const units[] = {"_ms", "_bytes", "_milli"};
+
 	snprintf(title, VALUE_MAX, "%s", key);
-	if (ends_with(title, "_ms"))
-		title[strlen(title) - strlen("_ms")] = '\0';
-	if (ends_with(title, "_bytes"))
-		title[strlen(title) - strlen("_bytes")] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(units); i++)
+		if (ends_with(title, units[i]))
+			title[strlen(title) - strlen(units[i])] = '\0';
 	for (char *c = title; *c; c++)
 		if (*c == '_')
 			*c = ' ';
@@ -194,6 +195,8 @@ value_text(const struct fact *fact, const char *name, char text[VALUE_MAX])
 		size_format(fact->number, text);
 	else if (fact->kind == FACT_NUMBER && ends_with(name, "_ms"))
 		duration_format(fact->number, text);
+	else if (fact->kind == FACT_NUMBER && ends_with(name, "_milli"))
+		snprintf(text, VALUE_MAX, "%g", (double)fact->number / 1000);
 	else if (fact->kind == FACT_NUMBER)
 		snprintf(text, VALUE_MAX, "%llu", (unsigned long long)fact->number);
 	else if (fact->kind == FACT_BOOL)
@@ -226,15 +229,23 @@ text_of(const struct facts *facts, size_t at, const char *name, size_t *next)
 	return text;
 }
 
-/* Lines for the members of an object. */
+static bool
+is_told(const char *const *told, const char *key)
+{
+	while (told && *told && strcmp(*told, key) != 0)
+		told++;
+	return told && *told;
+}
+
+/* Lines for the members of an object, but for those that are told already. */
 static size_t
-members_text(const struct ash *ash, const struct facts *facts, size_t at)
+members_text(const struct ash *ash, const struct facts *facts, size_t at, const char *const *told)
 {
 	const struct fact *first = &facts->items[at];
 
 	while (at < facts->count && same_section(&facts->items[at], first)) {
 		const char *key = facts->items[at].key;
-		bool shown = facts->items[at].kind != FACT_NONE;
+		bool shown = facts->items[at].kind != FACT_NONE && !is_told(told, key);
 		bool wrong = strcmp(key, "refused") == 0 || strcmp(key, "mounts_incomplete") == 0;
 		char title[VALUE_MAX];
 		_cleanup_free_ char *text = text_of(facts, at, key, &at);
@@ -337,17 +348,17 @@ section_text(const struct ash *ash, const struct facts *facts, size_t *at, struc
 	       color_off(ash->style.color));
 	if (first->entry)
 		return list_text(ash, facts, at, error);
-	*at = members_text(ash, facts, *at);
+	*at = members_text(ash, facts, *at, NULL);
 	return 0;
 }
 
 void
-facts_text_whole(const struct ash *ash, const struct facts *facts)
+facts_text_whole(const struct ash *ash, const struct facts *facts, const char *const *told)
 {
 	size_t at = 0;
 
 	while (at < facts->count)
-		at = *facts->items[at].section ? at + 1 : members_text(ash, facts, at);
+		at = *facts->items[at].section ? at + 1 : members_text(ash, facts, at, told);
 }
 
 int
@@ -355,7 +366,7 @@ facts_text(const struct ash *ash, const struct facts *facts, struct error *error
 {
 	size_t at = 0;
 
-	facts_text_whole(ash, facts);
+	facts_text_whole(ash, facts, NULL);
 	while (at < facts->count) {
 		if (!*facts->items[at].section)
 			at++;

@@ -27,8 +27,9 @@ void facts_free(struct facts *facts);
 
 /* One object. */
 void facts_json(const struct facts *facts, struct json *json);
-/* What is true of the whole, a line each. */
-void facts_text_whole(const struct ash *ash, const struct facts *facts);
+/* What is true of the whole, a line each. told: keys that were told already, up to a NULL; may be
+ * NULL. */
+void facts_text_whole(const struct ash *ash, const struct facts *facts, const char *const *told);
 /* Everything: lines, and a table for each section that is a list. */
 int facts_text(const struct ash *ash, const struct facts *facts, struct error *error);
 

@@ -19,7 +19,7 @@ struct session {
 	struct msg_step_row steps[STEPS_MAX];
 	size_t count;
 	const struct session_tools *tools; /* NULL: not known */
-	bool listed; /* one of a list: its steps and tools were not asked for */
+	bool listed;    /* one of a list: its steps and tools were not asked for */
 	bool has_event; /* one started it, and is kept */
 	struct msg_event_row event;
 };
