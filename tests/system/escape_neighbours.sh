@@ -131,6 +131,7 @@ declare -A classes=(
 	["the machine's name, time, modules"]=system
 	["fork bomb"]=forks
 	["memory bomb"]=memory
+	["disk and inode bombs"]=disk
 	["file descriptor bomb"]=descriptors
 	["what an image may plant"]=image
 	["symlink and rename races, stdout flood"]=race
