@@ -4,12 +4,13 @@
  *   crash-table new FILE
  *   crash-table arm FILE [NTH POINT]     forgets what was passed; without a point: none is armed
  *   crash-table rearm FILE NTH POINT     keeps what was passed, lets nobody go
- *   crash-table wait FILE MS             until somebody stands at the point: 0, else 1
+ *   crash-table wait FILE MS POINT       until somebody stands at this point: 0, else 1
  *   crash-table let FILE                 who stands there goes on, and nobody stops any more
  *   crash-table list FILE                a line "COUNT POINT" for each point that was passed
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,15 +58,25 @@ forget(struct crash_table *table)
 	atomic_store(&table->used, 0);
 }
 
+/* Armed is read first: who arms another point says before that that nobody stands there. */
+static bool
+stands(struct crash_table *table, const char *point)
+{
+	bool is_armed = !strcmp(table->armed, point);
+
+	atomic_thread_fence(memory_order_seq_cst);
+	return is_armed && atomic_load(&table->held);
+}
+
 static int
-await(struct crash_table *table, long ms)
+await(struct crash_table *table, long ms, const char *point)
 {
 	const struct timespec pause = {.tv_nsec = 500000};
 	struct timespec began, now;
 
 	clock_gettime(CLOCK_MONOTONIC, &began);
 	do {
-		if (atomic_load(&table->held))
+		if (stands(table, point))
 			return 0;
 		nanosleep(&pause, NULL);
 		clock_gettime(CLOCK_MONOTONIC, &now);
@@ -116,7 +127,7 @@ main(int argc, char **argv)
 	if (!strcmp(command, "arm") || !strcmp(command, "rearm"))
 		arm(table, argc > 4 ? argv[3] : NULL, argc > 4 ? argv[4] : NULL);
 	else if (!strcmp(command, "wait"))
-		return await(table, argc > 3 ? strtol(argv[3], NULL, 10) : 0);
+		return argc > 4 ? await(table, strtol(argv[3], NULL, 10), argv[4]) : 2;
 	else if (!strcmp(command, "let"))
 		atomic_store(&table->let_go, 1), table->nth = 0;
 	else if (!strcmp(command, "list"))

@@ -169,7 +169,7 @@ start_unstartable() {
 start_undone() {
 	table arm 1 "build.end tools"
 	began undone &
-	table wait $((10000 * factor)) || echo "nothing was built" >>"$dir/asked"
+	table wait $((10000 * factor)) "build.end tools" || echo "nothing was built" >>"$dir/asked"
 	table rearm "$@"
 	kill_runnerd
 	wait $!
@@ -252,7 +252,7 @@ die() {
 	( trap - EXIT; "start_$1" "$4" "$3" ) &
 	job=$!
 	gate_open
-	if table wait $((${5:-10000} * factor)); then
+	if table wait $((${5:-10000} * factor)) "$3"; then
 		kill_at "$2" "$3"
 		table let
 		died=$((died + 1))
