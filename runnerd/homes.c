@@ -209,6 +209,18 @@ home_unsettled(int homes_fd, const char *agent, const struct uuid *session)
 }
 
 bool
+home_undecided(int homes_fd, const char *agent, const struct uuid *session)
+{
+	_cleanup_close_ int dir =
+	    openat(homes_fd, agent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return dir >= 0 && home_unsettled(homes_fd, agent, session) &&
+	       !exists(dir, HOME_SESSION "/" HOME_MARK) &&
+	       (exists(dir, HOME_SESSION "/" HOME_UPPER) ||
+		exists(dir, HOME_SESSION "/" HOME_MEMORY));
+}
+
+bool
 home_is_locked(int homes_fd, const char *agent)
 {
 	char path[AGENT_NAME_MAX + sizeof("/" HOME_LOCK)];

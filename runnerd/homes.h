@@ -42,6 +42,8 @@ int home_layer_in_memory(const struct home *home, const struct uuid *session, in
 			 struct error *error);
 /* Does the home hold changes of this session (NULL: of any, or a rollback that is not finished)? */
 bool home_unsettled(int homes_fd, const char *agent, const struct uuid *session);
+/* Are they neither merged nor marked to be? */
+bool home_undecided(int homes_fd, const char *agent, const struct uuid *session);
 /* Does somebody hold its lock? */
 bool home_is_locked(int homes_fd, const char *agent);
 /* Does it hold what a homekeeper took out of its name and did not come to delete? */

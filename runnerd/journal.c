@@ -122,6 +122,16 @@ journal_segment(int journal, uint32_t segment, uint64_t offset)
 }
 
 int
+journal_discard(int journal, const struct msg_journal_discard *discard)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_JOURNAL_DISCARD);
+	record.journal_discard = *discard;
+	return record_append(journal, &record, true);
+}
+
+int
 journal_ended(int journal, const struct msg_journal_ended *ended, bool durable)
 {
 	struct msg record;
@@ -198,6 +208,9 @@ read_record(struct journal *journal, const struct msg *record)
 	case MSG_JOURNAL_SEGMENT:
 		journal->segment = record->journal_segment.segment;
 		journal->offset = record->journal_segment.offset;
+		break;
+	case MSG_JOURNAL_DISCARD:
+		journal->discard = record->journal_discard;
 		break;
 	case MSG_JOURNAL_ENDED:
 		journal->ended = record->journal_ended;

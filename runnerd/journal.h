@@ -32,6 +32,8 @@ int journal_plugin(int journal, const char *server, const struct procid *init);
 /* A plugin, by its number in the plan; uid: inside the agent's range. */
 int journal_server(int journal, uint8_t number, uint32_t uid, const char *name);
 int journal_segment(int journal, uint32_t segment, uint64_t offset);
+/* Durable: what is discarded cannot be looked at again. why is not empty. */
+int journal_discard(int journal, const struct msg_journal_discard *discard);
 /* Need not be durable where the keeper's record is, which says the same after a power cut. */
 int journal_ended(int journal, const struct msg_journal_ended *ended, bool durable);
 
@@ -52,6 +54,7 @@ struct journal {
 	unsigned plugin_count;
 	struct msg_journal_server servers[SERVERS_MAX]; /* server_count of them, by their number */
 	unsigned server_count;
+	struct msg_journal_discard discard; /* why "": not said */
 	struct msg_journal_ended ended;
 	uint32_t segment;
 	uint64_t offset;

@@ -95,6 +95,7 @@ revive(struct runnerd *r, const struct journal *journal, int records)
 	s->step = journal->step;
 	s->gate = journal->gate;
 	s->init = journal->init;
+	s->discard = journal->discard;
 	memcpy(s->built, journal->begun, sizeof(s->built));
 	take_plan(s);
 	return s;

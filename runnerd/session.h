@@ -85,6 +85,7 @@ struct session {
 	struct home_job_run *home_job; /* at its home, at the end */
 	bool keeper_holds;            /* the home's layer, beyond its record, until it is settled */
 	bool home_settled, home_told; /* told: its end has words about the home */
+	struct msg_journal_discard discard; /* why "": nothing is known against keeping it */
 	unsigned home_tries;
 	uint64_t running_at_ms;
 
@@ -176,7 +177,9 @@ void session_is_ended(struct session *s);
  * durable already, in that record. */
 bool session_settle_outcome(struct session *s);
 
-/* session_home.c. 0 when the session's home is settled, or -EAGAIN: session_end_advance() is called
+/* session_home.c. What the journal says that its home does not keep is said by its end too. */
+void home_tell_discard(struct session *s);
+/* 0 when the session's home is settled, or -EAGAIN: session_end_advance() is called
  * once there is news. */
 int home_settle_session(struct session *s);
 /* The same while the keeper holds what is to be committed; 0 also when it holds nothing. */

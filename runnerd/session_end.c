@@ -101,6 +101,7 @@ session_settle_outcome(struct session *s)
 			snprintf(s->end.reason, sizeof(s->end.reason), "the keeper left no record");
 		s->end.outcome = OUTCOME_LOST;
 	}
+	home_tell_discard(s);
 	take_use(s);
 	if (!s->end.running_at_ms)
 		s->end.running_at_ms = s->running_at_ms;

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "home_jobs.h"
 #include "homes.h"
+#include "journal.h"
 #include "session.h"
 #include "tools.h"
 
@@ -18,17 +19,22 @@ enum { HOME_TRIES = 3, HOLD_RETRY_MS = 20 };
 static const char never_synced[] =
     "the host went down before what it changed in its home was on disk: that was discarded";
 
-/* What was never run left nothing; what a host that went down left was never synced; what cannot be
- * committed, since the disk is full, makes room for the next session. */
+/* What was never run left nothing. */
+static bool
+should_keep(const struct session *s)
+{
+	if (!s->gate || s->end.outcome == OUTCOME_NONE || s->end.outcome == OUTCOME_SETUP_FAILED)
+		return false;
+	return s->end.outcome == OUTCOME_SUCCESS || !s->effective.home_discards_failure;
+}
+
+/* What a host that went down left was never synced; what cannot be committed, since the disk is
+ * full, makes room for the next session. */
 static enum home_order
 order_of(const struct session *s)
 {
-	if (s->home_tries >= HOME_TRIES || !s->gate || s->host_restarted ||
-	    s->end.outcome == OUTCOME_NONE || s->end.outcome == OUTCOME_SETUP_FAILED)
-		return HOME_ORDER_DISCARD;
-	if (s->end.outcome != OUTCOME_SUCCESS && s->effective.home_discards_failure)
-		return HOME_ORDER_DISCARD;
-	return HOME_ORDER_COMMIT;
+	return should_keep(s) && !s->host_restarted && !s->discard.why[0] ? HOME_ORDER_COMMIT
+									  : HOME_ORDER_DISCARD;
 }
 
 /* Beside why it ended. */
@@ -45,6 +51,31 @@ add_reason(struct session *s, const char *text)
 	log_session(LOG_LEVEL_WARNING, &s->id, "%s: %s", s->agent_name, text);
 }
 
+void
+home_tell_discard(struct session *s)
+{
+	if (s->discard.lost)
+		s->end.outcome = OUTCOME_LOST;
+	add_reason(s, s->discard.why);
+}
+
+/* Written down before it is discarded: a runnerd that is started after that finds a home without
+ * the session's changes, as one that was merged, and a record that may say success. */
+static void
+decide_discard(struct session *s, bool lost, const char *why)
+{
+	int rc;
+
+	s->discard.lost = s->discard.lost || lost;
+	snprintf(s->discard.why, sizeof(s->discard.why), "%s", why);
+	rc = journal_discard(s->journal, &s->discard);
+	if (rc < 0)
+		log_session(LOG_LEVEL_ERROR, &s->id, "cannot write what its home does not keep: %s",
+			    strerrordesc_np(-rc));
+	home_tell_discard(s);
+	CRASH_POINT("home.refused");
+}
+
 static void
 home_failed(struct session *s, const struct error *error)
 {
@@ -55,7 +86,7 @@ home_failed(struct session *s, const struct error *error)
 		log_session(LOG_LEVEL_WARNING, &s->id, "its home: %s; it is tried again", text);
 	} else if (s->home_tries == HOME_TRIES) {
 		snprintf(reason, sizeof(reason), "its home: %.*s", REASON_MAX - 16, text);
-		add_reason(s, reason);
+		decide_discard(s, false, reason);
 	} else {
 		s->home_settled = true; /* the next session's matter */
 	}
@@ -67,15 +98,12 @@ home_done(const struct msg_home_done *done, const struct error *error, void *arg
 	struct session *s = arg;
 
 	s->home_job = NULL;
-	if (done) {
+	if (done && done->why[0]) {
+		decide_discard(s, done->lost, done->why);
+	} else if (done) {
 		s->home_settled = true;
-		if (done->lost)
-			s->end.outcome = OUTCOME_LOST;
-		add_reason(s, done->why);
 		if (s->home_tries >= HOME_TRIES && !done->committed)
 			add_reason(s, "what it changed in its home was discarded");
-		if (s->host_restarted && !done->committed)
-			add_reason(s, never_synced);
 		log_session(LOG_LEVEL_DEBUG, &s->id,
 			    "its home: %llu added, %llu modified, %llu removed",
 			    (unsigned long long)done->added, (unsigned long long)done->modified,
@@ -111,6 +139,9 @@ home_settle_session(struct session *s)
 		return s->home_job ? -EAGAIN : 0;
 	if (!home_unsettled(s->r->at.homes, s->agent_name, &s->id))
 		return 0;
+	if (s->host_restarted && should_keep(s) && !s->discard.why[0] &&
+	    home_undecided(s->r->at.homes, s->agent_name, &s->id))
+		decide_discard(s, true, never_synced);
 	return start_job(s);
 }
 

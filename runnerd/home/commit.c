@@ -384,7 +384,7 @@ commit_unmarked(const struct home_job *job, int session, struct msg_home_done *d
 	if (rc < 0)
 		return error_errno(error, -rc, "bringing the session's changes to the disk");
 	if (rc == 0)
-		return go_back(job, error);
+		return 0;
 	if (syncfs(session) < 0)
 		return error_errno(error, errno, "syncing the session's changes");
 	rc = decide(job, session, &record, done);
@@ -392,7 +392,7 @@ commit_unmarked(const struct home_job *job, int session, struct msg_home_done *d
 		return error_errno(error, -rc, "reading the session's changes");
 	if (rc > 0)
 		return go_forward(job, session, &record.home_entry, done, error);
-	return go_back(job, error);
+	return done->why[0] ? 0 : go_back(job, error);
 }
 
 /* commit: what to do when there is no mark. */

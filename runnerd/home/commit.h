@@ -23,7 +23,9 @@ struct home_job {
 
 /* All of them: 0, or -1 with error; done is the answer to runnerd. Each may be repeated. */
 
-/* The session's changes become the home's, unless that goes over max_bytes. */
+/* The session's changes become the home's. Those that cannot be kept, since they are lost or go
+ * over max_bytes, are left as they are, with done->why: until that is written down, nothing else
+ * says that they ever were. home_discard() then takes them. */
 int home_commit(const struct home_job *job, struct msg_home_done *done, struct error *error);
 /* The session's changes are gone, unless they were marked before: then they are merged. */
 int home_discard(const struct home_job *job, struct msg_home_done *done, struct error *error);

@@ -18,7 +18,7 @@ instance_start 'limits: {sessions: 8}
 retention: {sessions: 1000000}'
 agents=(one two three four)
 for name in "${agents[@]}"; do
-	install "$name" 'echo ran; echo $SCARAB_SESSION_ID >>$HOME/ran; cat >/dev/null; case $SCARAB_SESSION_ID in *[0-7]) sleep 0.05 ;; esac' \
+	install "$name" 'echo ran; echo $SCARAB_SESSION_ID >>$HOME/ran || exit 9; cat >/dev/null; case $SCARAB_SESSION_ID in *[0-7]) sleep 0.05 ;; esac' \
 	    'concurrency: {queue_limit: 64}'
 done
 is "a session runs before" "$(ash agent run one)" ran

@@ -10,7 +10,7 @@
 # CRASH_POINTS=GLOB: only the points whose name and detail match. CRASH_SCENARIOS="NAME …": only these.
 # shellcheck disable=SC2016,SC2154,SC2317
 . "$(dirname "$0")/lib.sh"
-read -ra scenarios <<<"${CRASH_SCENARIOS:-input plain fails unstartable undone adopted rotating rollback}"
+read -ra scenarios <<<"${CRASH_SCENARIOS:-input plain fails unstartable undone adopted gone rotating rollback}"
 instance_new 'limits: {sessions: 8}'
 gate_new
 printf 'ceilings: {allowed_context: ["%s/gate"]}\n' "$dir" >>"$dir/agentd.yaml"
@@ -31,8 +31,8 @@ instance_up "the instance starts"
 # --- who is at work ------------------------------------------------------------------------------
 
 # Every session makes the next generation of its home: in a file, a directory that is replaced, a
-# link, a name that moves, a list that grows.
-next_generation='cd || exit 9; g=$(cat gen 2>/dev/null || echo 0); o=$g; g=$((g + 1))
+# link, a name that moves, a list that grows. One that cannot read the last ends as nothing else does.
+next_generation='cd || exit 9; g=0; [ ! -e ran ] || read -r g <gen || exit 8; o=$g; g=$((g + 1))
 echo $g >gen; rm -rf tree; mkdir -p tree/deep only; echo $g >tree/a; echo $g >tree/deep/b
 rm -f link; ln -s g$g link; echo $g >only/g$g; rm -f only/g$o; echo $SCARAB_SESSION_ID >>ran'
 kept="home: {on_failure: discard, history: 3}
@@ -44,6 +44,7 @@ install undone "$next_generation" "$kept"
 install adopted "$next_generation; $gate_wait :" "$kept
 $gate_context"
 install rotating 'head -c 40000000 /dev/zero | tr "\0" x; '"$next_generation" "$kept"
+install gone "$next_generation" "$kept"
 install rollback "$next_generation" "$kept"
 install unstartable "$next_generation" "$kept"
 
@@ -174,6 +175,16 @@ start_undone() {
 	kill_runnerd
 	wait $!
 }
+# The keeper has written down a success and dies with runnerd, and the home's layer with them.
+start_gone() {
+	table arm 1 exit.durable
+	began gone &
+	table wait $((10000 * factor)) exit.durable || echo "no keeper came to its end" >>"$dir/asked"
+	table rearm "$@"
+	# shellcheck disable=SC2046
+	kill -KILL $(runnerd_pid) $(named keeper $(of_sessions))
+	wait $!
+}
 # The point is passed by who adopts the session, or ends it then: the gate opens with this process.
 start_adopted() {
 	began adopted
@@ -186,7 +197,7 @@ runs() { [ "$(latest "$1" .state)" = running ]; }
 start_rollback() { ash home rollback rollback rollback@latest >"$dir/asked" 2>&1; }
 
 declare -A own_outcome=([plain]=success [input]=success [fails]=failed [unstartable]=setup_failed
-	[undone]=success [adopted]=success [rotating]=success)
+	[undone]=success [adopted]=success [gone]=lost [rotating]=success)
 
 # ready SCENARIO: what must be there before.
 ready() {
@@ -299,6 +310,7 @@ declare -A seen=()
 # session that was adopted.
 declare -A anew=([plain]='layer.*|commit.*' [fails]='commit.*|home*|held.*' [unstartable]='undo.*|end.*|frame.undone'
 	[undone]='recover.*|undo.*|end.*|layer.*|home.*' [adopted]='recover.*|adopt.*|exit.*|held.*|end.*|copy.*|commit.*'
+	[gone]='home.*|homekeeper.*|end.*|undo.* identity'
 	[rollback]='home*|merge.*|commit.*')
 sweep() {
 	local line count point nth mode died=0 missed=0 before=$failed passed

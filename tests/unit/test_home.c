@@ -201,8 +201,8 @@ START_TEST(so_may_one_from_memory)
 }
 END_TEST
 
-/* The layers went with a keeper: the home is the old one, and that is said; what was on disk by
- * then is not lost. */
+/* The layers went with a keeper: the home is the old one, and that is said as often as somebody
+ * asks, until it is discarded; what was on disk by then is not lost. */
 static bool
 crash_without_layers(unsigned tree, unsigned at)
 {
@@ -220,6 +220,9 @@ crash_without_layers(unsigned tree, unsigned at)
 	done = carry_out(home_commit, &job);
 	ck_assert_int_eq(done.lost, !whole);
 	ck_assert_int_eq(done.why[0] != '\0', !whole);
+	ck_assert_int_eq(carry_out(home_commit, &job).lost, !whole);
+	if (!whole)
+		carry_out(home_discard, &job);
 	assert_home(&stage, whole ? "new" : "old", tree, whole ? stage.seen : stage.old);
 	assert_settled(&stage, tree);
 	stage_close(&stage);

@@ -85,6 +85,10 @@ START_TEST(a_home_over_its_size_stays_as_it_was)
 	ck_assert(!done.committed);
 	ck_assert_ptr_nonnull(strstr(done.why, "over home.max_size 10000"));
 	assert_home(&stage, "too big", 0, stage.old);
+	/* It is still there, whoever asks again, until it is discarded. */
+	ck_assert_str_eq(carry_out(home_commit, &job).why, done.why);
+	ck_assert_str_eq(carry_out(home_discard, &job).why, "");
+	assert_home(&stage, "too big", 0, stage.old);
 	/* What makes room may be committed in any case. */
 	session_begin(&stage);
 	make_file(&stage, "first", 1);
@@ -281,6 +285,7 @@ START_TEST(a_home_that_is_too_deep_is_refused)
 	done = carry_out(home_commit, &job);
 	ck_assert(!done.committed);
 	ck_assert_ptr_nonnull(strstr(done.why, "directories deep"));
+	carry_out(home_discard, &job);
 	assert_home(&stage, "too deep", 0, stage.old);
 	ck_assert_int_eq(trash_sweep(stage.home.dir), 0);
 	stage_close(&stage);
