@@ -131,15 +131,19 @@ net_range_special(const struct in6_addr *address, unsigned bits)
 			   : find_block(v6_blocks, ARRAY_LEN(v6_blocks), address, bits);
 }
 
-/* A wide range may hold it and is no matter: what is sent there never leaves the sandbox. */
+/* Who connects to the unspecified address reaches it as well. A wide range may hold both and is no
+ * matter: what is sent there never leaves the sandbox. */
 bool
 net_range_meets_loopback(const struct in6_addr *address, unsigned bits)
 {
-	struct in6_addr v4;
+	struct in6_addr v4, any;
 
 	net_from_v4(&v4, INADDR_LOOPBACK);
-	return (bits == 128 && IN6_IS_ADDR_LOOPBACK(address)) ||
-	       (bits >= NET_V4_BITS + 8 && net_same_prefix(address, &v4, NET_V4_BITS + 8));
+	net_from_v4(&any, INADDR_ANY);
+	if (bits == 128 && (IN6_IS_ADDR_LOOPBACK(address) || IN6_IS_ADDR_UNSPECIFIED(address)))
+		return true;
+	return bits >= NET_V4_BITS + 8 && (net_same_prefix(address, &v4, NET_V4_BITS + 8) ||
+					   net_same_prefix(address, &any, NET_V4_BITS + 8));
 }
 
 bool

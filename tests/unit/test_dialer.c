@@ -37,6 +37,9 @@ static const struct {
     {{"host.agentd:443"}, "", "127.0.0.1", 443, "the host's loopback"},
     {{"::/0:443", "0.0.0.0/0:443"}, "", "::1", 443, "the host's loopback"},
     {{"127.0.0.0/8:443"}, "", "127.0.0.1", 443, "the host's loopback"},
+    {{"0.0.0.0/8:443"}, "", "0.0.0.0", 443, "the host's loopback"},
+    {{"a.example:443", "0.0.0.0/8:443"}, "a.example", "0.0.0.0", 443, "the host's loopback"},
+    {{"[::]/128:443"}, "", "::", 443, "the host's loopback"},
 };
 
 START_TEST(an_address_is_checked_by_rules_and_kind)
