@@ -5,7 +5,7 @@
 #include "common/netrule.h"
 #include "sniff.h"
 
-enum { METHOD_MAX = 32 };
+enum { METHOD_MAX = 256 /* servers take any word */ };
 
 struct line {
 	const char *at;
@@ -43,6 +43,20 @@ is_letter(char c)
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
+/* RFC 9110 5.6.2: of a method as well. */
+static bool
+is_token(char c)
+{
+	return is_letter(c) || (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+/* RFC 9112 3: servers may part the words of a request at any of these. */
+static bool
+is_blank(char c)
+{
+	return c && strchr(" \t\v\f\r", c);
+}
+
 enum sniff
 sniff_host(const char *text, size_t length, struct sniffed *result)
 {
@@ -74,6 +88,16 @@ is_http(struct line line, const char *version)
 	size_t length = strlen(version);
 
 	return line.length > length && memcmp(line.at + line.length - length, version, length) == 0;
+}
+
+/* Is there a server that would take it for a request of HTTP/1? */
+static bool
+resembles_http(struct line line)
+{
+	for (size_t i = 1; i + 5 <= line.length; i++)
+		if (is_blank(line.at[i - 1]) && strncasecmp(line.at + i, "HTTP/", 5) == 0)
+			return true;
+	return false;
 }
 
 /* What stands between the two outer spaces. */
@@ -183,17 +207,20 @@ fields(const char *at, size_t left, enum sniff found, struct sniffed *result)
 	return SNIFF_MORE;
 }
 
-/* Could it be a method so far? */
+/* Could it be a method so far? What begins with a digit is git's protocol, or another with lengths.
+ */
 static enum sniff
 method(const char *at, size_t left)
 {
 	size_t i = 0;
 
-	while (i < left && i <= METHOD_MAX && is_letter(at[i]))
+	if (left && !is_letter(*at))
+		return SNIFF_NONE;
+	while (i < left && i <= METHOD_MAX && is_token(at[i]))
 		i++;
 	if (i == left && i <= METHOD_MAX)
 		return SNIFF_MORE;
-	return i > 0 && i < left && at[i] == ' ' ? SNIFF_NAME : SNIFF_NONE;
+	return i > 0 && i < left && is_blank(at[i]) ? SNIFF_NAME : SNIFF_NONE;
 }
 
 static enum sniff
@@ -211,7 +238,8 @@ head(const char *at, size_t left, struct sniffed *result)
 	if (is_http(line, " HTTP/2.0"))
 		return bad(result, "HTTP/2 without TLS hides its host");
 	if (!is_http(line, " HTTP/1.1") && !is_http(line, " HTTP/1.0"))
-		return SNIFF_NONE;
+		return resembles_http(line) ? bad(result, "its request line is malformed")
+					    : SNIFF_NONE;
 	if (memchr(line.at, '\0', line.length))
 		return bad(result, "its head has a NUL");
 	found = host_of_target(line, target_of(line), result);
