@@ -225,6 +225,9 @@ watch(struct end *end, bool in, bool out)
 {
 	uint32_t events = (in ? EPOLLIN : 0U) | (out ? EPOLLOUT : 0U);
 
+	/* Of a reset it hears all the same, once. */
+	if (!events)
+		events = EPOLLET;
 	if (events == end->events || !end->source)
 		return;
 	end->events = events;
@@ -271,12 +274,11 @@ static void
 ready(struct loop_source *source, uint32_t events, void *arg)
 {
 	struct connection *c = arg;
+	const struct end *end = source == c->client.source ? &c->client : &c->server;
 
-	(void)source;
-	/* Before the server is there nothing reads, and a client that is gone would be told again
-	 * and again. */
-	if (c->server.fd < 0 && events & (EPOLLERR | EPOLLHUP)) {
-		connection_free(c);
+	/* Nothing reads there that would find it: before the server is there, and after an end. */
+	if ((c->server.fd < 0 || end->finished) && events & (EPOLLERR | EPOLLHUP)) {
+		abort_both(c);
 		return;
 	}
 	uses_changed(c->egress);
