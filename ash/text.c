@@ -23,6 +23,35 @@ is_control(const char *at)
 	return c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)at[1] < 0xa0);
 }
 
+/* Characters that show nothing or turn what follows around (CVE-2021-42574): a definition or a
+ * call's arguments would say other things to a model than to who decides about them. */
+static const struct {
+	uint32_t first, last;
+} unseen[] = {
+    {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},   {0x115f, 0x1160}, {0x17b4, 0x17b5},
+    {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e}, {0x2060, 0x206f}, {0x3164, 0x3164},
+    {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0}, {0xfff9, 0xfffb}, {0x1bca0, 0x1bca3},
+    {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+};
+
+/* How many bytes of valid UTF-8 are one such character; 0: it is none. */
+static size_t
+unseen_length(const char *at)
+{
+	const uint8_t *bytes = (const uint8_t *)at;
+	size_t length = bytes[0] < 0xc0 ? 1 : bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
+	uint32_t point = bytes[0] & (0xffU >> (length + 1));
+
+	if (length == 1)
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		point = point << 6 | (bytes[i] & 0x3f);
+	for (size_t i = 0; i < ARRAY_LEN(unseen); i++)
+		if (point >= unseen[i].first && point <= unseen[i].last)
+			return length;
+	return 0;
+}
+
 void
 text_clean_here(char *text)
 {
@@ -32,7 +61,13 @@ text_clean_here(char *text)
 	while (at < length) {
 		size_t good = at + utf8_prefix((uint8_t *)text + at, length - at, &partial);
 
-		for (; at < good; at++) {
+		for (size_t hidden; at < good; at++) {
+			hidden = unseen_length(text + at);
+			if (hidden) {
+				memset(text + at, '?', hidden);
+				at += hidden - 1;
+				continue;
+			}
 			if (!is_control(text + at))
 				continue;
 			if (text[at] == (char)0xc2)

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A copy (heap; NULL without memory) with '?' for control characters and for what is not
- * UTF-8. */
+/* A copy (heap; NULL without memory) with '?' for control characters, for what is not UTF-8, and
+ * for characters that show nothing or change the direction of others. */
 char *text_clean(const char *text);
 /* The same in place. */
 void text_clean_here(char *text);

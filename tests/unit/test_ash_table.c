@@ -119,6 +119,27 @@ START_TEST(escapes_do_not_reach_the_terminal)
 }
 END_TEST
 
+START_TEST(what_is_not_seen_is_shown)
+{
+	static const struct {
+		const char *text, *shown;
+	} texts[] = {
+	    {"rm \u202etxt.\u202c", "rm \?\?\?txt.\?\?\?"}, /* turned around */
+	    {"a\u200bb\u00adc", "a\?\?\?b\?\?c"},
+	    {"ok\U000e0069\U000e0001", "ok\?\?\?\?\?\?\?\?"}, /* tags: ASCII that no one sees */
+	    {"x\ufe0f\U000e0101", "x\?\?\?\?\?\?\?"},
+	    {"\ufeff\u2066\u2029", "\?\?\?\?\?\?\?\?\?"},
+	    {"é “quoted” 🙂 日本 עברית", "é “quoted” 🙂 日本 עברית"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		_cleanup_free_ char *clean = text_clean(texts[i].text);
+
+		ck_assert_str_eq(clean, texts[i].shown);
+	}
+}
+END_TEST
+
 START_TEST(cutting_counts_characters)
 {
 	_cleanup_free_ char *left = text_cut("äöüßx", 3, true, "…");
@@ -156,6 +177,7 @@ main(void)
 	    every_width_down_to_the_least_fits,
 	    empty_cells_are_dashes,
 	    escapes_do_not_reach_the_terminal,
+	    what_is_not_seen_is_shown,
 	    cutting_counts_characters,
 	    the_nearest_word,
 	};
