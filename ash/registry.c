@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "agent.h"
 #include "common/cleanup.h"
@@ -434,6 +435,8 @@ print_difference(const struct ash *ash, const struct registry *registry, const s
 		print_part(ash, '-', parts[i], old);
 		print_part(ash, '+', parts[i], new);
 	}
+	printf("  accept it with 'ash tool pin %s %s@%s'\n", registry->agent, tool->row.name,
+	       digest_text(tool->row.digest, DIGEST_BYTES, now));
 }
 
 static void
@@ -490,6 +493,15 @@ tool_diff_command(struct ash *ash, const struct args *args, struct error *error)
 /* --- pin -----------------------------------------------------------------------------------------
  */
 
+/* An operand TOOL or TOOL@DIGEST; a tool's name has no such sign. */
+static bool
+names_tool(const char *operand, const struct entry *tool)
+{
+	size_t length = strcspn(operand, "@");
+
+	return strncmp(operand, tool->row.name, length) == 0 && !tool->row.name[length];
+}
+
 /* Is it one of those that were named, or were none? used: which names were found. */
 static bool
 is_named(const struct args *args, const struct entry *tool, bool *used)
@@ -497,9 +509,31 @@ is_named(const struct args *args, const struct entry *tool, bool *used)
 	bool named = args->count == 1;
 
 	for (size_t i = 1; i < args->count; i++)
-		if (strcmp(args->operands[i], tool->row.name) == 0)
+		if (names_tool(args->operands[i], tool))
 			named = used[i] = true;
 	return named;
+}
+
+/* Is each that is named with a digest still what `ash tool diff` showed? A beginning of a digest
+ * would not do: who writes two definitions finds two that begin alike. */
+static int
+check_digests(const struct args *args, const struct registry *registry, const struct entry *tool,
+	      struct error *error)
+{
+	char digest[2 * DIGEST_BYTES + 1] = "";
+
+	digest_text(tool->row.digest, tool->row.digest_len, digest);
+	for (size_t i = 1; i < args->count; i++) {
+		const char *at = strchr(args->operands[i], '@');
+
+		if (!at || !names_tool(args->operands[i], tool) || strcasecmp(at + 1, digest) == 0)
+			continue;
+		error_why(error, ERR_CONFLICT, "the definition of %s is another one",
+			  tool->row.name);
+		return error_hint(error, "look at it again with 'ash tool diff %s'",
+				  registry->agent);
+	}
+	return 0;
 }
 
 static int
@@ -509,9 +543,15 @@ check_names(const struct args *args, const struct registry *registry, struct err
 
 	if (!used)
 		return out_of_memory(error);
-	for (size_t i = 0; i < registry->tools.count; i++)
-		if (registry->tools.all[i].row.server[0])
-			is_named(args, &registry->tools.all[i], used);
+	for (size_t i = 0; i < registry->tools.count; i++) {
+		const struct entry *tool = &registry->tools.all[i];
+
+		if (!tool->row.server[0])
+			continue;
+		is_named(args, tool, used);
+		if (check_digests(args, registry, tool, error) < 0)
+			return -1;
+	}
 	for (size_t i = 1; i < args->count; i++)
 		if (!used[i]) {
 			error_why(error, ERR_NOT_FOUND, "%s has no tool '%.80s' of a plugin",

@@ -72,7 +72,14 @@ is "and nothing that did not change" "$(grep -c inputSchema <<<"$out")" 0
 is "in JSON too" "$(ash --json tool diff teller | jq -r '.[0].definition.description, .[0].pinned_definition.description')" \
     $'Sends what it gets to somebody else\nGives back what it gets'
 status "a tool that is none" 3 ash tool pin teller one__nothing
-status "the changed one is accepted" 0 ash tool pin teller one__echo
+# shellcheck disable=SC2001
+shown=$(sed -n "s/^  accept it with 'ash tool pin teller \(.*\)'$/\1/p" <<<"$(ash tool diff teller)")
+is "the difference says how it is accepted" "$shown" "one__echo@$(tool teller one__echo digest)"
+status "one that was another when it was looked at" 5 ash tool pin teller "one__echo@$first"
+like "is not accepted" "$err" 'one__echo is another one'
+is "nor any other" "$(tool teller one__echo state)" quarantined
+status "the beginning of a digest is none" 5 ash tool pin teller "${shown:0:22}"
+status "the changed one is accepted" 0 ash tool pin teller "$shown"
 like "by name" "$out" 'one__echo is pinned as [0-9a-f]{12}'
 is "then nothing differs" "$(ash --json tool diff teller)" '[]'
 is "and it is open" "$(tool teller one__echo state)" open
