@@ -96,7 +96,7 @@ status "all are accepted" 0 ash tool pin teller
 
 # --- in mid-session -----------------------------------------------------------------------------------
 # shellcheck disable=SC2016
-again='again() { i=0; until ./mcp-call "$1" "$2" | grep -q "$3"; do i=$((i + 1)); [ $i -lt 500 ] || exit 9; done; }'
+again='again() { i=0; until ./mcp-call "$1" "$2" | grep -q "$3"; do i=$((i + 1)); [ $i -lt 20000 ] || exit 9; done; }'
 teller teller "$again; ./mcp-call one__change '{}'; again one__echo '{}' 'has changed'; echo changed
     ${gate_wait} again one__echo '{\"fine\":1}' 'fine'; echo accepted" 'name: one'
 gate_shut
