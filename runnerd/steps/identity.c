@@ -47,20 +47,20 @@ machine_id(const struct session *s, char *text)
 }
 
 void
-identity_etc(struct session *s, uint32_t uid)
+identity_etc(struct session *s, uint32_t uid, const char *home)
 {
 	char id[33], plugin[64] = "";
 
 	if (uid != AGENT_UID)
-		snprintf(plugin, sizeof(plugin), "plugin:x:%u:%u:plugin:/home/agent:/bin/sh\n", uid,
-			 uid);
+		snprintf(plugin, sizeof(plugin), "plugin:x:%u:%u:plugin:%s:/bin/sh\n", uid, uid,
+			 home);
 
 	machine_id(s, id);
 	etc_file(s, "/etc/passwd",
 		 "root:x:0:0:root:/:/usr/sbin/nologin\n"
-		 "agent:x:%d:%d:agent:/home/agent:/bin/sh\n"
+		 "agent:x:%d:%d:agent:%s:/bin/sh\n"
 		 "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n%s",
-		 AGENT_UID, AGENT_UID, plugin);
+		 AGENT_UID, AGENT_UID, home, plugin);
 	etc_file(s, "/etc/group", "root:x:0:\ntty:x:5:\nagent:x:%d:\nnogroup:x:65534:\n",
 		 AGENT_UID);
 	etc_file(s, "/etc/hosts",
@@ -214,7 +214,7 @@ lasting_home(struct session *s, struct error *error)
 int
 identity_build(struct session *s, struct error *error)
 {
-	identity_etc(s, AGENT_UID);
+	identity_etc(s, AGENT_UID, AGENT_HOME);
 	return s->effective.home == HOME_NONE ? no_home(s, error) : lasting_home(s, error);
 }
 
@@ -224,7 +224,7 @@ identity_explain(struct session *s, struct error *error)
 	char tree[PATH_LEN_MAX + 1];
 
 	(void)error;
-	identity_etc(s, AGENT_UID);
+	identity_etc(s, AGENT_UID, AGENT_HOME);
 	snprintf(tree, sizeof(tree), "%.3900s/homes/%s/%s", s->r->config->state_dir, s->agent_name,
 		 HOME_TREE);
 	if (s->effective.home == HOME_NONE)

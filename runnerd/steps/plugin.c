@@ -65,6 +65,14 @@ plain_count(const struct pairs *env)
 	return count;
 }
 
+/* Where programs look for their settings no agent writes: a shell's profile, a file .pth of
+ * Python's or a .gitconfig that it left there would run with the plugin's credentials. */
+static const char *
+home_of(const struct manifest_server *plan)
+{
+	return plugin_sees(plan, "home") ? PLUGIN_HOME : AGENT_HOME;
+}
+
 /* Counts when rows is NULL. */
 static uint32_t
 environment(const struct session *s, const struct manifest_server *plan, struct rows *rows,
@@ -75,7 +83,7 @@ environment(const struct session *s, const struct manifest_server *plan, struct 
 	    {"SCARAB_AGENT_ID", s->name},
 	    {"SCARAB_SESSION_ID", s->name},
 	    {"SCARAB_PLUGIN", plan->name},
-	    {"HOME", "/home/agent"},
+	    {"HOME", home_of(plan)},
 	    {"USER", plugin_sees(plan, "home") ? "agent" : "plugin"},
 	    {"LOGNAME", plugin_sees(plan, "home") ? "agent" : "plugin"},
 	    {"PATH", PLUGIN_PATH},
@@ -172,7 +180,7 @@ plugin_seal(struct session *s, struct recipe *recipe, const struct manifest_serv
  */
 
 static void
-own_places(struct session *s, bool home, uint32_t uid)
+own_places(struct session *s, const char *home, uint32_t uid)
 {
 	const struct recipe_tmpfs places[] = {
 	    {.path = "/run/agent",
@@ -181,7 +189,7 @@ own_places(struct session *s, bool home, uint32_t uid)
 	     .bytes = PLACE_BYTES,
 	     .inodes = PLACE_INODES,
 	     .noexec = true},
-	    {.path = "/home/agent",
+	    {.path = home,
 	     .mode = 0700,
 	     .owner = uid,
 	     .bytes = PLACE_BYTES,
@@ -189,7 +197,7 @@ own_places(struct session *s, bool home, uint32_t uid)
 	};
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(places) - home; i++)
+	for (i = 0; i < ARRAY_LEN(places); i++)
 		recipe_tmpfs(&s->recipe, &places[i]);
 }
 
@@ -201,8 +209,8 @@ build(struct session *s, const struct manifest_server *plan, uint32_t uid, struc
 
 	if (rc < 0)
 		return rc;
-	identity_etc(s, uid);
-	own_places(s, plugin_sees(plan, "home"), uid);
+	identity_etc(s, uid, home_of(plan));
+	own_places(s, home_of(plan), uid);
 	if (credentials_place(s, &s->recipe, plan->name, uid, error) < 0)
 		return -1;
 	recipe_file(&s->recipe, "/etc/resolv.conf", 0444, resolver, strlen(resolver));

@@ -60,8 +60,11 @@ bool exec_secret(const char *value);
  * strings of its EXEC_SPEC. 0 or -errno. */
 int exec_secrets(const struct session *s, const char *server, const struct pairs *templates,
 		 struct rows *rows);
-/* Parts of steps that a plugin's sandbox has too. uid: who runs in it. */
-void identity_etc(struct session *s, uint32_t uid);
+#define AGENT_HOME "/home/agent"
+#define PLUGIN_HOME "/run/agent/home" /* of a plugin that sees the agent's */
+
+/* Parts of steps that a plugin's sandbox has too. uid: who runs in it, whose home that is. */
+void identity_etc(struct session *s, uint32_t uid, const char *home);
 int skills_mounts(struct session *s, struct error *error);
 int agent_build(struct session *s, struct error *error);
 int agent_undo(struct session *s);

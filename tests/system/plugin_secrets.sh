@@ -138,6 +138,22 @@ logs=$(ash session logs "$id" | tr -d '\n')
 like "files are new at once" "$logs" "$(turned 'third-value-of-fskey the-value-of-fskey <the-value-of-tmpl>')"
 like "variables with the next start" "$logs" "$(turned 'third-value-of-fskey third-value-of-fskey <third-value-of-tmpl>')"
 
+# What an agent leaves where programs look for their settings is nothing that its plugin runs.
+cat >"$dir/scripts/planted" <<'END'
+tr a-z n-za-m </run/credentials/fskey >/home/agent/stolen
+END
+# shellcheck disable=SC2016
+plugins plants 'cp ./planted /home/agent/.bash_profile; ./mcp-call one__die "{}"; sh ./until_shown gzcy
+cat /home/agent/stolen; echo "looked"; ./mcp-call one__run "{\"command\":\"echo \$HOME; grep ^agent: /etc/passwd; { stat -c %a,%u /run/agent/home; touch /run/agent/home/x && echo writes; } 2>&1\"}"' \
+    'credentials: [{name: fskey, for: one, env: FS_KEY}]
+mcp_servers: [{name: one, command: bash, args: [-l, -c, exec ./mcp-server], mounts: [home], env_template: {AUTH: "<{{secret:tmpl}}>"}}]'
+grants plants fskey:one tmpl:one
+status "an agent that plants settings for a plugin that sees its home" 0 ash agent run plants
+like "looks for what they did" "$out" looked
+is "which is nothing" "$(grep -c "$(turned value-of-fskey)" <<<"$(sed '/looked/q' <<<"$out" | grep -v '^{' | grep -v jsonrpc)")" 0
+like "its plugin has another home than the agent" "$(text "$(tail -n 1 <<<"$out")" | xargs)" \
+    '^/run/agent/home agent:x:1000:1000:agent:/run/agent/home:/bin/sh 700,1000 writes$'
+
 # Whatever a session was given stays hidden in it, however often the value changes.
 # shellcheck disable=SC2016
 plugins hoards 'seen="" n=0
