@@ -276,9 +276,13 @@ ready(struct loop_source *source, uint32_t events, void *arg)
 	struct connection *c = arg;
 	const struct end *end = source == c->client.source ? &c->client : &c->server;
 
-	/* Nothing reads there that would find it: before the server is there, and after an end. */
+	/* Nothing reads there that would find it: before the server is there, and after an end.
+	 * What a server said before its end may still be on its way to the client. */
 	if ((c->server.fd < 0 || end->finished) && events & (EPOLLERR | EPOLLHUP)) {
-		abort_both(c);
+		if (end == &c->client)
+			abort_both(c);
+		else
+			connection_free(c);
 		return;
 	}
 	uses_changed(c->egress);

@@ -10,7 +10,7 @@
 #include "runnerd/egress/egress.h"
 #include "tests/unit/suite.h"
 
-enum { QUIET_MS = 50, WAKES_MOST = 100, FILL_BYTES = 64 << 10 };
+enum { QUIET_MS = 50, WAKES_MOST = 100, FILL_BYTES = 64 << 10, ANSWER_BYTES = 512 << 10 };
 
 /* What the process's other half does. */
 static unsigned wakes;
@@ -177,6 +177,28 @@ START_TEST(an_end_behind_an_agent_that_does_not_read_wakes_nobody)
 }
 END_TEST
 
+START_TEST(what_a_server_said_last_is_read_behind_its_reset)
+{
+	static char answer[ANSWER_BYTES];
+	struct way way;
+	size_t read = 0;
+	ssize_t n;
+
+	way_begin(&way);
+	ck_assert_int_eq(send(way.server, answer, sizeof(answer), MSG_DONTWAIT), sizeof(answer));
+	close_fd(&way.server);
+	settle(&way);
+	ck_assert_int_eq(send(way.agent, "x", 1, 0), 1);
+	settle(&way);
+	ck_assert_uint_eq(way.egress.connection_count, 0);
+	while ((n = recv(way.agent, answer, sizeof(answer), 0)) > 0)
+		read += (size_t)n;
+	ck_assert_int_eq(n, 0);
+	ck_assert_uint_eq(read, sizeof(answer));
+	way_end(&way);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -184,6 +206,7 @@ main(void)
 	    who_resets_after_its_end_ends_the_connection,
 	    a_reset_behind_a_server_that_does_not_read_wakes_nobody,
 	    an_end_behind_an_agent_that_does_not_read_wakes_nobody,
+	    what_a_server_said_last_is_read_behind_its_reset,
 	};
 
 	return suite_run("egress/connection", tests, ARRAY_LEN(tests));
