@@ -28,7 +28,7 @@ LIBAGENT := $(BUILD)/libagent.a $(BUILD)/$(AGENT_SHARED)
 
 # What runs the steps that every libagent does the same.
 AGENT_DRIVER := $(BUILD)/tests/agent-driver
-$(AGENT_DRIVER): $(OBJ)/tests/libagent/driver.o $(BUILD)/libagent.a
+$(AGENT_DRIVER): $(OBJ)/tests/libagent/driver.o $(SANITIZER_SRC:%.c=$(OBJ)/%.o) $(BUILD)/libagent.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(LINK) -pie $(HARDEN) -o $@ $^
 
@@ -37,10 +37,10 @@ AGENT_EXAMPLE := $(BUILD)/examples/digest-c/digest
 $(BUILD)/gen/include/scarab/agent.h: libagent/c/agent.h
 	@mkdir -p $(@D)
 	@cp $< $@
-$(AGENT_EXAMPLE): examples/agents/digest-c/digest.c $(BUILD)/gen/include/scarab/agent.h $(BUILD)/libagent.a \
-		$(BUILD)/gen/flags
+$(AGENT_EXAMPLE): examples/agents/digest-c/digest.c $(SANITIZER_SRC) $(BUILD)/gen/include/scarab/agent.h \
+		$(BUILD)/libagent.a $(BUILD)/gen/flags
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) -I$(BUILD)/gen/include $(FLAGS) $(HARDEN) -pie -o $@ $< $(BUILD)/libagent.a
+	$(call say,CC,$<)$(CC) -I$(BUILD)/gen/include $(FLAGS) $(HARDEN) -pie -o $@ $< $(SANITIZER_SRC) $(BUILD)/libagent.a
 
 PYTHON_FILES := $(notdir $(wildcard libagent/python/libagent/*.py))
 RUST_FILES := $(patsubst libagent/rust/%,%,$(wildcard libagent/rust/Cargo.* libagent/rust/src/*.rs \
