@@ -51,6 +51,16 @@ journal_open(int session_dir)
 }
 
 int
+journal_home(int journal, const struct msg_journal_home *home)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_JOURNAL_HOME);
+	record.journal_home = *home;
+	return record_append(journal, &record, false);
+}
+
+int
 journal_step(int journal, enum session_step step, enum journal_mark mark)
 {
 	struct msg record;
@@ -187,6 +197,10 @@ read_record(struct journal *journal, const struct msg *record)
 	case MSG_JOURNAL_GROUPS:
 		journal->groups = record->journal_groups;
 		journal->has_groups = true;
+		break;
+	case MSG_JOURNAL_HOME:
+		journal->home = record->journal_home;
+		journal->has_home = true;
 		break;
 	case MSG_JOURNAL_STEP:
 		read_step(journal, &record->journal_step);

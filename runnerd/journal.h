@@ -31,6 +31,8 @@ int journal_init(int journal, const struct procid *init);
 int journal_plugin(int journal, const char *server, const struct procid *init);
 /* A plugin, by its number in the plan; uid: inside the agent's range. */
 int journal_server(int journal, uint8_t number, uint32_t uid, const char *name);
+/* After journal_create(): its agent may be another by the time that a new runnerd ends it. */
+int journal_home(int journal, const struct msg_journal_home *home);
 int journal_segment(int journal, uint32_t segment, uint64_t offset);
 /* Durable: what is discarded cannot be looked at again. why is not empty. */
 int journal_discard(int journal, const struct msg_journal_discard *discard);
@@ -41,7 +43,8 @@ int journal_ended(int journal, const struct msg_journal_ended *ended, bool durab
 struct journal {
 	struct msg_journal_session session;
 	struct msg_journal_groups groups;
-	bool has_session, has_groups, has_keeper, has_ended;
+	struct msg_journal_home home;
+	bool has_session, has_groups, has_home, has_keeper, has_ended;
 	bool gate; /* it may have been opened */
 	bool begun[STEP_COUNT];
 	enum session_step step; /* the last one that began */

@@ -43,6 +43,18 @@ each_session_dir(struct runnerd *r, int dir_fd, entry_fn *fn)
 /* --- one session ---------------------------------------------------------------------------------
  */
 
+/* Its agent may be another by now, or none that can be read: a session ends by the terms that it
+ * began with. One that did not come so far has no home. */
+static void
+take_home(struct session *s, const struct journal *journal)
+{
+	const struct msg_journal_home *home = &journal->home;
+
+	s->effective.home_discards_failure = home->discards_failure;
+	s->effective.home_max_bytes = home->max_bytes;
+	s->effective.home_history = journal->has_home ? home->history : UINT32_MAX;
+}
+
 static void
 take_plan(struct session *s)
 {
@@ -98,6 +110,7 @@ revive(struct runnerd *r, const struct journal *journal, int records)
 	s->discard = journal->discard;
 	memcpy(s->built, journal->begun, sizeof(s->built));
 	take_plan(s);
+	take_home(s, journal);
 	return s;
 }
 

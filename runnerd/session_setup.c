@@ -49,8 +49,13 @@ journal_begin(struct session *s, struct error *error)
 					    .base_uid = s->base_uid,
 					    .timeout_ms = s->timeout_ms,
 					    .prepared_at_ms = realtime_ms()};
+	const struct msg_journal_home home = {.discards_failure =
+						  s->effective.home_discards_failure,
+					      .max_bytes = s->effective.home_max_bytes,
+					      .history = s->effective.home_history};
 	struct msg_journal_groups groups;
 	bool has_groups;
+	int rc;
 
 	if (cgroup_name(s->r->cgroups, s->name, &s->limits, &s->cgroup) < 0 || !s->cgroup.paths[0])
 		return error_errno(error, ENOMEM, "naming the session's cgroup");
@@ -67,6 +72,9 @@ journal_begin(struct session *s, struct error *error)
 		return error_errno(error, -s->journal, "writing the session's journal");
 	if (fsync(s->r->at.records) < 0)
 		return error_errno(error, errno, "writing the session's journal");
+	rc = journal_home(s->journal, &home);
+	if (rc < 0)
+		return error_errno(error, -rc, "writing the session's journal");
 	CRASH_POINT("setup.journalled");
 	return 0;
 }

@@ -45,6 +45,18 @@ status "ends it" 125 ash session wait "$id"
 is "as cancelled" "$(ash --json session show "$id" | jq -r .outcome)" cancelled
 gate_open
 
+# --- the terms of its home ---
+install keeps "echo kept >\$HOME/it; echo started; $gate_wait"' exit 3' "$gate_context"
+gate_shut
+id=$(ash agent run keeps --detach)
+eventually 10 logged started || fail "the session runs"
+install keeps 'exit 0' 'home: {on_failure: discard}'
+kill_runnerd || fail "runnerd is started again"
+check "a session whose agent is another by now is adopted" eventually 5 adopted
+gate_open
+status "it fails" 3 ash session wait "$id"
+is "and its home is kept as it was to be when it began" "$(cat "$dir/state/homes/keeps/home/it" 2>&1)" kept
+
 # --- the keeper ---
 gate_shut
 id=$(ash agent run worker --detach)
