@@ -175,12 +175,13 @@ start_undone() {
 	kill_runnerd
 	wait $!
 }
-# The keeper has written down a success and dies with runnerd, and the home's layer with them.
+# The keeper has written down a success and dies with runnerd, and the home's layer with them. What
+# was passed until then nobody passes again.
 start_gone() {
 	table arm 1 exit.durable
 	began gone &
 	table wait $((10000 * factor)) exit.durable || echo "no keeper came to its end" >>"$dir/asked"
-	table rearm "$@"
+	table arm "$@"
 	# shellcheck disable=SC2046
 	kill -KILL $(runnerd_pid) $(named keeper $(of_sessions))
 	wait $!
