@@ -85,7 +85,7 @@ ash reload >/dev/null
 
 # What is in memory counts for the session's memory: it ends as out of memory, and the home is as
 # that outcome says.
-install heavy 'cd; echo kept >kept; head -c 200000000 /dev/zero >much; echo not >reached' 'resources: {disk: 512Mi, memory_limit: 64Mi}'
+install heavy 'cd; echo kept >kept; head -c 200000000 /dev/zero >much && echo not >reached' 'resources: {disk: 512Mi, memory_limit: 64Mi}'
 status "a session that writes more than its memory is killed" 137 ash agent run heavy
 is "is out of memory" "$(ash --json session show heavy@latest | jq -r .outcome)" oom_killed
 is "and its home is committed whole" "$(cat "$homes/heavy/home/kept") $(names "$homes/heavy/home")" "kept AGENTS.md CLAUDE.md kept much "
