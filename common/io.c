@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "cleanup.h"
@@ -196,6 +197,19 @@ fd_check(int fd, mode_t type, int access)
 	if (access != -1 && (flags & O_ACCMODE) != access)
 		return -EBADF;
 	return 0;
+}
+
+int
+accept_root(int listener)
+{
+	/* cppcheck-suppress nullPointer ; accept(2) allows it */
+	_cleanup_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	socklen_t size = sizeof(struct ucred);
+	struct ucred peer;
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -errno;
+	return peer.uid == 0 ? steal_fd(&fd) : -EPERM;
 }
 
 int

@@ -37,6 +37,9 @@ int sync_dir_at(int dir_fd, const char *name);
  * (O_RDONLY, O_WRONLY, O_RDWR, O_PATH; -1: any but O_PATH)? 0, -EBADF when the mode is another,
  * -EINVAL when the type is. */
 int fd_check(int fd, mode_t type, int access);
+/* The next connection of a listening AF_UNIX socket, non-blocking, if it is root's; one of anybody
+ * else is closed. The descriptor, or -errno. */
+int accept_root(int listener);
 /* Sets or clears O_NONBLOCK. 0 or -errno. */
 int fd_set_nonblock(int fd, bool nonblock);
 

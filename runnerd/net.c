@@ -408,28 +408,6 @@ net_free(struct net *net)
 
 /* --- adoption --------------------------------------------------------------------------------- */
 
-static int
-connect_egress(const struct session *s, struct error *error)
-{
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = -1;
-	socklen_t size = sizeof(struct ucred);
-	struct ucred peer;
-
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return error_errno(error, errno, "making a socket");
-	snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/egress.sock", s->live);
-	if (connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
-		return error_errno(error, errno, "connecting to the egress process");
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-		return error_errno(error, errno, "asking who the egress process is");
-	if (peer.uid != s->base_uid + EGRESS_UID)
-		return error_why(error, ERR_PERMISSION, "uid %u listens where egress %u should",
-				 peer.uid, s->base_uid + EGRESS_UID);
-	return steal_fd(&fd);
-}
-
 /* A session without one, or whose egress process is gone, goes on. */
 int
 net_adopt(struct session *s, struct error *error)
@@ -438,7 +416,7 @@ net_adopt(struct session *s, struct error *error)
 
 	if (faccessat(s->records, RULES_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
-	fd = connect_egress(s, error);
+	fd = session_connect(s, "egress", EGRESS_UID, error);
 	if (fd < 0) {
 		log_problem(LOG_LEVEL_WARNING, error);
 		return 0;

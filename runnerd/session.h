@@ -142,6 +142,9 @@ void session_progress(struct session *s);
 int frame_open(struct session *s, struct error *error);
 /* 0, or -EBUSY while a cgroup is not empty yet. */
 int frame_close(struct session *s);
+/* Connects to NAME.sock in the session's directory, where a living process of the session listens:
+ * one of this uid inside its range, or -1 with error. */
+int session_connect(const struct session *s, const char *name, uint32_t uid, struct error *error);
 
 /* session_keeper.c */
 void keeper_spawned(pid_t pid, int pidfd, const struct error *error, void *arg);

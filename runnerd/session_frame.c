@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "common/cleanup.h"
 #include "common/crash.h"
@@ -124,4 +125,27 @@ frame_close(struct session *s)
 	close_fd(&s->live);
 	CRASH_POINT("frame.undone");
 	return dir_remove_flat(s->r->at.live, s->name);
+}
+
+int
+session_connect(const struct session *s, const char *name, uint32_t uid, struct error *error)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = -1;
+	socklen_t size = sizeof(struct ucred);
+	struct ucred peer;
+
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_errno(error, errno, "making a socket");
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s.sock", s->live,
+		 name);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return error_errno(error, errno, "connecting to the %s", name);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return error_errno(error, errno, "asking who the %s is", name);
+	if (peer.uid != s->base_uid + uid)
+		return error_why(error, ERR_PERMISSION, "uid %u listens where the %s %u should",
+				 peer.uid, name, s->base_uid + uid);
+	return steal_fd(&fd);
 }

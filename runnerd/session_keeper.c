@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "common/cleanup.h"
 #include "common/crash.h"
@@ -531,35 +530,13 @@ keeper_tell_stop(struct session *s, enum session_outcome outcome, const char *re
 /* --- adoption
  * --------------------------------------------------------------------------------------- */
 
-static int
-connect_keeper(const struct session *s, struct error *error)
-{
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = -1;
-	socklen_t size = sizeof(struct ucred);
-	struct ucred peer;
-
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return error_errno(error, errno, "making a socket");
-	snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/keeper.sock", s->live);
-	if (connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
-		return error_errno(error, errno, "connecting to the keeper");
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-		return error_errno(error, errno, "asking who the keeper is");
-	if (peer.uid != s->base_uid + KEEPER_UID)
-		return error_why(error, ERR_PERMISSION, "uid %u listens where the keeper %u should",
-				 peer.uid, s->base_uid + KEEPER_UID);
-	return steal_fd(&fd);
-}
-
 int
 keeper_adopt(struct session *s, struct error *error)
 {
 	int fd;
 
 	CRASH_POINT("adopt.begin");
-	fd = connect_keeper(s, error);
+	fd = session_connect(s, "keeper", KEEPER_UID, error);
 	if (fd < 0)
 		return -1;
 	s->phase = PHASE_LIVE;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "broker/broker.h"
 #include "common/cleanup.h"
@@ -267,28 +266,6 @@ const struct channel_ops broker_ops = {
 /* --- adoption ------------------------------------------------------------------------------------
  */
 
-static int
-connect_broker(const struct session *s, struct error *error)
-{
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = -1;
-	socklen_t size = sizeof(struct ucred);
-	struct ucred peer;
-
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return error_errno(error, errno, "making a socket");
-	snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/broker.sock", s->live);
-	if (connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
-		return error_errno(error, errno, "connecting to the broker");
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-		return error_errno(error, errno, "asking who the broker is");
-	if (peer.uid != s->base_uid + BROKER_UID)
-		return error_why(error, ERR_PERMISSION, "uid %u listens where the broker %u should",
-				 peer.uid, s->base_uid + BROKER_UID);
-	return steal_fd(&fd);
-}
-
 /* Where the secrets of plugins lie, for a value that changes. */
 static void
 remember_inits(struct tools *tools)
@@ -307,7 +284,7 @@ remember_inits(struct tools *tools)
 int
 tools_adopt(struct session *s, struct error *error)
 {
-	int fd = connect_broker(s, error);
+	int fd = session_connect(s, "broker", BROKER_UID, error);
 
 	if (fd < 0) {
 		log_problem(LOG_LEVEL_WARNING, error);

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "state.h"
 
@@ -216,18 +216,12 @@ static void
 accept_ready(struct loop_source *source, uint32_t events, void *arg)
 {
 	struct broker *broker = arg;
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	int fd = accept4(broker->own_listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept_root(broker->own_listener);
 
 	(void)source;
 	(void)events;
 	if (fd < 0)
 		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != 0) {
-		close(fd);
-		return;
-	}
 	channel_free(broker->channel);
 	broker->channel = channel_new(broker->loop, fd, CH_BROKER, SIDE_B, ROLE_BROKER,
 				      ROLE_RUNNERD, &ops, broker);

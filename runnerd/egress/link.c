@@ -3,9 +3,9 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "egress.h"
 
@@ -254,18 +254,12 @@ static void
 accept_runnerd(struct loop_source *source, uint32_t events, void *arg)
 {
 	struct egress *egress = arg;
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	int fd = accept4(egress->own_listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept_root(egress->own_listener);
 
 	(void)source;
 	(void)events;
 	if (fd < 0)
 		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != 0) {
-		close(fd);
-		return;
-	}
 	channel_free(egress->runnerd);
 	egress->runnerd = channel_new(egress->loop, fd, CH_EGRESS, SIDE_B, ROLE_EGRESS,
 				      ROLE_RUNNERD, &runnerd_ops, egress);

@@ -1,9 +1,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "keeper.h"
 
@@ -395,18 +395,12 @@ static void
 accept_ready(struct loop_source *source, uint32_t events, void *arg)
 {
 	struct keeper *keeper = arg;
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	int fd = accept4(keeper->fds.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept_root(keeper->fds.socket);
 
 	(void)source;
 	(void)events;
 	if (fd < 0)
 		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != 0) {
-		close(fd);
-		return;
-	}
 	if (keeper->link.fd >= 0)
 		link_close(keeper);
 	if (link_use(keeper, fd, IN_HELLO) < 0)
