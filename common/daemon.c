@@ -1,3 +1,5 @@
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -196,4 +198,34 @@ daemon_ready(struct loop *loop, enum role role, const struct daemon_ops *ops, vo
 	channel_send(channel, &msg);
 	channel_set_phase(channel, IN_OPEN);
 	return channel;
+}
+
+void
+daemon_not_spoken(enum role self, enum channel_kind kind, enum role peer, int fd)
+{
+	log_error("introduced to %s over a %s channel, which %s does not speak", role_name(peer),
+		  channel_kind_name(kind), role_name(self));
+	close(fd);
+}
+
+/* --- the rest of main() ----------------------------------------------------------------------- */
+
+int
+daemon_empty_root(const struct config *config, struct error *error)
+{
+	char path[PATH_LEN_MAX + 1];
+	int root;
+
+	if (snprintf(path, sizeof(path), "%s/empty", config->run_dir) >= (int)sizeof(path))
+		return error_why(error, ERR_INVALID, "run_dir is too long");
+	root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return root < 0 ? error_errno(error, errno, "opening the empty root %s", path) : root;
+}
+
+int
+daemon_exit(int status, const struct error *error)
+{
+	if (status < 0)
+		log_problem(LOG_LEVEL_ERROR, error);
+	return status == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

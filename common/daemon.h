@@ -20,6 +20,10 @@ enum { DAEMON_EXTRAS = 3 };
 int daemon_start(enum role role, struct config **config, int extra[DAEMON_EXTRAS],
 		 struct error *error);
 
+/* RUN_DIR/empty, the root of daemons that need no file. The caller's descriptor, or -1 with error.
+ */
+int daemon_empty_root(const struct config *config, struct error *error);
+
 struct daemon_ops {
 	/* A new channel of this kind; fd is the daemon's to take. */
 	void (*introduced)(enum channel_kind kind, enum role peer, int fd, void *arg);
@@ -36,6 +40,12 @@ struct daemon_ops {
  * channel_free; it stays valid when agentd went away. NULL with errno. */
 struct channel *daemon_ready(struct loop *loop, enum role role, const struct daemon_ops *ops,
 			     void *arg);
+
+/* An introduction over a channel that this daemon does not speak: says so and closes fd. */
+void daemon_not_spoken(enum role self, enum channel_kind kind, enum role peer, int fd);
+
+/* The last of main(): says what went wrong when status is below 0. The exit status. */
+int daemon_exit(int status, const struct error *error);
 
 /* The audit channel of this daemon: INTRODUCE with CH_AUDIT. Every line is kept until secretd says
  * that it is durable, and sent again to a secretd that was restarted. Over AUDIT_KEPT_MAX of them

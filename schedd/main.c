@@ -5,13 +5,11 @@
  * capability, and only then opens the ledger and hears of its peers.
  */
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "common/cleanup.h"
 #include "common/confine.h"
-#include "common/log.h"
 #include "peers.h"
 #include "root.h"
 #include "schedd.h"
@@ -49,9 +47,7 @@ introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
 		audit_introduced(schedd->audit, fd);
 		break;
 	default:
-		log_error("introduced to %s over a %s channel, which schedd does not speak",
-			  role_name(peer), channel_kind_name(kind));
-		close(fd);
+		daemon_not_spoken(ROLE_SCHEDD, kind, peer, fd);
 	}
 }
 
@@ -131,7 +127,5 @@ main(void)
 		loop = loop_new();
 		status = loop ? run(loop, config, &error) : error_errno(&error, errno, "epoll");
 	}
-	if (status < 0)
-		log_problem(LOG_LEVEL_ERROR, &error);
-	return status == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return daemon_exit(status, &error);
 }

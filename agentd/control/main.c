@@ -3,13 +3,11 @@
  * with the listening socket, it roots itself in an empty directory, becomes its own user without
  * capabilities, without files and outside the operators' group, and only then accepts anybody.
  */
-#include <fcntl.h>
-#include <stdlib.h>
+#include <errno.h>
 #include <sys/syscall.h>
 
 #include "common/cleanup.h"
 #include "common/confine.h"
-#include "common/log.h"
 #include "requests.h"
 
 enum {
@@ -36,9 +34,7 @@ introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
 		audit_introduced(control->audit, fd);
 		break;
 	default:
-		log_error("introduced to %s over a %s channel, which control does not speak",
-			  role_name(peer), channel_kind_name(kind));
-		close(fd);
+		daemon_not_spoken(ROLE_CONTROL, kind, peer, fd);
 	}
 }
 
@@ -80,22 +76,17 @@ static int
 give_up_privileges(const struct config *config, struct error *error)
 {
 	struct confinement confinement = CONFINEMENT_INIT;
-	char path[PATH_LEN_MAX + 1];
-	int root;
 
 	if (config->ids.group == NOGROUP)
 		return error_why(error, ERR_INVALID,
 				 "group %d is nobody's and cannot be the "
 				 "operators'",
 				 NOGROUP);
-	if (snprintf(path, sizeof(path), "%s/empty", config->run_dir) >= (int)sizeof(path))
-		return error_why(error, ERR_INVALID, "run_dir is too long");
-	root = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (root < 0)
-		return error_errno(error, errno, "opening the empty root %s", path);
+	confinement.root_fd = daemon_empty_root(config, error);
+	if (confinement.root_fd < 0)
+		return -1;
 	confinement.uid = (uid_t)config->ids.control;
 	confinement.gid = NOGROUP;
-	confinement.root_fd = root;
 	confinement.syscalls = control_syscalls;
 	confinement.syscall_count = ARRAY_LEN(control_syscalls);
 	confinement.open_files = OPEN_FILES;
@@ -136,7 +127,5 @@ main(void)
 		status = loop ? run(loop, config, extra[0], &error)
 			      : error_errno(&error, errno, "epoll");
 	}
-	if (status < 0)
-		log_problem(LOG_LEVEL_ERROR, &error);
-	return status == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return daemon_exit(status, &error);
 }

@@ -3,15 +3,13 @@
  * an empty root and no capability, and only then reads where names are asked and hears of sessions.
  * Of all processes below agentd it alone may make connections.
  */
-#include <fcntl.h>
-#include <stdlib.h>
+#include <errno.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "common/cleanup.h"
 #include "common/confine.h"
 #include "common/daemon.h"
-#include "common/log.h"
 #include "dialer.h"
 
 enum {
@@ -31,9 +29,7 @@ introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
 		dialer_introduced(arg, fd);
 		return;
 	}
-	log_error("introduced to %s over a %s channel, which the dialer does not speak",
-		  role_name(peer), channel_kind_name(kind));
-	close(fd);
+	daemon_not_spoken(ROLE_DIALER, kind, peer, fd);
 }
 
 static int
@@ -63,13 +59,10 @@ static int
 give_up_privileges(const struct config *config, struct error *error)
 {
 	struct confinement to = CONFINEMENT_INIT;
-	char path[PATH_LEN_MAX + 1];
 
-	if (snprintf(path, sizeof(path), "%s/empty", config->run_dir) >= (int)sizeof(path))
-		return error_why(error, ERR_FAILED, "run_dir is too long");
-	to.root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	to.root_fd = daemon_empty_root(config, error);
 	if (to.root_fd < 0)
-		return error_errno(error, errno, "opening %s", path);
+		return -1;
 	to.uid = (uid_t)config->ids.dialer;
 	to.gid = NOGROUP;
 	to.syscalls = dialer_syscalls;
@@ -129,7 +122,5 @@ main(void)
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	status = run(&error);
-	if (status < 0)
-		log_problem(LOG_LEVEL_ERROR, &error);
-	return status == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return daemon_exit(status, &error);
 }

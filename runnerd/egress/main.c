@@ -1,94 +1,46 @@
 /* The story of its privileges: root until the session's namespace is furnished, then nobody who may
  * only accept, and move bytes. */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "common/boot.h"
 #include "common/cleanup.h"
-#include "common/confine.h"
 #include "common/io.h"
-#include "common/log.h"
 #include "egress.h"
 
-enum {
-	BOOT_WAIT_MS = 30000,
-	OPEN_FILES = 2 * CONNECTIONS_MAX + 4 * NET_PORTS_MAX,
-};
+enum { OPEN_FILES = 2 * CONNECTIONS_MAX + 4 * NET_PORTS_MAX };
 
-/* What EGRESS_BOOT brought, in its order. */
+static const struct boot boot = {"egress", EGRESS_FD_BOOT, CH_EGRESS, ROLE_EGRESS};
+
+/* What EGRESS_BOOT brought besides its socket. */
 struct boot_fds {
-	int rules, dialer, own, root, program;
+	int rules, dialer, root, program;
 };
-
-static int
-check_fds(const struct boot_fds *fds, struct error *error)
-{
-	const struct {
-		const char *name;
-		int fd;
-		mode_t type;
-	} wanted[] = {
-	    {"the rules", fds->rules, S_IFREG},
-	    {"the dialer's channel", fds->dialer, S_IFSOCK},
-	    {"its own socket", fds->own, S_IFSOCK},
-	    {"the private root", fds->root, S_IFDIR},
-	    {"the seccomp program", fds->program, S_IFREG},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
-		int rc = fd_check(wanted[i].fd, wanted[i].type, -1);
-
-		if (rc < 0 && !(wanted[i].type == S_IFDIR && rc == -EBADF))
-			return error_errno(error, -rc, "EGRESS_BOOT: the descriptor of %s",
-					   wanted[i].name);
-	}
-	return 0;
-}
 
 static int
 receive(struct egress *egress, struct boot_fds *fds, struct error *error)
 {
 	static struct msg msg;
-	int *const slots[] = {&fds->rules, &fds->dialer, &fds->own, &fds->root, &fds->program};
-	int rc =
-	    msg_greet(EGRESS_FD_BOOT, CH_EGRESS, SIDE_B, ROLE_EGRESS, ROLE_RUNNERD, BOOT_WAIT_MS);
+	const struct boot_fd wanted[] = {
+	    {"the rules", &fds->rules, S_IFREG, false},
+	    {"the dialer's channel", &fds->dialer, S_IFSOCK, false},
+	    {"its own socket", &egress->own_listener, S_IFSOCK, false},
+	    {"the private root", &fds->root, S_IFDIR, false},
+	    {"the seccomp program", &fds->program, S_IFREG, false},
+	};
 
-	if (rc == 0)
-		rc = msg_recv(EGRESS_FD_BOOT, CH_EGRESS, SIDE_B, IN_SETUP, &msg, BOOT_WAIT_MS);
-	if (rc <= 0)
-		return error_errno(error, rc < 0 ? -rc : EPIPE, "receiving EGRESS_BOOT");
-	if (msg.type != MSG_EGRESS_BOOT) {
-		msg_close_fds(&msg);
-		return error_why(error, ERR_FAILED, "another message came instead of EGRESS_BOOT");
-	}
+	if (boot_greet(&boot, error) < 0 || boot_receive(&boot, MSG_EGRESS_BOOT, &msg, error) < 0)
+		return -1;
 	egress->boot = msg.egress_boot;
-	for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
-		*slots[i] = msg_take_fd(&msg, i);
-	egress->own_listener = fds->own;
-	return check_fds(fds, error);
+	return boot_take_fds(&msg, wanted, ARRAY_LEN(wanted), error);
 }
 
-/* Listens only now: SO_PEERCRED tells who called listen(), and that shall be this process. */
 static int
-drop(struct egress *egress, struct boot_fds *fds, struct error *error)
+drop(const struct egress *egress, const struct boot_fds *fds, struct error *error)
 {
-	struct confinement to = CONFINEMENT_INIT;
-
-	to.uid = egress->boot.uid;
-	to.gid = to.uid;
-	to.root_fd = steal_fd(&fds->root);
-	to.program_fd = steal_fd(&fds->program);
-	to.open_files = OPEN_FILES;
-	to.no_processes = true;
-	to.landlock = true;
-	if (confine_prebuilt(&to, error) < 0)
+	if (boot_drop(egress->boot.uid, fds->root, fds->program, OPEN_FILES, error) < 0)
 		return -1;
-	if (listen(egress->own_listener, 4) < 0 || fd_set_nonblock(egress->own_listener, true) < 0)
-		return error_errno(error, errno, "listen on the egress process's socket");
-	return 0;
+	return boot_listen(egress->own_listener, 4, "the egress process's", error);
 }
 
 /* The keeper closed its end, or is gone. */
@@ -122,7 +74,7 @@ open_all(struct egress *egress, struct boot_fds *fds, struct error *error)
 static int
 serve(struct egress *egress, struct error *error)
 {
-	struct boot_fds fds = {-1, -1, -1, -1, -1};
+	struct boot_fds fds = {-1, -1, -1, -1};
 	int rc;
 
 	if (receive(egress, &fds, error) < 0)
@@ -140,18 +92,6 @@ serve(struct egress *egress, struct error *error)
 	return loop_run(egress->loop);
 }
 
-/* runnerd is told why when it can still hear it. */
-static int
-fail(const struct error *error)
-{
-	struct msg msg;
-
-	log_problem(LOG_LEVEL_ERROR, error);
-	msg_from_error(&msg, 0, error);
-	msg_send(EGRESS_FD_BOOT, CH_EGRESS, SIDE_B, IN_SETUP, &msg);
-	return 1;
-}
-
 int
 main(void)
 {
@@ -159,16 +99,10 @@ main(void)
 	struct error error = ERROR_INIT;
 	int rc;
 
-	prctl(PR_SET_NAME, "egress", 0, 0, 0);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	signal(SIGPIPE, SIG_IGN);
-	setsid();
-	for (int fd = EGRESS_FD_BOOT; fd <= EGRESS_FD_NET; fd++)
-		fcntl(fd, F_SETFD, FD_CLOEXEC);
-	log_open("egress", LOG_LEVEL_INFO, LOG_TO_STDERR);
+	boot_begin(&boot, EGRESS_FD_NET);
 	rc = serve(&egress, &error);
 	if (rc < 0)
-		return fail(&error);
+		return boot_fail(&boot, &error);
 	connections_close(&egress);
 	link_close(&egress);
 	names_free(egress.names);

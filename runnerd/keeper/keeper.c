@@ -1,12 +1,8 @@
 #include "keeper.h"
 
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 
 #include "common/cleanup.h"
-#include "common/confine.h"
 #include "common/crash.h"
 #include "common/log.h"
 
@@ -72,19 +68,6 @@ keep(struct keeper *keeper, struct error *error)
 	return loop_run(keeper->loop);
 }
 
-/* runnerd is told why when it can still hear it. */
-static int
-fail(const struct error *error)
-{
-	struct msg msg;
-
-	/* Who ends a set-up, or finds this session afterwards, says so itself. */
-	log_problem(error->code == ERR_UNREACHABLE ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, error);
-	msg_from_error(&msg, 0, error);
-	msg_send(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, IN_SETUP, &msg);
-	return 1;
-}
-
 int
 main(void)
 {
@@ -94,16 +77,9 @@ main(void)
 
 	if (!keeper)
 		return 1;
-	prctl(PR_SET_NAME, "keeper", 0, 0, 0);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	signal(SIGPIPE, SIG_IGN);
-	setsid();
-	fcntl(KEEPER_FD_BOOT, F_SETFD, FD_CLOEXEC);
-	fcntl(KEEPER_FD_INIT, F_SETFD, FD_CLOEXEC);
-	fcntl(KEEPER_FD_NET, F_SETFD, FD_CLOEXEC);
-	log_open("keeper", LOG_LEVEL_INFO, LOG_TO_STDERR);
+	boot_begin(&keeper_start, KEEPER_FD_NET);
 	keeper->link.fd = -1;
 	keeper->init_pidfd = keeper->init_socket = keeper->layers = -1;
 	rc = keep(keeper, &error);
-	return rc < 0 ? fail(&error) : rc;
+	return rc < 0 ? boot_fail(&keeper_start, &error) : rc;
 }

@@ -9,6 +9,7 @@
 #ifndef SCARAB_KEEPER_H
 #define SCARAB_KEEPER_H
 
+#include "common/boot.h"
 #include "common/loop.h"
 #include "common/proto.h"
 #include "common/redact.h"
@@ -22,6 +23,8 @@ enum {
 
 	PLUGIN_LOG_BYTES = 64 << 10, /* of a plugin's standard error, each second */
 };
+
+extern const struct boot keeper_start;
 
 /* What KEEPER_BOOT brought, in its order. */
 struct boot_fds {
@@ -190,7 +193,7 @@ struct keeper {
 	struct msg_exit_record record;
 };
 
-/* keeper_boot.c: as root; then the drop. 0, or -1 with error. */
+/* keeper_start.c: as root; then the drop. 0, or -1 with error. */
 int keeper_receive(struct keeper *keeper, struct error *error);
 int keeper_fork_builders(struct keeper *keeper, struct error *error);
 int keeper_drop(struct keeper *keeper, struct error *error);

@@ -1,88 +1,24 @@
-#include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <string.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
-#include "common/confine.h"
 #include "common/io.h"
-#include "common/log.h"
 #include "common/proto.h"
 #include "keeper.h"
 #include "runnerd/sandbox/builder.h"
 
-enum {
-	BOOT_WAIT_MS = 30000,
-	OPEN_FILES = 64 + 4 * SERVERS_MAX,
-};
+enum { OPEN_FILES = 64 + 4 * SERVERS_MAX };
 
-static int
-check_fds(const struct boot_fds *fds, struct error *error)
-{
-	const struct {
-		const char *name;
-		int fd;
-		mode_t type;
-	} wanted[] = {
-	    {"the builder's channel", fds->builder, S_IFSOCK},
-	    {"the log", fds->segment, S_IFREG},
-	    {"the next log", fds->next_segment, S_IFREG},
-	    {"the exit record", fds->record, S_IFREG},
-	    {"the keeper's socket", fds->socket, S_IFSOCK},
-	    {"the home's lock", fds->lock, S_IFREG},
-	    {"the private root", fds->root, S_IFDIR},
-	    {"the keeper's seccomp program", fds->program, S_IFREG},
-	    {"the builder's seccomp program", fds->builder_program, S_IFREG},
-	};
-	int rc;
-
-	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
-		rc = fd_check(wanted[i].fd, wanted[i].type, -1);
-		if (rc < 0 && !(wanted[i].type == S_IFDIR && rc == -EBADF))
-			return error_errno(error, -rc, "KEEPER_BOOT: the descriptor of %s",
-					   wanted[i].name);
-	}
-	rc = fds->oom_count < 0 ? 0 : fd_check(fds->oom_count, S_IFREG, -1);
-	return rc < 0 ? error_errno(error, -rc, "KEEPER_BOOT: the count of those killed") : 0;
-}
-
-/* The end of the channel: runnerd gave the session up, or died itself. */
-static int
-not_heard(int rc, const char *what, struct error *error)
-{
-	int errnum = rc < 0 ? -rc : EPIPE;
-
-	error_errno(error, errnum, "%s", what);
-	if (errnum == EPIPE || errnum == ECONNRESET)
-		error_as(error, ERR_UNREACHABLE);
-	return -1;
-}
-
-static int
-receive(enum msg_type type, struct msg *msg, struct error *error)
-{
-	int rc = msg_recv(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, IN_SETUP, msg, BOOT_WAIT_MS);
-
-	if (rc <= 0)
-		return not_heard(rc, msg_rule(type)->name, error);
-	if (msg->type == type)
-		return 0;
-	msg_close_fds(msg);
-	return error_why(error, ERR_INVALID, "%s came instead of %s", msg_rule(msg->type)->name,
-			 msg_rule(type)->name);
-}
+const struct boot keeper_start = {"keeper", KEEPER_FD_BOOT, CH_KEEPER, ROLE_KEEPER};
 
 static int
 receive_plugin(struct keeper *keeper, unsigned number, struct msg *msg, struct error *error)
 {
 	struct plugin *plugin = &keeper->plugins[number];
 
-	if (receive(MSG_KEEPER_BUILDER, msg, error) < 0)
+	if (boot_receive(&keeper_start, MSG_KEEPER_BUILDER, msg, error) < 0)
 		return -1;
 	keeper->fds.plugin_builders[number] = msg_take_fd(msg, 0);
 	*plugin = (struct plugin){.keeper = keeper,
@@ -98,7 +34,7 @@ receive_plugin(struct keeper *keeper, unsigned number, struct msg *msg, struct e
 static int
 receive_egress(struct keeper *keeper, struct msg *msg, struct error *error)
 {
-	if (receive(MSG_KEEPER_EGRESS, msg, error) < 0)
+	if (boot_receive(&keeper_start, MSG_KEEPER_EGRESS, msg, error) < 0)
 		return -1;
 	keeper->fds.egress = msg_take_fd(msg, 0);
 	keeper->fds.egress_channel = msg_take_fd(msg, 1);
@@ -114,7 +50,7 @@ receive_tools(struct keeper *keeper, struct msg *msg, struct error *error)
 	if (keeper->boot.plugins > SERVERS_MAX)
 		return error_why(error, ERR_INVALID, "KEEPER_BOOT speaks of too many plugins");
 	if (keeper->boot.broker) {
-		if (receive(MSG_KEEPER_BROKER, msg, error) < 0)
+		if (boot_receive(&keeper_start, MSG_KEEPER_BROKER, msg, error) < 0)
 			return -1;
 		keeper->fds.broker = msg_take_fd(msg, 0);
 		keeper->fds.broker_channel = msg_take_fd(msg, 1);
@@ -129,23 +65,27 @@ int
 keeper_receive(struct keeper *keeper, struct error *error)
 {
 	static struct msg msg;
-	int *const slots[] = {
-	    &keeper->fds.builder,         &keeper->fds.segment,   &keeper->fds.next_segment,
-	    &keeper->fds.record,          &keeper->fds.socket,    &keeper->fds.lock,
-	    &keeper->fds.input,           &keeper->fds.root,      &keeper->fds.program,
-	    &keeper->fds.builder_program, &keeper->fds.oom_count, &keeper->fds.oom_event,
+	struct boot_fds *fds = &keeper->fds;
+	const struct boot_fd wanted[] = {
+	    {"the builder's channel", &fds->builder, S_IFSOCK, false},
+	    {"the log", &fds->segment, S_IFREG, false},
+	    {"the next log", &fds->next_segment, S_IFREG, false},
+	    {"the exit record", &fds->record, S_IFREG, false},
+	    {"the keeper's socket", &fds->socket, S_IFSOCK, false},
+	    {"the home's lock", &fds->lock, S_IFREG, false},
+	    {"the input", &fds->input, 0, false},
+	    {"the private root", &fds->root, S_IFDIR, false},
+	    {"the keeper's seccomp program", &fds->program, S_IFREG, false},
+	    {"the builder's seccomp program", &fds->builder_program, S_IFREG, false},
+	    {"the count of those killed", &fds->oom_count, S_IFREG, true},
+	    {"the event of one killed", &fds->oom_event, 0, true},
 	};
-	int rc =
-	    msg_greet(KEEPER_FD_BOOT, CH_KEEPER, SIDE_B, ROLE_KEEPER, ROLE_RUNNERD, BOOT_WAIT_MS);
 
-	if (rc < 0)
-		return not_heard(rc, "greeting runnerd", error);
-	if (receive(MSG_KEEPER_BOOT, &msg, error) < 0)
+	if (boot_greet(&keeper_start, error) < 0 ||
+	    boot_receive(&keeper_start, MSG_KEEPER_BOOT, &msg, error) < 0)
 		return -1;
 	keeper->boot = msg.keeper_boot;
-	for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
-		*slots[i] = msg_take_fd(&msg, i);
-	if (check_fds(&keeper->fds, error) < 0)
+	if (boot_take_fds(&msg, wanted, ARRAY_LEN(wanted), error) < 0)
 		return -1;
 	return receive_tools(keeper, &msg, error);
 }
@@ -255,22 +195,11 @@ keeper_fork_builders(struct keeper *keeper, struct error *error)
 
 /* --- the drop --------------------------------------------------------------------------------- */
 
-/* Listens only now: SO_PEERCRED tells who called listen(), and that shall be the keeper. */
 int
 keeper_drop(struct keeper *keeper, struct error *error)
 {
-	struct confinement to = CONFINEMENT_INIT;
-
-	to.uid = keeper->boot.base_uid + KEEPER_UID;
-	to.gid = to.uid;
-	to.root_fd = steal_fd(&keeper->fds.root);
-	to.program_fd = steal_fd(&keeper->fds.program);
-	to.open_files = OPEN_FILES;
-	to.no_processes = true;
-	to.landlock = true;
-	if (confine_prebuilt(&to, error) < 0)
+	if (boot_drop(keeper->boot.base_uid + KEEPER_UID, steal_fd(&keeper->fds.root),
+		      steal_fd(&keeper->fds.program), OPEN_FILES, error) < 0)
 		return -1;
-	if (listen(keeper->fds.socket, 4) < 0)
-		return error_errno(error, errno, "listen on the keeper's socket");
-	return 0;
+	return boot_listen(keeper->fds.socket, 4, "the keeper's", error);
 }
