@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "deliver.h"
 #include "events.h"
+#include "gate.h"
 #include "schedule.h"
 
 /* --- references ------------------------------------------------------------------------------- */
@@ -112,11 +113,27 @@ struct rows_walk {
 	int failed; /* -errno */
 };
 
+/* What it waits for besides a slot. */
+static void
+tell_wait(struct schedd *schedd, const struct session *session, struct msg_session_row *row)
+{
+	const struct gate_question question = {
+	    .schedd = schedd,
+	    .agent = session->agent,
+	    .now_ms = schedule_now(schedd->schedule),
+	};
+	struct gate_verdict gate;
+
+	gate_check(&question, &gate);
+	if (gate.word != GATE_OPEN)
+		memcpy(row->reason, gate.reason, sizeof(row->reason));
+}
+
 /* Memory is ahead of the ledger for what has not ended. */
 static void
 refresh(struct schedd *schedd, struct msg_session_row *row)
 {
-	const struct session *session = queue_find(schedd->queue, &row->session);
+	struct session *session = queue_find(schedd->queue, &row->session);
 
 	if (!session || row->state == STATE_ENDED)
 		return;
@@ -124,6 +141,8 @@ refresh(struct schedd *schedd, struct msg_session_row *row)
 	row->step = (uint8_t)session->step;
 	row->running_at_ms = session->running_at_ms;
 	row->queue_position = queue_position(session);
+	if (session->state == STATE_QUEUED)
+		tell_wait(schedd, session, row);
 }
 
 static int

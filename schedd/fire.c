@@ -11,6 +11,8 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "gate.h"
+#include "schedule.h"
 
 static bool
 is_manual(const struct fire *fire)
@@ -189,14 +191,27 @@ static int
 admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
       struct ledger_session *row, struct error *error)
 {
-	enum admission admission = queue_admit(schedd->queue, agent, sessions_may_start(schedd));
+	const struct gate_question question = {
+	    .schedd = schedd,
+	    .agent = agent,
+	    .now_ms = schedule_now(schedd->schedule),
+	    .arrives = true,
+	};
 	struct error refusal = ERROR_INIT;
 	struct session *session = NULL;
+	struct gate_verdict gate;
+	enum admission admission;
 	int recorded;
+
+	gate_check(&question, &gate);
+	admission =
+	    queue_admit(schedd->queue, agent, gate.word == GATE_OPEN && sessions_may_start(schedd));
 
 	fill_row(row, fire, agent);
 	if (fire->refused)
 		return record_unstarted(schedd, row, OUTCOME_REFUSED, fire->refused, error);
+	if (gate.word == GATE_SKIP)
+		return record_unstarted(schedd, row, OUTCOME_SKIPPED, gate.reason, error);
 	if (admission == ADMIT_SKIP)
 		return record_unstarted(
 		    schedd, row, OUTCOME_SKIPPED,
@@ -216,6 +231,8 @@ admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
 
 		queue_replaced(schedd->queue, agent, session, cancel_replaced, &by);
 	}
+	if (gate.word == GATE_WAIT)
+		sessions_pump(schedd);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* Agents and sessions in memory; see queue.h. */
 #include "queue.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +12,37 @@ enum { BUCKETS = 1024 };
 
 LIST_HEAD(session_bucket, session);
 LIST_HEAD(agent_bucket, agent);
-TAILQ_HEAD(agent_turn, agent);
 
 struct queue {
 	struct queue_limits limits;
-	struct agent_turn turn; /* agents with something waiting; who was served goes last */
+	struct turns turns;          /* of agents */
+	struct wakes held, deferred; /* agents; sessions */
 	uint32_t waiting, live;
 	struct session_bucket sessions[BUCKETS];
 	struct agent_bucket agents[BUCKETS];
 };
+
+#define CONTAINER(member_pointer, type, member)                                                    \
+	((type *)(void *)((char *)(member_pointer)-offsetof(type, member)))
+
+/* --- who may start ---------------------------------------------------------------------------- */
+
+static bool
+agent_has_slot(const struct queue *queue, const struct agent *agent)
+{
+	return agent->installed && agent->live_count < agent->max &&
+	       agent->live_count < queue->limits.per_agent;
+}
+
+/* After everything that changes whether one of its sessions may start. */
+static void
+take_turn(struct queue *queue, struct agent *agent)
+{
+	if (!agent->held && !TAILQ_EMPTY(&agent->waiting) && agent_has_slot(queue, agent))
+		turns_join(&queue->turns, &agent->turn, agent->priority);
+	else
+		turns_leave(&queue->turns, &agent->turn);
+}
 
 /* --- agents ----------------------------------------------------------------------------------- */
 
@@ -61,11 +84,14 @@ agent_new(struct queue *queue, const char *name)
 }
 
 static void
-agent_free(struct agent *agent)
+agent_free(struct queue *queue, struct agent *agent)
 {
+	turns_leave(&queue->turns, &agent->turn);
+	wakes_remove(&queue->held, &agent->hold);
 	LIST_REMOVE(agent, in_bucket);
 	free(agent->task);
 	free(agent->model);
+	free(agent->pause_reason);
 	free(agent);
 }
 
@@ -93,6 +119,8 @@ queue_define(struct queue *queue, const struct msg_agent_def *def)
 	    def->queue_limit == UINT32_MAX ? QUEUE_LIMIT_DEFAULT : def->queue_limit;
 	agent->priority = def->priority;
 	agent->timeout_ms = def->timeout_ms;
+	turns_leave(&queue->turns, &agent->turn); /* its priority may be another */
+	queue_release(queue, agent);
 	return agent;
 }
 
@@ -105,11 +133,13 @@ queue_damage(struct queue *queue, const char *name)
 		return NULL;
 	agent->installed = false;
 	agent->damaged = agent->confirmed = true;
+	take_turn(queue, agent);
 	return agent;
 }
 
 static void
-each_agent(struct queue *queue, void (*fn)(struct agent *agent, void *arg), void *arg)
+each_agent(struct queue *queue, void (*fn)(struct queue *queue, struct agent *agent, void *arg),
+	   void *arg)
 {
 	for (size_t i = 0; i < BUCKETS; i++) {
 		struct agent *agent = LIST_FIRST(&queue->agents[i]);
@@ -117,15 +147,16 @@ each_agent(struct queue *queue, void (*fn)(struct agent *agent, void *arg), void
 		while (agent) {
 			struct agent *next = LIST_NEXT(agent, in_bucket);
 
-			fn(agent, arg);
+			fn(queue, agent, arg);
 			agent = next;
 		}
 	}
 }
 
 static void
-unconfirm(struct agent *agent, void *arg)
+unconfirm(struct queue *queue, struct agent *agent, void *arg)
 {
+	(void)queue;
 	(void)arg;
 	agent->confirmed = false;
 }
@@ -137,7 +168,7 @@ queue_unconfirm(struct queue *queue)
 }
 
 static void
-sweep(struct agent *agent, void *arg)
+sweep(struct queue *queue, struct agent *agent, void *arg)
 {
 	uint32_t *count = arg;
 
@@ -145,8 +176,9 @@ sweep(struct agent *agent, void *arg)
 		return;
 	*count += agent->installed;
 	agent->installed = agent->damaged = false;
+	take_turn(queue, agent);
 	if (agent->waiting_count == 0 && agent->live_count == 0)
-		agent_free(agent);
+		agent_free(queue, agent);
 }
 
 uint32_t
@@ -183,21 +215,23 @@ queue_find(struct queue *queue, const struct uuid *id)
 	return NULL;
 }
 
+/* In order of arrival; what comes back is older than most. */
 static void
 join_waiting(struct queue *queue, struct session *session)
 {
-	struct agent *agent = session->agent;
-	struct session *after = TAILQ_LAST(&agent->waiting, session_queue);
+	struct session_queue *waiting = &session->agent->waiting;
+	struct session *first = TAILQ_FIRST(waiting), *after = TAILQ_LAST(waiting, session_queue);
 
+	if (first && session->seq < first->seq)
+		after = NULL;
 	while (after && after->seq > session->seq)
 		after = TAILQ_PREV(after, session_queue, in_agent);
 	if (after)
-		TAILQ_INSERT_AFTER(&agent->waiting, after, session, in_agent);
+		TAILQ_INSERT_AFTER(waiting, after, session, in_agent);
 	else
-		TAILQ_INSERT_HEAD(&agent->waiting, session, in_agent);
-	if (agent->waiting_count++ == 0)
-		TAILQ_INSERT_TAIL(&queue->turn, agent, in_turn);
-	queue->waiting++;
+		TAILQ_INSERT_HEAD(waiting, session, in_agent);
+	session->agent->ranked = false;
+	take_turn(queue, session->agent);
 }
 
 static void
@@ -205,10 +239,27 @@ leave_waiting(struct queue *queue, struct session *session)
 {
 	struct agent *agent = session->agent;
 
-	TAILQ_REMOVE(&agent->waiting, session, in_agent);
-	if (--agent->waiting_count == 0)
-		TAILQ_REMOVE(&queue->turn, agent, in_turn);
-	queue->waiting--;
+	if (session->deferred.waits)
+		wakes_remove(&queue->deferred, &session->deferred);
+	else
+		TAILQ_REMOVE(&agent->waiting, session, in_agent);
+	agent->ranked = false;
+	take_turn(queue, agent);
+}
+
+static void
+count_waiting(struct queue *queue, struct agent *agent, int more)
+{
+	agent->waiting_count += (uint32_t)more;
+	queue->waiting += (uint32_t)more;
+}
+
+static void
+count_live(struct queue *queue, struct agent *agent, int more)
+{
+	agent->live_count += (uint32_t)more;
+	queue->live += (uint32_t)more;
+	take_turn(queue, agent);
 }
 
 struct session *
@@ -232,10 +283,10 @@ queue_add(struct queue *queue, const struct uuid *id, int64_t seq, const char *n
 		session->steps[step].took_us = UINT64_MAX;
 	LIST_INSERT_HEAD(session_bucket(queue, id), session, in_bucket);
 	if (state == STATE_QUEUED) {
+		count_waiting(queue, agent, 1);
 		join_waiting(queue, session);
 	} else {
-		agent->live_count++;
-		queue->live++;
+		count_live(queue, agent, 1);
 	}
 	return session;
 }
@@ -246,10 +297,10 @@ queue_remove(struct queue *queue, struct session *session)
 	struct agent *agent = session->agent;
 
 	if (session->state == STATE_QUEUED) {
+		count_waiting(queue, agent, -1);
 		leave_waiting(queue, session);
 	} else {
-		agent->live_count--;
-		queue->live--;
+		count_live(queue, agent, -1);
 	}
 	LIST_REMOVE(session, in_bucket);
 	free(session->stop_reason);
@@ -257,7 +308,7 @@ queue_remove(struct queue *queue, struct session *session)
 	free(session);
 	if (!agent->installed && !agent->damaged && agent->waiting_count == 0 &&
 	    agent->live_count == 0)
-		agent_free(agent);
+		agent_free(queue, agent);
 }
 
 void
@@ -286,7 +337,7 @@ queue_new(const struct queue_limits *limits)
 	if (!queue)
 		return NULL;
 	queue->limits = *limits;
-	TAILQ_INIT(&queue->turn);
+	turns_init(&queue->turns);
 	return queue;
 }
 
@@ -297,10 +348,17 @@ remove_session(struct session *session, void *arg)
 }
 
 static void
-remove_agent(struct agent *agent, void *arg)
+remove_agent(struct queue *queue, struct agent *agent, void *arg)
 {
 	(void)arg;
-	agent_free(agent);
+	agent_free(queue, agent);
+}
+
+static void
+turn_again(struct queue *queue, struct agent *agent, void *arg)
+{
+	(void)arg;
+	take_turn(queue, agent);
 }
 
 void
@@ -317,6 +375,7 @@ void
 queue_set_limits(struct queue *queue, const struct queue_limits *limits)
 {
 	queue->limits = *limits;
+	each_agent(queue, turn_again, NULL);
 }
 
 uint32_t
@@ -331,13 +390,6 @@ queue_live(const struct queue *queue)
 	return queue->live;
 }
 
-static bool
-agent_has_slot(const struct queue *queue, const struct agent *agent)
-{
-	return agent->installed && agent->live_count < agent->max &&
-	       agent->live_count < queue->limits.per_agent;
-}
-
 enum admission
 queue_admit(const struct queue *queue, const struct agent *agent, bool open)
 {
@@ -347,7 +399,7 @@ queue_admit(const struct queue *queue, const struct agent *agent, bool open)
 		return ADMIT_SKIP;
 	if (agent->policy == OVERLAP_REPLACE && crowded)
 		return ADMIT_REPLACE;
-	if (open && agent->waiting_count == 0 && agent_has_slot(queue, agent) &&
+	if (open && TAILQ_EMPTY(&agent->waiting) && agent_has_slot(queue, agent) &&
 	    queue->live < queue->limits.sessions)
 		return ADMIT_START;
 	if (queue->waiting >= queue->limits.queue)
@@ -360,16 +412,11 @@ queue_admit(const struct queue *queue, const struct agent *agent, bool open)
 struct session *
 queue_next(struct queue *queue)
 {
-	struct agent *agent, *best = NULL;
+	struct turn *turn = turns_first(&queue->turns);
 
-	if (queue->live >= queue->limits.sessions)
+	if (!turn || queue->live >= queue->limits.sessions)
 		return NULL;
-	TAILQ_FOREACH(agent, &queue->turn, in_turn)
-	{
-		if (agent_has_slot(queue, agent) && (!best || agent->priority > best->priority))
-			best = agent;
-	}
-	return best ? TAILQ_FIRST(&best->waiting) : NULL;
+	return TAILQ_FIRST(&CONTAINER(turn, struct agent, turn)->waiting);
 }
 
 void
@@ -377,39 +424,120 @@ queue_start(struct queue *queue, struct session *session)
 {
 	struct agent *agent = session->agent;
 
-	leave_waiting(queue, session);
-	if (agent->waiting_count > 0) {
-		TAILQ_REMOVE(&queue->turn, agent, in_turn);
-		TAILQ_INSERT_TAIL(&queue->turn, agent, in_turn);
-	}
+	turns_leave(&queue->turns, &agent->turn); /* who was served goes last */
 	session->state = STATE_SETUP;
 	session->step = STEP_NONE;
+	count_waiting(queue, agent, -1);
 	agent->live_count++;
 	queue->live++;
+	leave_waiting(queue, session);
 }
 
 void
 queue_requeue(struct queue *queue, struct session *session)
 {
-	session->agent->live_count--;
-	queue->live--;
+	count_live(queue, session->agent, -1);
 	session->state = STATE_QUEUED;
 	session->step = STEP_NONE;
+	count_waiting(queue, session->agent, 1);
 	join_waiting(queue, session);
 }
 
-uint32_t
-queue_position(const struct session *session)
+static void
+rank(struct agent *agent)
 {
-	uint32_t position = 1;
+	struct session *session;
+	uint32_t position = 0;
 
-	if (session->state != STATE_QUEUED)
-		return 0;
-	for (const struct session *s = TAILQ_FIRST(&session->agent->waiting); s && s != session;
-	     s = TAILQ_NEXT(s, in_agent))
-		position++;
-	return position;
+	TAILQ_FOREACH(session, &agent->waiting, in_agent)
+	session->rank = ++position;
+	agent->ranked = true;
 }
+
+uint32_t
+queue_position(struct session *session)
+{
+	if (session->state != STATE_QUEUED || session->deferred.waits)
+		return 0;
+	if (!session->agent->ranked)
+		rank(session->agent);
+	return session->rank;
+}
+
+/* --- until a time -------------------------------------------------------------------------------
+ */
+
+void
+queue_defer(struct queue *queue, struct session *session, int64_t at_ms)
+{
+	leave_waiting(queue, session);
+	wakes_add(&queue->deferred, &session->deferred, at_ms);
+}
+
+void
+queue_hold(struct queue *queue, struct agent *agent, int64_t until_ms)
+{
+	wakes_remove(&queue->held, &agent->hold);
+	if (until_ms != NEVER)
+		wakes_add(&queue->held, &agent->hold, until_ms);
+	agent->held = true;
+	take_turn(queue, agent);
+}
+
+void
+queue_release(struct queue *queue, struct agent *agent)
+{
+	wakes_remove(&queue->held, &agent->hold);
+	agent->held = false;
+	take_turn(queue, agent);
+}
+
+static void
+release(struct queue *queue, struct agent *agent, void *arg)
+{
+	(void)arg;
+	queue_release(queue, agent);
+}
+
+void
+queue_release_all(struct queue *queue)
+{
+	each_agent(queue, release, NULL);
+}
+
+static int64_t
+first_at(const struct wakes *wakes)
+{
+	return wakes->first ? wakes->first->at_ms : NEVER;
+}
+
+int64_t
+queue_wakes_at(const struct queue *queue)
+{
+	int64_t held = first_at(&queue->held), deferred = first_at(&queue->deferred);
+
+	return held < deferred ? held : deferred;
+}
+
+bool
+queue_wake(struct queue *queue, int64_t now_ms)
+{
+	bool any = false;
+
+	for (; first_at(&queue->held) <= now_ms; any = true)
+		queue_release(queue, CONTAINER(queue->held.first, struct agent, hold));
+	for (; first_at(&queue->deferred) <= now_ms; any = true) {
+		struct session *session =
+		    CONTAINER(queue->deferred.first, struct session, deferred);
+
+		wakes_remove(&queue->deferred, &session->deferred);
+		join_waiting(queue, session);
+	}
+	return any;
+}
+
+/* --- what is replaced ---------------------------------------------------------------------------
+ */
 
 struct replacement {
 	const struct session *by;

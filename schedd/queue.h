@@ -1,7 +1,8 @@
 /*
  * What schedd keeps in memory: the installed agents as runnerd told them, and every session that
  * has not ended. Decides who may start next: highest priority first, agents of one priority in
- * turn, an agent's own sessions in order of arrival. No I/O; schedd only.
+ * turn, an agent's own sessions in order of arrival. An agent can be held, and a session deferred,
+ * until a time. No I/O; schedd only.
  */
 #ifndef SCARAB_SCHEDD_QUEUE_H
 #define SCARAB_SCHEDD_QUEUE_H
@@ -11,6 +12,8 @@
 #include "common/manifest.h"
 #include "common/proto.h"
 #include "ledger.h"
+#include "turns.h"
+#include "wakes.h"
 
 enum {
 	QUEUE_LIMIT_DEFAULT = 16, /* concurrency.queue_limit, agent-manifest(5) */
@@ -19,11 +22,13 @@ enum {
 struct agent;
 
 struct session {
-	TAILQ_ENTRY(session) in_agent; /* waiting only */
+	TAILQ_ENTRY(session) in_agent; /* waiting only, and not deferred */
 	LIST_ENTRY(session) in_bucket;
+	struct wake deferred; /* waiting only: it may not start before */
 	struct uuid id;
 	int64_t seq;
 	struct agent *agent;
+	uint32_t rank; /* in its agent's queue, where agent->ranked */
 	enum session_state state;
 	enum session_step step;
 	uint32_t builds;
@@ -37,8 +42,12 @@ struct session {
 TAILQ_HEAD(session_queue, session);
 
 struct agent {
-	TAILQ_ENTRY(agent) in_turn; /* while something waits */
+	struct turn turn; /* while one of its sessions may start */
 	LIST_ENTRY(agent) in_bucket;
+	struct wake hold; /* none of its sessions starts before */
+	bool held;
+	bool paused;
+	char *pause_reason; /* owned; NULL: not paused */
 	char name[AGENT_NAME_MAX + 1];
 	bool installed; /* false: known from the ledger only, or damaged */
 	bool damaged;   /* its plan in the store cannot be used */
@@ -47,9 +56,10 @@ struct agent {
 	uint32_t max, queue_limit;
 	int32_t priority;
 	uint64_t timeout_ms;
-	char *task, *model; /* owned */
-	struct session_queue waiting;
-	uint32_t waiting_count, live_count;
+	char *task, *model;           /* owned */
+	struct session_queue waiting; /* without the deferred */
+	bool ranked;
+	uint32_t waiting_count, live_count; /* deferred ones wait, too */
 };
 
 struct queue;
@@ -102,8 +112,19 @@ struct session *queue_next(struct queue *queue);
 void queue_start(struct queue *queue, struct session *session);
 /* Back to its old place. */
 void queue_requeue(struct queue *queue, struct session *session);
-/* 1 for the agent's next; 0 when it does not wait. */
-uint32_t queue_position(const struct session *session);
+/* 1 for the agent's next; 0 when it does not wait, or for its own time. */
+uint32_t queue_position(struct session *session);
+
+/* A waiting session may not start before then. */
+void queue_defer(struct queue *queue, struct session *session, int64_t at_ms);
+/* None of the agent's sessions starts before then; NEVER: until queue_release. */
+void queue_hold(struct queue *queue, struct agent *agent, int64_t until_ms);
+void queue_release(struct queue *queue, struct agent *agent);
+void queue_release_all(struct queue *queue);
+/* When the first hold ends, or the first deferred session may start; NEVER: none does. */
+int64_t queue_wakes_at(const struct queue *queue);
+/* Ends what was to end by now; true when something did. */
+bool queue_wake(struct queue *queue, int64_t now_ms);
 /* Of the agent's sessions, live ones before waiting ones and older before newer, those that must
  * end so that one more fits into max: calls fn for each. */
 void queue_replaced(struct queue *queue, struct agent *agent, const struct session *by,

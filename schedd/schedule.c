@@ -36,12 +36,14 @@ now_ms(const struct schedule *schedule)
 	return schedule->clock.now_ms(schedule->clock.arg);
 }
 
-static void
-follow_heap(struct schedule *schedule)
+void
+schedule_follow(struct schedule *schedule)
 {
 	const struct trigger *first = triggers_first(schedule->triggers);
+	int64_t due = schedule->known && first ? first->due_ms : NEVER;
+	int64_t wakes = queue_wakes_at(schedule->schedd->queue);
 
-	schedule->clock.arm(schedule->clock.arg, schedule->known && first ? first->due_ms : NEVER);
+	schedule->clock.arm(schedule->clock.arg, wakes < due ? wakes : due);
 }
 
 /* --- definitions --------------------------------------------------------------------------- */
@@ -172,7 +174,7 @@ define_coming(struct schedule *schedule)
 		log_problem(LOG_LEVEL_ERROR, &error);
 	}
 	end_coming(schedule);
-	follow_heap(schedule);
+	schedule_follow(schedule);
 }
 
 void
@@ -290,7 +292,7 @@ schedule_known(struct schedule *schedule)
 	if (triggers_table_sweep(schedule->table, is_installed, schedule, &error) < 0)
 		log_problem(LOG_LEVEL_ERROR, &error);
 	schedule->known = true;
-	follow_heap(schedule);
+	schedule_follow(schedule);
 }
 
 /* --- firing ---------------------------------------------------------------------------------- */
@@ -420,7 +422,10 @@ schedule_ring(struct schedule *schedule, bool stepped)
 		log_info("the clock was set, or the host slept");
 		schedule->missed_until = now - MISSED_GRACE_MS;
 		triggers_due_again(schedule->triggers, due_again, schedule);
+		queue_release_all(schedule->schedd->queue);
 	}
+	if (queue_wake(schedule->schedd->queue, now) || stepped)
+		sessions_pump(schedule->schedd);
 	if (!schedule->known || schedule->schedd->draining)
 		return;
 	for (int left = RING_MAX; left > 0; left--) {
@@ -432,7 +437,7 @@ schedule_ring(struct schedule *schedule, bool stepped)
 			return;
 		}
 	}
-	follow_heap(schedule);
+	schedule_follow(schedule);
 }
 
 /* --- beginning and end -------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /*
- * Time's triggers: one heap, one timer on the wall clock, no wake-up between fires. schedd only.
+ * Time's triggers: one heap, one timer on the wall clock, no wake-up between fires. What waits in
+ * the queue for a time (queue.h) waits on the same timer. schedd only.
  *
  * A fire goes through session_fire(), whose row is unique by agent, trigger and scheduled time, and
  * only then is the trigger's cursor moved on: after a crash the same fire is tried again and found
@@ -45,8 +46,11 @@ void schedule_add(struct schedule *schedule, const struct msg_trigger_def *def);
 void schedule_remove(struct schedule *schedule, const char *agent);
 /* All are told: forgets what the ledger's file holds of others, and fires from now on. */
 void schedule_known(struct schedule *schedule);
-/* Fires what is due. stepped: the clock was set, or the host slept. */
+/* Fires what is due and wakes what waits in the queue for a time. stepped: the clock was set, or
+ * the host slept. */
 void schedule_ring(struct schedule *schedule, bool stepped);
+/* Sets the timer anew: something else may wait for a time now. */
+void schedule_follow(struct schedule *schedule);
 
 /* The agent's next fire, 0: none. */
 uint64_t schedule_next_ms(const struct schedule *schedule, const char *agent);

@@ -8,6 +8,8 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "deliver.h"
+#include "gate.h"
+#include "schedule.h"
 
 /* --- what others hear ---------------------------------------------------------------------- */
 
@@ -602,9 +604,10 @@ sessions_pump(struct schedd *schedd)
 	if (!sessions_may_start(schedd))
 		return;
 	while ((next = queue_next(schedd->queue))) {
-		if (!start(schedd, next))
-			return;
+		if (gate_passes(schedd, next->agent) && !start(schedd, next))
+			break;
 	}
+	schedule_follow(schedd->schedule);
 }
 
 static void

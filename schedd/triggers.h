@@ -12,9 +12,8 @@
 #include "common/cron.h"
 #include "common/limits.h"
 #include "common/manifest.h"
+#include "wakes.h"
 #include "zones.h"
-
-#define NEVER INT64_MAX
 
 struct trigger {
 	union {

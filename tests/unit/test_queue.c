@@ -1,4 +1,4 @@
-// with: schedd/queue.c
+// with: schedd/queue.c schedd/turns.c schedd/wakes.c
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -207,6 +207,121 @@ START_TEST(unknown_agents_wait)
 }
 END_TEST
 
+/* One agent's thousands take turns with another's one; priority goes before both. */
+START_TEST(thousands_starve_nobody)
+{
+	const struct queue_limits limits = {.sessions = 3, .per_agent = 2, .queue = 20000};
+	struct queue *queue = queue_new(&limits);
+	struct session *many[10000], *one, *urgent;
+
+	define(queue, "many", OVERLAP_ALLOW, 2, 0);
+	define(queue, "one", OVERLAP_QUEUE, 1, 0);
+	define(queue, "urgent", OVERLAP_QUEUE, 1, 100);
+	define(queue, "idle", OVERLAP_QUEUE, 1, -100);
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		many[i] = add(queue, "many");
+	add(queue, "idle");
+	queue_start(queue, queue_next(queue));
+	ck_assert_int_eq(many[0]->state, STATE_SETUP);
+	one = add(queue, "one");
+	ck_assert_ptr_eq(queue_next(queue), many[1]); /* its turn came first */
+	urgent = add(queue, "urgent");
+	ck_assert_ptr_eq(queue_next(queue), urgent);
+	queue_start(queue, urgent);
+	queue_remove(queue, many[0]);
+	ck_assert_uint_eq(queue_position(many[9999]), 9999);
+	queue_start(queue, queue_next(queue));
+	ck_assert_ptr_eq(queue_next(queue), one);
+	queue_requeue(queue, many[1]);
+	ck_assert_uint_eq(queue_position(many[1]), 1);
+	queue_free(queue);
+}
+END_TEST
+
+START_TEST(a_held_agent_waits)
+{
+	struct queue *queue = queue_new(&wide);
+	struct agent *a = define(queue, "a", OVERLAP_QUEUE, 1, 0);
+	struct session *of_a = add(queue, "a"), *of_b;
+
+	define(queue, "b", OVERLAP_QUEUE, 1, -1);
+	of_b = add(queue, "b");
+	queue_hold(queue, a, 100);
+	ck_assert_ptr_eq(queue_next(queue), of_b);
+	ck_assert_int_eq(queue_wakes_at(queue), 100);
+	ck_assert(!queue_wake(queue, 99));
+	ck_assert(queue_wake(queue, 100));
+	ck_assert_ptr_eq(queue_next(queue), of_a);
+	queue_hold(queue, a, NEVER);
+	ck_assert_int_eq(queue_wakes_at(queue), NEVER);
+	ck_assert(!queue_wake(queue, NEVER - 1));
+	ck_assert_ptr_eq(queue_next(queue), of_b);
+	queue_hold(queue, a, 200);
+	queue_release_all(queue);
+	ck_assert_int_eq(queue_wakes_at(queue), NEVER);
+	ck_assert_ptr_eq(queue_next(queue), of_a);
+	queue_hold(queue, a, 300);
+	queue_free(queue);
+}
+END_TEST
+
+START_TEST(a_deferred_session_waits)
+{
+	struct queue *queue = queue_new(&wide);
+	struct agent *a = define(queue, "a", OVERLAP_QUEUE, 2, 0);
+	struct session *first = add(queue, "a"), *second = add(queue, "a"), *third;
+
+	queue_defer(queue, first, 100);
+	ck_assert_uint_eq(queue_position(first), 0);
+	ck_assert_uint_eq(queue_position(second), 1);
+	ck_assert_uint_eq(queue_waiting(queue), 2);
+	ck_assert_ptr_eq(queue_next(queue), second);
+	queue_start(queue, second);
+	ck_assert_ptr_null(queue_next(queue));
+	ck_assert_int_eq(queue_admit(queue, a, true), ADMIT_START); /* not behind it */
+	third = add(queue, "a");
+	ck_assert(queue_wake(queue, 100));
+	ck_assert_ptr_eq(queue_next(queue), first);
+	ck_assert_uint_eq(queue_position(third), 2);
+	queue_defer(queue, first, 50);
+	queue_remove(queue, first);
+	ck_assert_int_eq(queue_wakes_at(queue), NEVER);
+	queue_free(queue);
+}
+END_TEST
+
+/* Against a list: what is due first, whatever was taken out between. */
+START_TEST(wakes_come_in_order)
+{
+	enum { COUNT = 500 };
+	struct wakes wakes = {.first = NULL};
+	struct wake all[COUNT] = {0};
+	uint32_t state = 1;
+
+	for (int round = 0; round < 20 * COUNT; round++) {
+		struct wake *wake;
+		int64_t least = NEVER;
+
+		state = state * 1664525U + 1013904223U;
+		wake = &all[state / 65536 % COUNT];
+		if (wake->waits)
+			wakes_remove(&wakes, wake);
+		else
+			wakes_add(&wakes, wake, state % 1000);
+		for (int i = 0; i < COUNT; i++)
+			if (all[i].waits && all[i].at_ms < least)
+				least = all[i].at_ms;
+		ck_assert_int_eq(wakes.first ? wakes.first->at_ms : NEVER, least);
+	}
+	for (int64_t before = 0; wakes.first; wakes_remove(&wakes, wakes.first)) {
+		ck_assert_int_ge(wakes.first->at_ms, before);
+		before = wakes.first->at_ms;
+	}
+	for (int i = 0; i < COUNT; i++)
+		ck_assert(!all[i].waits);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -220,6 +335,10 @@ main(void)
 	    skip_means_none_beside_it,
 	    replace_ends_the_oldest,
 	    unknown_agents_wait,
+	    thousands_starve_nobody,
+	    a_held_agent_waits,
+	    a_deferred_session_waits,
+	    wakes_come_in_order,
 	};
 
 	return suite_run("queue", tests, ARRAY_LEN(tests));
