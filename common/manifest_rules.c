@@ -309,7 +309,7 @@ check_triggers(const struct manifest *manifest, const struct place *place)
 		if (after && strcmp(after, manifest->name) == 0)
 			return complain_entry(place, "triggers", i, "after",
 					      "is this agent itself: it would run for ever");
-		if (trigger->task && (trigger->event || trigger->webhook))
+		if (trigger->task && (trigger->event || trigger->webhook || trigger->after))
 			fault = event_template_fault(trigger->task);
 		if (fault)
 			return complain_entry(place, "triggers", i, "task", fault);

@@ -420,7 +420,8 @@ value_outcome(const char *text, char why[REASON_SIZE])
 	    "any",          "success",   "failed",
 	    "signaled",     "timed_out", "idle_timed_out",
 	    "oom_killed",   "cancelled", "budget_exceeded",
-	    "setup_failed", "refused",   "lost",
+	    "setup_failed", "skipped",   "refused",
+	    "lost",
 	};
 
 	return one_of(text, outcomes, ARRAY_LEN(outcomes)) ||

@@ -92,11 +92,14 @@ add_event_trigger(struct rows *rows, const struct manifest_trigger *trigger, siz
 	int rc;
 
 	msg_init(&row, MSG_EVENT_TRIGGER);
+	row.event_trigger.kind = (uint8_t)trigger->kind;
 	snprintf(row.event_trigger.id, sizeof(row.event_trigger.id), "%s-%zu",
-		 trigger->event ? "event" : "webhook", place + 1);
+		 trigger_kind_name(trigger->kind), place + 1);
 	put(row.event_trigger.event, sizeof(row.event_trigger.event), trigger->event);
 	put(row.event_trigger.webhook, sizeof(row.event_trigger.webhook), trigger->webhook);
 	put(row.event_trigger.secret, sizeof(row.event_trigger.secret), trigger->secret);
+	put(row.event_trigger.after, sizeof(row.event_trigger.after), trigger->after);
+	put(row.event_trigger.outcome, sizeof(row.event_trigger.outcome), trigger->outcome);
 	put(row.event_trigger.task, sizeof(row.event_trigger.task), trigger->task);
 	rc = rows_add(rows, &row);
 	for (size_t i = 0; i < trigger->filter.count && rc == 0; i++) {
@@ -110,7 +113,7 @@ add_event_trigger(struct rows *rows, const struct manifest_trigger *trigger, siz
 	return rc;
 }
 
-/* What events and webhooks start it: a memfd of rows, -1 when nothing does, or -errno. */
+/* What anything but time starts it by: a memfd of rows, -1 when nothing does, or -errno. */
 static int
 event_rows(const struct manifest *plan)
 {
@@ -120,7 +123,7 @@ event_rows(const struct manifest *plan)
 	for (size_t i = 0; i < plan->triggers.count && rc == 0; i++) {
 		const struct manifest_trigger *trigger = &plan->triggers.items[i];
 
-		if (trigger->event || trigger->webhook)
+		if (!by_time(trigger))
 			rc = add_event_trigger(rows, trigger, i);
 	}
 	if (rc == 0 && rows_count(rows) > 0)
@@ -223,6 +226,9 @@ trigger_line(const struct manifest_trigger *trigger, char *line, size_t size)
 		snprintf(line, size, "%s %s", kind, period_format(trigger->every_ms, text));
 	else if (trigger->kind == TRIGGER_AT)
 		snprintf(line, size, "%s %s", kind, rfc3339_format(trigger->at_ms, text));
+	else if (trigger->kind == TRIGGER_AFTER)
+		snprintf(line, size, "%s %s%s%s", kind, trigger->after, trigger->outcome ? " " : "",
+			 trigger->outcome ? trigger->outcome : "");
 	else
 		snprintf(line, size, "%s%s%s", kind, trigger->event ? " " : "",
 			 trigger->event ? trigger->event : "");

@@ -13,6 +13,12 @@ bool deliver_wanted(struct schedd *schedd, const struct event *event);
 /* Fires for every agent. 0, or -1 with error: some are not recorded, deliver it again. */
 int deliver_event(struct schedd *schedd, const struct event *event, struct error *error);
 
+/* Inside the transaction that makes a session's end durable: the event of it, where a trigger waits
+ * for it. 0, or -1 with error. */
+int deliver_end(struct schedd *schedd, const struct ledger_session *row, struct error *error);
+/* How many sessions before this one started one another; 0 where nothing is known of it. */
+uint32_t deliver_depth_of(struct schedd *schedd, const struct uuid *session);
+
 /* A session's trigger id in the ledger names the event too, as TRIGGER/SEQ; people and agents see
  * TRIGGER. Cuts the rest off; the event's seq, or 0. */
 int64_t trigger_id_cut(char *id);

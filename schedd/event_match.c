@@ -81,20 +81,53 @@ filter_matches(const struct event_filter_rule *filter, const struct event *event
 	       glob_match(filter->value, text);
 }
 
-bool
-event_matches(const struct event_trigger *trigger, const struct event *event)
+static bool
+comes_from(const struct event *event, const char *head, const char *rest)
 {
-	const size_t head = sizeof(WEBHOOK_SOURCE) - 1;
+	size_t length = strlen(head);
 
-	if (!trigger->event)
-		return trigger->webhook && strncmp(event->source, WEBHOOK_SOURCE, head) == 0 &&
-		       strcmp(event->source + head, trigger->webhook) == 0;
-	if (!glob_match(trigger->event, event->type))
+	return strncmp(event->source, head, length) == 0 &&
+	       (!rest || strcmp(event->source + length, rest) == 0);
+}
+
+static bool
+pattern_matches(const struct event_trigger *trigger, const struct event *event)
+{
+	if (comes_from(event, SESSION_SOURCE, NULL) || !glob_match(trigger->event, event->type))
 		return false;
 	for (size_t i = 0; i < trigger->filter_count; i++)
 		if (!filter_matches(&trigger->filters[i], event))
 			return false;
 	return true;
+}
+
+/* Without a word of the outcome it is the end of what was let begin. */
+static bool
+end_matches(const struct event_trigger *trigger, const struct event *event)
+{
+	char outcome[32];
+
+	if (!comes_from(event, SESSION_SOURCE, trigger->after) ||
+	    text_of(part_of(data_of(event), "outcome"), outcome, sizeof(outcome)) < 0)
+		return false;
+	if (trigger->outcome && strcmp(trigger->outcome, "any") != 0)
+		return strcmp(trigger->outcome, outcome) == 0;
+	return strcmp(outcome, "skipped") != 0 && strcmp(outcome, "refused") != 0;
+}
+
+bool
+event_matches(const struct event_trigger *trigger, const struct event *event)
+{
+	switch (trigger->kind) {
+	case TRIGGER_EVENT:
+		return trigger->event && pattern_matches(trigger, event);
+	case TRIGGER_WEBHOOK:
+		return trigger->webhook && comes_from(event, WEBHOOK_SOURCE, trigger->webhook);
+	case TRIGGER_AFTER:
+		return trigger->after && end_matches(trigger, event);
+	default:
+		return false;
+	}
 }
 
 /* --- the task ------------------------------------------------------------------------------ */

@@ -5,30 +5,36 @@
 #ifndef SCARAB_SCHEDD_EVENT_MATCH_H
 #define SCARAB_SCHEDD_EVENT_MATCH_H
 
+#include "common/manifest.h"
 #include "events_table.h"
 
 enum { FILTER_TEXT_MAX = 4096 /* a value that is longer matches no filter */ };
 
-/* One event trigger or webhook trigger of an agent; heap strings, NULL where there is none. */
+/* A trigger of an agent that time does not fire; heap strings, NULL where there is none. */
 struct event_filter_rule {
 	char *key, *value;
 };
 struct event_trigger {
+	enum trigger_kind kind;
 	char *id;      /* of the agent's triggers */
-	char *event;   /* a pattern of types; NULL: a webhook's */
+	char *event;   /* a pattern of types */
 	char *webhook; /* the last part of its URL */
 	char *secret;
+	char *after, *outcome; /* an agent, and how its session ended; NULL: whichever way */
 	char *task;
 	struct event_filter_rule *filters;
 	size_t filter_count;
 };
 
-/* The sources that no operator can name: of a webhook, of an agent. */
+/* The sources that no operator can name: of a webhook, of an agent, of schedd itself, where an
+ * agent's session ended. */
 #define WEBHOOK_SOURCE "/webhooks/"
 #define AGENT_SOURCE "/agents/"
+#define SESSION_SOURCE "/sessions/"
 
 /* Of an event trigger: the type matches, and every filter's value, a pattern too, the text of what
- * its key names in the data. Of a webhook trigger: it came in there. */
+ * its key names in the data; not what schedd itself tells. Of a webhook trigger: it came in there.
+ * Of an after trigger: that agent's session ended so. */
 bool event_matches(const struct event_trigger *trigger, const struct event *event);
 /* The trigger's task with the event's values, into TASK_MAX + 1 bytes. 0, or -1 with error. */
 int event_task(const struct event_trigger *trigger, const struct event *event, char *task,

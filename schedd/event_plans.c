@@ -41,6 +41,8 @@ free_trigger(struct event_trigger *trigger)
 	free(trigger->event);
 	free(trigger->webhook);
 	free(trigger->secret);
+	free(trigger->after);
+	free(trigger->outcome);
 	free(trigger->task);
 }
 
@@ -106,9 +108,10 @@ add_trigger(struct plan *plan, const struct msg_event_trigger *row)
 		return false;
 	plan->triggers = all;
 	trigger = &plan->triggers[plan->count++];
-	*trigger = (struct event_trigger){.id = NULL};
+	*trigger = (struct event_trigger){.kind = (enum trigger_kind)row->kind};
 	return copy(&trigger->id, row->id) && copy(&trigger->event, row->event) &&
 	       copy(&trigger->webhook, row->webhook) && copy(&trigger->secret, row->secret) &&
+	       copy(&trigger->after, row->after) && copy(&trigger->outcome, row->outcome) &&
 	       copy(&trigger->task, row->task);
 }
 

@@ -57,6 +57,16 @@ prune(struct events *events, struct error *error)
 	events_table_prune(events->table, before, error);
 }
 
+void
+events_prune(struct events *events)
+{
+	struct error error = ERROR_INIT;
+
+	prune(events, &error);
+	if (error.code != ERR_NONE)
+		log_problem(LOG_LEVEL_WARNING, &error);
+}
+
 static int
 commit(struct events *events, struct waiting_queue *queue, struct error *error)
 {
@@ -135,6 +145,13 @@ deliver_again(struct loop_source *timer, void *arg)
 	events_deliver(arg);
 }
 
+void
+events_deliver_soon(struct events *events)
+{
+	if (events)
+		loop_arm(events->again, 1); /* long past: after what is ready now */
+}
+
 /* --- committing ------------------------------------------------------------------------------ */
 
 static void
@@ -190,7 +207,7 @@ events_accept(struct events *events, const struct event *event, bool again,
 		told->fn(events->schedd, told, event, false, &error);
 		return;
 	}
-	one->event->at_ms = realtime_ms();
+	one->event->at_ms = schedd_now_ms(events->schedd);
 	one->again = again;
 	one->told = *told;
 	TAILQ_INSERT_TAIL(&events->waiting, one, entry);

@@ -36,6 +36,10 @@ void events_accept(struct events *events, const struct event *event, bool again,
 
 /* Delivers what is stored and was not, as far as it can be now. */
 void events_deliver(struct events *events);
+/* The same, from the loop: for who stands in the middle of something. */
+void events_deliver_soon(struct events *events);
+/* Those that are too old or too many: for who stores some of its own. */
+void events_prune(struct events *events);
 /* Control is away: what it asked for is stored, and it asks again. */
 void events_forget_control(struct events *events);
 /* Borrowed: for who asks what is stored. */

@@ -7,6 +7,7 @@
 #include "common/glob.h"
 #include "common/log.h"
 #include "common/scan.h"
+#include "deliver.h"
 #include "event_match.h"
 #include "events.h"
 
@@ -131,6 +132,7 @@ events_from_agent(struct schedd *schedd, const struct msg *msg)
 
 	snprintf(source, sizeof(source), AGENT_SOURCE "%s/sessions/%s", said->agent,
 		 uuid_format(&said->session, session));
+	event.depth = deliver_depth_of(schedd, &said->session) + 1;
 	if (accept_data(schedd, msg, &event, &told, &error) == 0)
 		return;
 	log_session(LOG_LEVEL_WARNING, &said->session, "an event that it emitted is dropped: %s",

@@ -36,20 +36,21 @@ static const char schema[] =
     " type TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, subject TEXT NOT NULL,"
     " replay INTEGER NOT NULL, at INTEGER NOT NULL, uid INTEGER NOT NULL, pid INTEGER NOT NULL,"
     " login_uid INTEGER NOT NULL, operator TEXT NOT NULL, delivered INTEGER NOT NULL,"
-    " repeats INTEGER NOT NULL, bytes INTEGER NOT NULL, data BLOB) STRICT;"
+    " repeats INTEGER NOT NULL, bytes INTEGER NOT NULL, depth INTEGER NOT NULL DEFAULT 0,"
+    " data BLOB) STRICT;"
     "CREATE UNIQUE INDEX IF NOT EXISTS event_name ON event(source, id, replay);"
     "CREATE INDEX IF NOT EXISTS event_id ON event(id);"
     "CREATE INDEX IF NOT EXISTS event_undelivered ON event(seq) WHERE delivered = 0;";
 
 #define SELECT_EVENT                                                                               \
 	"SELECT seq, type, source, id, subject, replay, at, uid, pid, login_uid, operator,"        \
-	" delivered, repeats, bytes, data IS NOT NULL"
+	" delivered, repeats, bytes, data IS NOT NULL, depth"
 #define OLDEST "SELECT seq FROM event WHERE delivered = 1"
 
 static const char *const statement_sql[EV_COUNT] = {
     [EV_INSERT] = "INSERT INTO event(type, source, id, subject, replay, at, uid, pid, login_uid,"
-		  " operator, delivered, repeats, bytes, data)"
-		  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12, ?13)"
+		  " operator, delivered, repeats, bytes, data, depth)"
+		  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12, ?13, ?14)"
 		  " ON CONFLICT DO NOTHING",
     [EV_FIND] = SELECT_EVENT ", data FROM event WHERE source = ?1 AND id = ?2 AND replay = ?3",
     [EV_REPEATED] = "UPDATE event SET repeats = min(repeats + 1, 4294967295) WHERE seq = ?1",
@@ -91,10 +92,27 @@ count_all(struct events_table *table, struct error *error)
 	return rc == SQLITE_ROW ? 0 : -1;
 }
 
+/* A table that an earlier build made has no depth yet. */
+static int
+make_table(sqlite3 *db)
+{
+	sqlite3_stmt *statement = NULL;
+	int rc = sqlite3_exec(db, schema, NULL, NULL, NULL);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_prepare_v2(db, "SELECT depth FROM event", -1, &statement, NULL);
+	sqlite3_finalize(statement);
+	if (rc == SQLITE_OK)
+		return rc;
+	return sqlite3_exec(db, "ALTER TABLE event ADD COLUMN depth INTEGER NOT NULL DEFAULT 0",
+			    NULL, NULL, NULL);
+}
+
 static int
 prepare_all(struct events_table *table, struct error *error)
 {
-	if (sqlite3_exec(table->ledger->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+	if (make_table(table->ledger->db) != SQLITE_OK)
 		return ledger_error(table->ledger, error);
 	for (size_t i = 0; i < EV_COUNT; i++) {
 		if (sqlite3_prepare_v3(table->ledger->db, statement_sql[i], -1,
@@ -174,11 +192,12 @@ read_event(sqlite3_stmt *statement, struct event *event)
 	    .repeats = column_u32(statement, 12),
 	    .data_length = (size_t)sqlite3_column_int64(statement, 13),
 	    .has_data = sqlite3_column_int(statement, 14) != 0,
+	    .depth = column_u32(statement, 15),
 	};
-	if (sqlite3_column_count(statement) <= 15)
+	if (sqlite3_column_count(statement) <= 16)
 		return;
-	event->data = sqlite3_column_blob(statement, 15);
-	event->data_length = (size_t)sqlite3_column_bytes(statement, 15);
+	event->data = sqlite3_column_blob(statement, 16);
+	event->data_length = (size_t)sqlite3_column_bytes(statement, 16);
 }
 
 static void
@@ -199,6 +218,7 @@ bind_event(sqlite3_stmt *statement, const struct event *event)
 	if (event->data)
 		sqlite3_bind_blob(statement, 13, event->data, (int)event->data_length,
 				  SQLITE_STATIC);
+	sqlite3_bind_int64(statement, 14, event->depth);
 }
 
 /* Steps a bound statement once and resets it. */

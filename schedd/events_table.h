@@ -19,6 +19,9 @@ enum {
 	EVENTS_KEPT_BYTES = 256 << 20, /* of data */
 };
 
+/* Sessions that start one another, by events and by their ends: the next one is refused. */
+enum { EVENT_DEPTH_MAX = 32 };
+
 /* Borrowed strings; data NULL: it has none. */
 struct event {
 	int64_t seq; /* order of arrival, set by events_table_insert */
@@ -29,6 +32,7 @@ struct event {
 	const char *operator; /* empty: none */
 	bool delivered;
 	uint32_t repeats;
+	uint32_t depth; /* of sessions that started one another before it; 0: nobody's */
 	bool has_data;
 	const uint8_t *data; /* NULL: it has none, or the walk does not read it */
 	size_t data_length;

@@ -11,6 +11,8 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "deliver.h"
+#include "events.h"
 #include "gate.h"
 #include "schedule.h"
 
@@ -73,10 +75,9 @@ check_admission(struct schedd *schedd, const struct agent *agent, enum admission
 }
 
 static void
-fill_row(struct ledger_session *row, const struct fire *fire, const struct agent *agent)
+fill_row(struct ledger_session *row, const struct fire *fire, const struct agent *agent,
+	 uint64_t now)
 {
-	uint64_t now = realtime_ms();
-
 	memset(row, 0, sizeof(*row));
 	row->row.session = fire->id;
 	row->row.state = STATE_QUEUED;
@@ -109,9 +110,16 @@ record_unstarted(struct schedd *schedd, struct ledger_session *row, enum session
 	row->row.outcome = (uint8_t)outcome;
 	row->row.ended_at_ms = row->row.queued_at_ms;
 	snprintf(row->row.reason, sizeof(row->row.reason), "%s", reason);
+	if (ledger_begin(schedd->ledger, error) < 0)
+		return -1;
 	inserted = ledger_insert(schedd->ledger, row, error);
-	if (inserted <= 0)
-		return inserted;
+	if (inserted <= 0 || deliver_end(schedd, row, error) < 0) {
+		ledger_rollback(schedd->ledger);
+		return inserted > 0 ? -1 : inserted;
+	}
+	if (ledger_commit(schedd->ledger, error) < 0)
+		return -1;
+	events_deliver_soon(schedd->events);
 	session_forget(schedd, &row->row.session, false);
 	session_announce_end(schedd, row);
 	return 0;
@@ -207,7 +215,7 @@ admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
 	admission =
 	    queue_admit(schedd->queue, agent, gate.word == GATE_OPEN && sessions_may_start(schedd));
 
-	fill_row(row, fire, agent);
+	fill_row(row, fire, agent, (uint64_t)question.now_ms);
 	if (fire->refused)
 		return record_unstarted(schedd, row, OUTCOME_REFUSED, fire->refused, error);
 	if (gate.word == GATE_SKIP)

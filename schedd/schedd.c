@@ -111,6 +111,12 @@ schedd_release(struct schedd *schedd)
 	config_free(schedd->config);
 }
 
+uint64_t
+schedd_now_ms(const struct schedd *schedd)
+{
+	return schedd->schedule ? (uint64_t)schedule_now(schedd->schedule) : realtime_ms();
+}
+
 int
 schedd_reload(struct schedd *schedd, struct config *config, struct error *error)
 {

@@ -45,6 +45,8 @@ struct schedd {
 int schedd_init(struct schedd *schedd, struct loop *loop, struct config *config,
 		struct ledger *ledger, int zoneinfo, struct error *error);
 void schedd_release(struct schedd *schedd);
+/* The clock that triggers follow, in ms since 1970: the machine's, or the tests'. */
+uint64_t schedd_now_ms(const struct schedd *schedd);
 /* Takes the configuration. */
 int schedd_reload(struct schedd *schedd, struct config *config, struct error *error);
 

@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "deliver.h"
+#include "events.h"
 #include "gate.h"
 #include "schedule.h"
 
@@ -257,7 +258,8 @@ write_end(struct schedd *schedd, const struct session *session, const struct led
 	if (ledger_begin(schedd->ledger, error) < 0)
 		return -1;
 	if (ledger_put_steps(schedd->ledger, row->seq, session->steps, error) < 0 ||
-	    ledger_update(schedd->ledger, row, DURABLE, error) < 0) {
+	    ledger_update(schedd->ledger, row, DURABLE, error) < 0 ||
+	    deliver_end(schedd, row, error) < 0) {
 		ledger_rollback(schedd->ledger);
 		return -1;
 	}
@@ -293,6 +295,7 @@ record_end(struct schedd *schedd, struct session *session, const struct msg_ende
 	session_forget(schedd, &session->id, false);
 	queue_remove(schedd->queue, session);
 	session_announce_end(schedd, row);
+	events_deliver_soon(schedd->events);
 	if (schedd->ended % PRUNE_EVERY == 0)
 		sessions_prune(schedd);
 	return true;
@@ -644,4 +647,5 @@ sessions_prune(struct schedd *schedd)
 			 age && age < now ? now - age : 0, &error) < 0 ||
 	    ledger_count_ended(schedd->ledger, &schedd->ended, &error) < 0)
 		log_problem(LOG_LEVEL_WARNING, &error);
+	events_prune(schedd->events);
 }

@@ -99,7 +99,7 @@ refused() {
 	    "spec: {triggers: [$1]}" >"$dir/agents/dst/other.yaml"
 	ash agent install --replace "$dir/agents/dst/other.yaml"
 }
-for kind in 'path: /srv' 'after: far' 'webhook: hook, secret: s'; do
+for kind in 'path: /srv' 'webhook: hook, secret: s'; do
 	status "${kind%%:*} is refused" 7 refused "{$kind}"
 	like "by its kind" "$err" "spec.triggers\[0\].${kind%%:*}"
 done

@@ -46,7 +46,8 @@ static const struct {
 START_TEST(types_are_patterns)
 {
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		struct event_trigger trigger = {.event = (char *)types[i].pattern};
+		struct event_trigger trigger = {.kind = TRIGGER_EVENT,
+						.event = (char *)types[i].pattern};
 		struct event event = an_event(types[i].type);
 
 		ck_assert_msg(event_matches(&trigger, &event) == types[i].matches, "%s of %s",
@@ -87,8 +88,10 @@ START_TEST(filters_look_into_the_data)
 
 	for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
 		struct event_filter_rule rule = {(char *)filters[i].key, (char *)filters[i].value};
-		struct event_trigger trigger = {
-		    .event = (char *)"github.*", .filters = &rule, .filter_count = 1};
+		struct event_trigger trigger = {.kind = TRIGGER_EVENT,
+						.event = (char *)"github.*",
+						.filters = &rule,
+						.filter_count = 1};
 
 		ck_assert_msg(event_matches(&trigger, &event) == filters[i].matches, "%s: %s",
 			      filters[i].key, filters[i].value);
@@ -100,7 +103,8 @@ START_TEST(all_filters_must_match_and_no_data_matches_none)
 {
 	struct event_filter_rule rules[] = {{(char *)"ok", (char *)"true"},
 					    {(char *)"ref", (char *)"refs/tags/*"}};
-	struct event_trigger trigger = {.event = (char *)"*", .filters = rules, .filter_count = 2};
+	struct event_trigger trigger = {
+	    .kind = TRIGGER_EVENT, .event = (char *)"*", .filters = rules, .filter_count = 2};
 	struct event event = an_event("x");
 
 	ck_assert(!event_matches(&trigger, &event));
@@ -116,7 +120,7 @@ END_TEST
 
 START_TEST(a_webhook_matches_what_came_in_there)
 {
-	struct event_trigger trigger = {.webhook = (char *)"github"};
+	struct event_trigger trigger = {.kind = TRIGGER_WEBHOOK, .webhook = (char *)"github"};
 	struct event event = an_event("whatever");
 
 	ck_assert(event_matches(&trigger, &event));

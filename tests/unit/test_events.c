@@ -239,6 +239,7 @@ tell_trigger(struct stage *stage, const char *agent, const char *event, const ch
 	struct msg row, msg;
 
 	msg_init(&row, MSG_EVENT_TRIGGER);
+	row.event_trigger.kind = TRIGGER_EVENT;
 	strcpy(row.event_trigger.id, "event-1");
 	strcpy(row.event_trigger.event, event);
 	strcpy(row.event_trigger.task, task);

@@ -227,7 +227,7 @@ static const struct {
     {"  triggers: [{every: 15m}, {event: a.b}]\n", NULL},
     {"  triggers: [{every: 15m}, {path: /srv}]\n",
      "5:13: this build cannot enforce spec.triggers[1].path"},
-    {"  triggers: [{after: b}]\n", "5:13: this build cannot enforce spec.triggers[0].after"},
+    {"  triggers: [{after: b}, {after: c, outcome: skipped}]\n", NULL},
     {"  triggers: [{webhook: b, secret: s}]\n",
      "5:13: this build cannot enforce spec.triggers[0].webhook"},
     {"  triggers: []\n  blackout: []\n", NULL},
