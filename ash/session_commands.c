@@ -423,6 +423,11 @@ why_live(const struct msg_session_row *row, struct reasons *why)
 
 	switch ((enum session_state)row->state) {
 	case STATE_QUEUED:
+		if (*row->reason) {
+			snprintf(why->words, sizeof(why->words), "%s waits: %s", row->agent,
+				 row->reason);
+			break;
+		}
 		snprintf(
 		    why->words, sizeof(why->words),
 		    "%s waits in the queue at position %u: every slot that it may use is taken",

@@ -113,7 +113,18 @@ add_event_trigger(struct rows *rows, const struct manifest_trigger *trigger, siz
 	return rc;
 }
 
-/* What anything but time starts it by: a memfd of rows, -1 when nothing does, or -errno. */
+static int
+add_blackout(struct rows *rows, const struct manifest_blackout *blackout)
+{
+	struct msg row;
+
+	msg_init(&row, MSG_BLACKOUT);
+	put(row.blackout.cron, sizeof(row.blackout.cron), blackout->cron);
+	put(row.blackout.timezone, sizeof(row.blackout.timezone), blackout->timezone);
+	return rows_add(rows, &row);
+}
+
+/* What but time starts it, and when nothing does: a memfd of rows, -1 when nothing does, or -errno. */
 static int
 event_rows(const struct manifest *plan)
 {
@@ -126,6 +137,8 @@ event_rows(const struct manifest *plan)
 		if (!by_time(trigger))
 			rc = add_event_trigger(rows, trigger, i);
 	}
+	for (size_t i = 0; i < plan->blackout.count && rc == 0; i++)
+		rc = add_blackout(rows, &plan->blackout.items[i]);
 	if (rc == 0 && rows_count(rows) > 0)
 		return rows_seal(rows);
 	rows_free(rows);
@@ -276,17 +289,20 @@ agent_row(struct msg *record, const struct agent *agent)
 
 /* That there is such a file; what it says, schedd reads. */
 static int
-check_zone(int zones, size_t place, const char *name, struct error *error)
+check_zone(int zones, const char *list, size_t place, const char *name, struct error *error)
 {
 	struct open_how how = {
 	    .flags = O_PATH | O_CLOEXEC,
 	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
 	};
-	_cleanup_close_ int fd = (int)syscall(SYS_openat2, zones, name, &how, sizeof(how));
+	_cleanup_close_ int fd = -1;
 
+	if (!name || strcmp(name, "UTC") == 0)
+		return 0;
+	fd = (int)syscall(SYS_openat2, zones, name, &how, sizeof(how));
 	if (fd >= 0 && fd_check(fd, S_IFREG, O_PATH) == 0)
 		return 0;
-	error_why(error, ERR_INVALID, "spec.triggers[%zu].timezone: this host has no time zone %s",
+	error_why(error, ERR_INVALID, "spec.%s[%zu].timezone: this host has no time zone %s", list,
 		  place, name);
 	return error_hint(error, "names are those of the files below " ZONEINFO
 				 ", which the package tzdata brings");
@@ -297,12 +313,12 @@ check_zones(const struct manifest *plan, struct error *error)
 {
 	_cleanup_close_ int zones = open(ZONEINFO, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	for (size_t i = 0; i < plan->triggers.count; i++) {
-		const char *name = plan->triggers.items[i].timezone;
-
-		if (name && strcmp(name, "UTC") != 0 && check_zone(zones, i, name, error) < 0)
+	for (size_t i = 0; i < plan->triggers.count; i++)
+		if (check_zone(zones, "triggers", i, plan->triggers.items[i].timezone, error) < 0)
 			return -1;
-	}
+	for (size_t i = 0; i < plan->blackout.count; i++)
+		if (check_zone(zones, "blackout", i, plan->blackout.items[i].timezone, error) < 0)
+			return -1;
 	return 0;
 }
 

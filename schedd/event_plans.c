@@ -148,7 +148,7 @@ read_rows(struct plan *plan, int rows)
 	while (fits && (rc = rows_next(reader, &row)) == 1) {
 		if (row.type == MSG_EVENT_TRIGGER)
 			fits = add_trigger(plan, &row.event_trigger);
-		else
+		else if (row.type != MSG_BLACKOUT)
 			fits = row.type == MSG_EVENT_FILTER && add_filter(plan, &row.event_filter);
 	}
 	rows_close(reader);

@@ -74,6 +74,17 @@ check_admission(struct schedd *schedd, const struct agent *agent, enum admission
 	}
 }
 
+/* An operator is there to be told; what triggers fire waits. */
+static int
+refuse_dark(const struct agent *agent, int64_t until, struct error *error)
+{
+	char text[BLACKOUT_TEXT_MAX];
+
+	error_why(error, ERR_CONFLICT, "%s is in a %s", agent->name, blackout_text(until, text));
+	return error_hint(error, "run it after that; spec.blackout of its manifest says when "
+				 "nothing starts");
+}
+
 static void
 fill_row(struct ledger_session *row, const struct fire *fire, const struct agent *agent,
 	 uint64_t now)
@@ -209,6 +220,7 @@ admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
 	struct session *session = NULL;
 	struct gate_verdict gate;
 	enum admission admission;
+	int64_t dark;
 	int recorded;
 
 	gate_check(&question, &gate);
@@ -224,6 +236,9 @@ admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
 		return record_unstarted(
 		    schedd, row, OUTCOME_SKIPPED,
 		    "a session of this agent is there, concurrency.policy is skip", error);
+	dark = is_manual(fire) ? schedule_dark_until(schedd->schedule, agent->name) : 0;
+	if (dark)
+		return refuse_dark(agent, dark, error);
 	if (check_admission(schedd, agent, admission, &refusal) < 0) {
 		if (!is_manual(fire))
 			return record_unstarted(schedd, row, OUTCOME_SKIPPED, refusal.why, error);

@@ -19,9 +19,22 @@ check_pause(const struct gate_question *question, struct gate_verdict *verdict)
 		 question->agent->pause_reason ? question->agent->pause_reason : "");
 }
 
+static void
+check_blackout(const struct gate_question *question, struct gate_verdict *verdict)
+{
+	int64_t until = schedule_dark_until(question->schedd->schedule, question->agent->name);
+
+	if (!until)
+		return;
+	verdict->word = GATE_WAIT;
+	verdict->until_ms = until;
+	blackout_text(until, verdict->reason);
+}
+
 /* The order is that of the reasons: of two skips, or of two waits as long, the first is told. */
 static gate_check_fn *const gates[] = {
     check_pause,
+    check_blackout,
 };
 
 void

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "event_plans.h"
 #include "events.h"
+#include "gate.h"
 #include "schedule.h"
 #include "sessions.h"
 
@@ -278,15 +279,21 @@ cancel_orphan(struct session *session, void *arg)
 						       : "the agent was removed");
 }
 
-/* Triggers that cannot be read start nothing, and the log says so. */
+/* Triggers that cannot be read start nothing, blackouts that cannot let nothing start, and the log
+ * says so. What waits may start only now that they are known. */
 static void
 agent_events(struct schedd *schedd, const struct msg *msg)
 {
+	const char *agent = msg->agent_events.agent;
+	struct agent *known = queue_agent(schedd->queue, agent);
+	int rows = msg->nfds ? msg->fds[0] : -1;
 	struct error error = ERROR_INIT;
 
-	if (event_plans_set(schedd->event_plans, msg->agent_events.agent,
-			    msg->nfds ? msg->fds[0] : -1, &error) < 0)
+	if (event_plans_set(schedd->event_plans, agent, rows, &error) < 0)
 		log_problem(LOG_LEVEL_ERROR, &error);
+	schedule_darken(schedd->schedule, agent, rows);
+	if (known)
+		gate_changed(schedd, known);
 }
 
 static void

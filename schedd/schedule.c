@@ -22,6 +22,7 @@ struct schedule {
 	struct zones *zones;
 	struct triggers *triggers;
 	struct triggers_table *table;
+	struct blackouts *blackouts;
 	struct host_clock *host_clock;
 	struct wall_clock clock;
 	struct coming coming;
@@ -44,6 +45,26 @@ schedule_follow(struct schedule *schedule)
 	int64_t wakes = queue_wakes_at(schedule->schedd->queue);
 
 	schedule->clock.arm(schedule->clock.arg, wakes < due ? wakes : due);
+}
+
+/* --- blackouts ------------------------------------------------------------------------------- */
+
+/* What one that is taken away has held back was missed. */
+void
+schedule_darken(struct schedule *schedule, const char *agent, int rows)
+{
+	struct error error = ERROR_INIT;
+
+	if (blackouts_has(schedule->blackouts, agent))
+		schedule->missed_until = now_ms(schedule) - MISSED_GRACE_MS;
+	if (blackouts_set(schedule->blackouts, agent, rows, &error) < 0)
+		log_problem(LOG_LEVEL_ERROR, &error);
+}
+
+int64_t
+schedule_dark_until(struct schedule *schedule, const char *agent)
+{
+	return blackouts_until(schedule->blackouts, agent, now_ms(schedule));
 }
 
 /* --- definitions --------------------------------------------------------------------------- */
@@ -244,6 +265,7 @@ void
 schedule_remove(struct schedule *schedule, const char *agent)
 {
 	schedule_define(schedule, agent, 0);
+	schedule_darken(schedule, agent, -1);
 }
 
 static bool
@@ -326,9 +348,9 @@ fire(struct schedule *schedule, int64_t scheduled)
 
 /* Scheduled times in (after, until], the newest max, in order. Looks back ever further, so that a
  * long absence costs no more than what it brings. */
-static size_t
-newest_times(const struct schedule *schedule, const struct trigger *trigger, int64_t after,
-	     int64_t until, int64_t times[CATCH_UP_MAX], size_t max)
+size_t
+schedule_newest(const struct schedule *schedule, const struct trigger *trigger, int64_t after,
+		int64_t until, int64_t times[CATCH_UP_MAX], size_t max)
 {
 	int64_t ring[CATCH_UP_MAX], from;
 	size_t count;
@@ -360,7 +382,7 @@ make_up(struct schedule *schedule, const struct trigger *trigger, int64_t after,
 	if (row->missed_within_ms != ABSENT && until - (int64_t)row->missed_within_ms > after)
 		oldest = until - (int64_t)row->missed_within_ms - 1;
 	if (max && oldest < until)
-		count = newest_times(schedule, trigger, oldest, until, times, max);
+		count = schedule_newest(schedule, trigger, oldest, until, times, max);
 	log_info("agent %s: times of %s were missed; it makes up for %zu", row->agent, row->id,
 		 count);
 	for (size_t i = 0; i < count; i++)
@@ -369,16 +391,46 @@ make_up(struct schedule *schedule, const struct trigger *trigger, int64_t after,
 	return count ? 1 : 0;
 }
 
+/* Up to which scheduled time a blackout has held it back, that has ended when it became due, or a
+ * while ago; 0: none has. */
+static int64_t
+held_until(const struct schedule *schedule, const char *agent, const struct trigger *trigger)
+{
+	int64_t now = now_ms(schedule);
+
+	if (!blackouts_has(schedule->blackouts, agent))
+		return 0;
+	if (trigger->due_ms < now - MISSED_GRACE_MS)
+		return now - MISSED_GRACE_MS - trigger->delay_ms;
+	if (due_after(schedule, trigger, schedule->row.cursor_ms) < trigger->due_ms)
+		return trigger->due_ms - trigger->delay_ms - 1;
+	return 0;
+}
+
+/* The first of the heap, which is due, stays until its agent's blackout ends: what the trigger
+ * names until then is missed. False: there is none. */
+static bool
+hold_first(struct schedule *schedule, const char *agent)
+{
+	int64_t until = schedule_dark_until(schedule, agent);
+
+	if (until)
+		triggers_move_first(schedule->triggers, until);
+	return until != 0;
+}
+
 /* The first of the heap, which is due. -1: again later. */
 static int
 fire_first(struct schedule *schedule)
 {
 	struct trigger *first = triggers_first(schedule->triggers), trigger = *first;
 	const char *agent = triggers_owner(schedule->triggers, first);
-	int64_t scheduled = trigger.due_ms - trigger.delay_ms, cursor = scheduled;
+	int64_t scheduled = trigger.due_ms - trigger.delay_ms, cursor = scheduled, held;
 	struct error error = ERROR_INIT;
 	int found, fired = 1;
 
+	if (hold_first(schedule, agent))
+		return 0;
 	found = triggers_table_get(schedule->table, agent, trigger.place, &schedule->row, &error);
 	if (found <= 0) {
 		if (found < 0)
@@ -390,6 +442,9 @@ fire_first(struct schedule *schedule)
 	if (trigger.due_ms <= schedule->missed_until) {
 		cursor = schedule->missed_until - trigger.delay_ms;
 		fired = make_up(schedule, &trigger, scheduled - 1, cursor);
+	} else if ((held = held_until(schedule, agent, &trigger))) {
+		cursor = held;
+		fired = make_up(schedule, &trigger, schedule->row.cursor_ms, cursor);
 	} else if (fire(schedule, scheduled) < 0) {
 		fired = -1;
 	}
@@ -463,6 +518,12 @@ schedule_zones(const struct schedule *schedule)
 	return schedule->zones;
 }
 
+struct blackouts *
+schedule_blackouts(const struct schedule *schedule)
+{
+	return schedule->blackouts;
+}
+
 struct triggers_table *
 schedule_table(const struct schedule *schedule)
 {
@@ -495,7 +556,9 @@ schedule_new(struct schedd *schedd, int zoneinfo, struct error *error)
 	if (!schedule->triggers)
 		error_why(error, ERR_FAILED, "out of memory");
 	else if ((schedule->zones = zones_new(zoneinfo, error)) &&
-		 (schedule->table = triggers_table_open(schedd->ledger, error)))
+		 !(schedule->blackouts = blackouts_new(schedule->zones)))
+		error_why(error, ERR_FAILED, "out of memory");
+	else if (schedule->zones && (schedule->table = triggers_table_open(schedd->ledger, error)))
 		schedule->host_clock =
 		    host_clock_new(schedule, schedd->loop, &schedule->clock, error);
 	if (!schedule->host_clock) {
@@ -514,6 +577,7 @@ schedule_free(struct schedule *schedule)
 	host_clock_free(schedule->host_clock);
 	triggers_table_close(schedule->table);
 	triggers_free(schedule->triggers);
+	blackouts_free(schedule->blackouts);
 	zones_free(schedule->zones);
 	free(schedule->coming.rows);
 	free(schedule);

@@ -7,12 +7,14 @@
  * to be recorded. What passed while schedd did not run, the host slept or the clock was set forward
  * is missed, and the trigger's `missed` decides; a second of grace is left to restarts. Where the
  * clock is set back, what has fired does not fire again; a clock that was more than a day ahead is
- * taken to have been wrong.
+ * taken to have been wrong. A time that falls into a blackout of its agent is missed too, and made
+ * up for when the blackout ends.
  */
 #ifndef SCARAB_SCHEDD_SCHEDULE_H
 #define SCARAB_SCHEDD_SCHEDULE_H
 
 #include "schedd.h"
+#include "schedule_blackout.h"
 #include "triggers.h"
 #include "triggers_table.h"
 
@@ -44,6 +46,8 @@ void schedule_set_clock(struct schedule *schedule, const struct wall_clock *cloc
 void schedule_define(struct schedule *schedule, const char *agent, uint32_t count);
 void schedule_add(struct schedule *schedule, const struct msg_trigger_def *def);
 void schedule_remove(struct schedule *schedule, const char *agent);
+/* What runnerd told with them: the BLACKOUTs among rows (borrowed), -1: none. */
+void schedule_darken(struct schedule *schedule, const char *agent, int rows);
 /* All are told: forgets what the ledger's file holds of others, and fires from now on. */
 void schedule_known(struct schedule *schedule);
 /* Fires what is due and wakes what waits in the queue for a time. stepped: the clock was set, or
@@ -51,6 +55,13 @@ void schedule_known(struct schedule *schedule);
 void schedule_ring(struct schedule *schedule, bool stepped);
 /* Sets the timer anew: something else may wait for a time now. */
 void schedule_follow(struct schedule *schedule);
+
+/* When the agent's blackout ends, INT64_MAX: never; 0: it is in none. */
+int64_t schedule_dark_until(struct schedule *schedule, const char *agent);
+/* A fire that a blackout holds back: the scheduled times in (after, until], the newest max, oldest
+ * first. */
+size_t schedule_newest(const struct schedule *schedule, const struct trigger *trigger,
+		       int64_t after, int64_t until, int64_t times[CATCH_UP_MAX], size_t max);
 
 /* The agent's next fire, 0: none. */
 uint64_t schedule_next_ms(const struct schedule *schedule, const char *agent);
@@ -61,6 +72,7 @@ int schedule_answer(struct schedule *schedule, const struct msg_schedule_query *
 /* For schedule_answers.c. */
 const struct triggers *schedule_triggers(const struct schedule *schedule);
 const struct zones *schedule_zones(const struct schedule *schedule);
+struct blackouts *schedule_blackouts(const struct schedule *schedule);
 struct triggers_table *schedule_table(const struct schedule *schedule);
 int64_t schedule_now(const struct schedule *schedule);
 struct schedd *schedule_owner(const struct schedule *schedule);

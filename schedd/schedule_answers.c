@@ -11,11 +11,16 @@
 
 enum { MS = 1000, HOUR_SECONDS = 3600, MINUTE_SECONDS = 60 };
 
-/* One of the triggers that are asked for, and its next time. */
+enum { BLACKOUTS_PASSED_MAX = 1000 /* without a time between them: none is told */ };
+
+/* One of the triggers that are asked for, and its next time; held: by a blackout, until it fires.
+ */
 struct asked {
 	const struct trigger *trigger;
 	char agent[AGENT_NAME_MAX + 1];
-	int64_t scheduled;
+	enum missed missed;
+	int64_t scheduled, fires;
+	bool held;
 };
 
 struct question {
@@ -43,12 +48,82 @@ collect(const struct trigger *trigger, const char *agent, void *arg)
 		question->asked = asked;
 		question->room = room;
 	}
-	question->asked[question->count] = (struct asked){
-	    .trigger = trigger,
-	    .scheduled = trigger->due_ms == NEVER ? NEVER : trigger->due_ms - trigger->delay_ms,
-	};
+	question->asked[question->count] = (struct asked){.trigger = trigger};
 	snprintf(question->asked[question->count].agent, AGENT_NAME_MAX + 1, "%s", agent);
 	question->count++;
+}
+
+/* --- times and blackouts -----------------------------------------------------------------------
+ */
+
+static void
+set_time(struct asked *asked, int64_t scheduled)
+{
+	asked->scheduled = scheduled;
+	asked->fires = scheduled == NEVER ? NEVER : scheduled + asked->trigger->delay_ms;
+	asked->held = false;
+}
+
+/* What falls into a blackout is made up for at its end, or left out. */
+static void
+hold_until(const struct schedule *schedule, struct asked *asked, int64_t until)
+{
+	int64_t last = until == NEVER ? NEVER : until - asked->trigger->delay_ms - 1;
+	int64_t times[CATCH_UP_MAX];
+
+	if (last == NEVER) {
+		set_time(asked, NEVER);
+		return;
+	}
+	if (asked->missed == MISSED_RUN_ONCE &&
+	    schedule_newest(schedule, asked->trigger, asked->scheduled - 1, last, times, 1))
+		asked->scheduled = times[0];
+	asked->fires = until;
+	asked->held = true;
+}
+
+/* The first time after one that is not left out for a blackout. */
+static void
+find_time(const struct schedule *schedule, struct asked *asked, int64_t after)
+{
+	const struct zones *zones = schedule_zones(schedule);
+	struct blackouts *blackouts = schedule_blackouts(schedule);
+	int64_t until;
+
+	set_time(asked, trigger_next(asked->trigger, zones, after));
+	for (int i = 0; asked->scheduled != NEVER; i++) {
+		until = blackouts_until(blackouts, asked->agent, asked->fires);
+		if (!until)
+			return;
+		if (asked->missed == MISSED_RUN_ONCE || asked->missed == MISSED_RUN_ALL) {
+			hold_until(schedule, asked, until);
+			return;
+		}
+		if (until == NEVER || i == BLACKOUTS_PASSED_MAX)
+			set_time(asked, NEVER);
+		else
+			set_time(asked, trigger_next(asked->trigger, zones,
+						     until - asked->trigger->delay_ms - 1));
+	}
+}
+
+/* The one that the heap holds, unless a blackout has a word in it. */
+static int
+find_next(struct question *question, struct asked *asked, struct error *error)
+{
+	const struct schedule *schedule = question->schedule;
+	int64_t due = asked->trigger->due_ms;
+
+	set_time(asked, due == NEVER ? NEVER : due - asked->trigger->delay_ms);
+	if (!blackouts_has(schedule_blackouts(schedule), asked->agent))
+		return 0;
+	if (triggers_table_get(schedule_table(schedule), asked->agent, asked->trigger->place,
+			       &question->row, error) < 0)
+		return -1;
+	asked->missed = question->row.missed;
+	if (due != NEVER)
+		find_time(schedule, asked, question->row.cursor_ms);
+	return 0;
 }
 
 /* --- rows ---------------------------------------------------------------------------------- */
@@ -101,7 +176,10 @@ write_note(const struct question *question, const struct asked *asked, char *tex
 	else if (asked->trigger->kind == TRIGGER_EVERY)
 		snprintf(text, size, "a multiple of its period, counted from 1970-01-01 UTC");
 	length = strlen(text);
-	if (asked->scheduled != NEVER && asked->trigger->delay_ms)
+	if (asked->held)
+		snprintf(text + length, size - length, "%sa blackout holds it back until its end",
+			 length ? "; " : "");
+	else if (asked->scheduled != NEVER && asked->trigger->delay_ms)
 		snprintf(text + length, size - length, "%sjitter delays it by %u ms, always",
 			 length ? "; " : "", asked->trigger->delay_ms);
 }
@@ -133,7 +211,7 @@ add_row(struct question *question, const struct asked *asked, struct error *erro
 	}
 	if (asked->scheduled != NEVER) {
 		r->scheduled_at_ms = (uint64_t)asked->scheduled;
-		r->next_fire_at_ms = r->scheduled_at_ms + asked->trigger->delay_ms;
+		r->next_fire_at_ms = (uint64_t)asked->fires;
 	}
 	r->jitter_ms = asked->trigger->delay_ms;
 	r->last_fire_at_ms = (uint64_t)row->fired_ms;
@@ -144,35 +222,28 @@ add_row(struct question *question, const struct asked *asked, struct error *erro
 
 /* --- times --------------------------------------------------------------------------------- */
 
-static int64_t
-fires_at(const struct asked *asked)
-{
-	return asked->scheduled == NEVER ? NEVER : asked->scheduled + asked->trigger->delay_ms;
-}
-
 static int
 add_times(struct question *question, const struct msg_schedule_query *query, struct error *error)
 {
-	const struct zones *zones = schedule_zones(question->schedule);
+	const struct schedule *schedule = question->schedule;
 	int64_t from = query->from_ms < 0 ? schedule_now(question->schedule) : query->from_ms;
 
 	for (size_t i = 0; i < question->count; i++) {
 		struct asked *asked = &question->asked[i];
 
-		asked->scheduled =
-		    trigger_next(asked->trigger, zones, from - asked->trigger->delay_ms);
+		find_time(schedule, asked, from - asked->trigger->delay_ms);
 	}
 	for (uint32_t left = query->count; left > 0; left--) {
 		struct asked *first = &question->asked[0];
 
 		for (size_t i = 1; i < question->count; i++)
-			if (fires_at(&question->asked[i]) < fires_at(first))
+			if (question->asked[i].fires < first->fires)
 				first = &question->asked[i];
 		if (first->scheduled == NEVER)
 			break;
 		if (add_row(question, first, error) < 0)
 			return -1;
-		first->scheduled = trigger_next(first->trigger, zones, first->scheduled);
+		find_time(schedule, first, first->scheduled);
 	}
 	return 0;
 }
@@ -181,9 +252,8 @@ static int
 by_time(const void *a, const void *b)
 {
 	const struct asked *x = a, *y = b;
-	int64_t at = fires_at(x), other = fires_at(y);
 
-	return at != other                       ? (at < other ? -1 : 1)
+	return x->fires != y->fires              ? (x->fires < y->fires ? -1 : 1)
 	       : strcmp(x->agent, y->agent) != 0 ? strcmp(x->agent, y->agent)
 						 : (int)x->trigger->place - (int)y->trigger->place;
 }
@@ -227,9 +297,12 @@ schedule_answer(struct schedule *schedule, const struct msg_schedule_query *quer
 	question->schedule = schedule;
 	triggers_each(schedule_triggers(schedule), query->agent[0] ? query->agent : NULL, collect,
 		      question);
+	for (size_t i = 0; i < question->count; i++)
+		if (find_next(question, &question->asked[i], error) < 0)
+			question->failed = true;
 	question->rows = rows_new("schedule");
 	if (question->failed || !question->rows)
-		error_why(error, ERR_FAILED, "out of memory");
+		error_why(error, ERR_FAILED, "memory or the ledger fails");
 	else if (query->count > SCHEDULE_NEXT_MAX)
 		error_why(error, ERR_USAGE, "more than %d times", SCHEDULE_NEXT_MAX);
 	else if (query->count && question->count)
@@ -252,21 +325,20 @@ schedule_answer(struct schedule *schedule, const struct msg_schedule_query *quer
 
 /* --- an agent's next ------------------------------------------------------------------------- */
 
-static void
-earliest(const struct trigger *trigger, const char *agent, void *arg)
-{
-	int64_t *first = arg;
-
-	(void)agent;
-	if (trigger->due_ms < *first)
-		*first = trigger->due_ms;
-}
-
 uint64_t
 schedule_next_ms(const struct schedule *schedule, const char *agent)
 {
+	_cleanup_free_ struct question *question = calloc(1, sizeof(*question));
 	int64_t first = NEVER;
 
-	triggers_each(schedule_triggers(schedule), agent, earliest, &first);
+	if (!question)
+		return 0;
+	question->schedule = schedule;
+	triggers_each(schedule_triggers(schedule), agent, collect, question);
+	for (size_t i = 0; i < question->count; i++)
+		if (find_next(question, &question->asked[i], NULL) == 0 &&
+		    question->asked[i].fires < first)
+			first = question->asked[i].fires;
+	free(question->asked);
 	return first == NEVER ? 0 : (uint64_t)first;
 }

@@ -75,7 +75,6 @@ network: {policy: full}|network
 credentials: [{name: key, inject: {host: a.example, header: x}}]|credentials
 mcp_servers: [{name: fs, transport: Http, url: "https://a.example/"}]|mcp_servers
 triggers: [{path: /srv}]|triggers
-blackout: [{cron: "* 22 * * *", timezone: UTC}]|blackout
 retry: {max: 3}|retry
 lifecycle: {restart_policy: always}|restart_policy
 budget: {max_runs_per_day: 5}|max_runs_per_day

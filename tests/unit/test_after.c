@@ -1,3 +1,4 @@
+// with: schedd/gate.c schedd/turns.c schedd/wakes.c
 // with: schedd/ledger.c schedd/ledger_query.c schedd/queue.c schedd/sessions.c
 // with: schedd/fire.c schedd/answers.c schedd/peers.c schedd/schedd.c
 // with: schedd/events.c schedd/events_answers.c schedd/events_table.c schedd/deliver.c

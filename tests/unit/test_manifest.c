@@ -231,7 +231,7 @@ static const struct {
     {"  triggers: [{webhook: b, secret: s}]\n",
      "5:13: this build cannot enforce spec.triggers[0].webhook"},
     {"  triggers: []\n  blackout: []\n", NULL},
-    {"  blackout: [{cron: \"@daily\"}]\n", "5:13: this build cannot enforce spec.blackout"},
+    {"  blackout: [{cron: \"@daily\"}]\n", NULL},
     {"  retry: {max: 0, backoff: 10s}\n", NULL},
     {"  retry: {max: 1}\n", "5:16: this build cannot enforce spec.retry.max"},
     {"  lifecycle: {restart_policy: never, max_restarts: 3, timeout_secs: 5, stop_grace: 1s}\n",
