@@ -124,7 +124,8 @@ add_blackout(struct rows *rows, const struct manifest_blackout *blackout)
 	return rows_add(rows, &row);
 }
 
-/* What but time starts it, and when nothing does: a memfd of rows, -1 when nothing does, or -errno. */
+/* What but time starts it, and when nothing does: a memfd of rows, -1 when nothing does, or -errno.
+ */
 static int
 event_rows(const struct manifest *plan)
 {
