@@ -9,14 +9,16 @@
 #ifndef SCARAB_DIALER_H
 #define SCARAB_DIALER_H
 
+#include "answers.h"
 #include "common/channel.h"
 #include "common/config.h"
 #include "common/netrule.h"
 
 enum {
 	DIALS_MAX = 512,       /* of one session at once; an egress process has fewer under way */
-	ADDRESSES_MAX = 8,     /* of one name that are tried */
-	CONNECT_MS = 8000,     /* for each of them */
+	EAGER_MAX = 256,       /* sockets of a session; beyond it a dial tries one at a time */
+	NEXT_MS = 250,         /* then another address is tried besides (RFC 8305) */
+	CONNECT_MS = 8000,     /* for the last of them */
 	DIAL_MS = 25000,       /* for all, its name included */
 	RESOLVE_TRY_MS = 2000, /* then it is asked again, RESOLVE_TRIES times */
 	RESOLVE_TRIES = 3,
@@ -40,7 +42,8 @@ struct dial_session {
 	struct net_rules rules;
 	struct channel *channel;
 	struct dial *dials;
-	unsigned count;
+	unsigned count, sockets; /* dials, and what they try to connect */
+	struct answers answers;
 };
 
 /* sessions.c */
@@ -61,9 +64,14 @@ struct resolver *resolver_new(struct loop *loop, struct error *error);
 /* The name servers of this file (borrowed; -1: none), else the host's own. 0 or -1 with error. */
 int resolver_servers(struct resolver *resolver, int resolv_conf, struct error *error);
 void resolver_free(struct resolver *resolver); /* answers what is open with no address */
-/* why NULL: count addresses, borrowed. Called once, maybe before resolve() returns. */
-typedef void resolved_fn(const struct in6_addr *addresses, unsigned count, const char *why,
-			 void *arg);
+/* What a name has: at most ADDRESSES_MAX addresses, valid for so long; or why there are none. */
+struct resolution {
+	struct in6_addr addresses[ADDRESSES_MAX];
+	unsigned count, ttl_s;
+	const char *why;
+};
+/* Borrowed. Called once, maybe before resolve() returns. */
+typedef void resolved_fn(const struct resolution *found, void *arg);
 void resolve(struct resolver *resolver, const char *name, resolved_fn *fn, void *arg);
 /* The servers of a resolv.conf as c-ares takes them, "ADDRESS,ADDRESS": at least 256 bytes. */
 void resolver_list(const char *conf, char *list, size_t size);

@@ -2,6 +2,7 @@
  * file is set: it opens none. */
 #include <ares.h>
 #include <arpa/inet.h>
+#include <limits.h>
 #include <netdb.h>
 #include <string.h>
 
@@ -171,45 +172,72 @@ struct question {
 	void *arg;
 };
 
-/* IPv4 first: many hosts have an IPv6 address that leads nowhere. */
-static unsigned
-collect(const struct ares_addrinfo *found, int family, struct in6_addr *addresses, unsigned count)
+static void
+take_addresses(const struct ares_addrinfo *found, int family, struct in6_addr *addresses,
+	       unsigned *count)
 {
 	const struct ares_addrinfo_node *node;
 
-	for (node = found->nodes; node && count < ADDRESSES_MAX; node = node->ai_next) {
+	for (node = found->nodes; node && *count < ADDRESSES_MAX; node = node->ai_next) {
 		if (node->ai_family != family)
 			continue;
 		if (family == AF_INET)
-			net_from_v4(&addresses[count++],
+			net_from_v4(&addresses[(*count)++],
 				    ntohl(((const struct sockaddr_in *)(const void *)node->ai_addr)
 					      ->sin_addr.s_addr));
 		else
-			addresses[count++] =
+			addresses[(*count)++] =
 			    ((const struct sockaddr_in6 *)(const void *)node->ai_addr)->sin6_addr;
 	}
-	return count;
+}
+
+/* IPv4 first, since many hosts have an IPv6 address that leads nowhere, then one of each in turn.
+ */
+static void
+collect(const struct ares_addrinfo *found, struct resolution *to)
+{
+	struct in6_addr four[ADDRESSES_MAX], six[ADDRESSES_MAX];
+	unsigned fours = 0, sixes = 0;
+
+	take_addresses(found, AF_INET, four, &fours);
+	take_addresses(found, AF_INET6, six, &sixes);
+	for (unsigned i = 0; i < fours || i < sixes; i++) {
+		if (i < fours && to->count < ADDRESSES_MAX)
+			to->addresses[to->count++] = four[i];
+		if (i < sixes && to->count < ADDRESSES_MAX)
+			to->addresses[to->count++] = six[i];
+	}
+}
+
+/* The least of its records. */
+static unsigned
+lifetime(const struct ares_addrinfo *found)
+{
+	const struct ares_addrinfo_cname *alias;
+	const struct ares_addrinfo_node *node;
+	int least = INT_MAX;
+
+	for (node = found->nodes; node; node = node->ai_next)
+		least = node->ai_ttl < least ? node->ai_ttl : least;
+	for (alias = found->cnames; alias; alias = alias->next)
+		least = alias->ttl < least ? alias->ttl : least;
+	return least > 0 ? (unsigned)least : 0;
 }
 
 static void
 answered(void *arg, int status, int timeouts, struct ares_addrinfo *found)
 {
 	_cleanup_free_ struct question *question = arg;
-	struct in6_addr addresses[ADDRESSES_MAX];
-	unsigned count = 0;
+	struct resolution resolution = {.why = ares_strerror(status)};
 
 	(void)timeouts;
 	if (status == ARES_SUCCESS && found) {
-		count = collect(found, AF_INET, addresses, 0);
-		count = collect(found, AF_INET6, addresses, count);
+		collect(found, &resolution);
+		resolution.ttl_s = lifetime(found);
+		resolution.why = resolution.count ? NULL : "it has no address";
 	}
 	ares_freeaddrinfo(found);
-	if (count > 0)
-		question->fn(addresses, count, NULL, question->arg);
-	else
-		question->fn(NULL, 0,
-			     status == ARES_SUCCESS ? "it has no address" : ares_strerror(status),
-			     question->arg);
+	question->fn(&resolution, question->arg);
 }
 
 void
@@ -217,10 +245,11 @@ resolve(struct resolver *resolver, const char *name, resolved_fn *fn, void *arg)
 {
 	static const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
 							 .ai_flags = ARES_AI_NOSORT};
+	static const struct resolution no_memory = {.why = "out of memory"};
 	struct question *question = malloc(sizeof(*question));
 
 	if (!question) {
-		fn(NULL, 0, "out of memory", arg);
+		fn(&no_memory, arg);
 		return;
 	}
 	*question = (struct question){fn, arg};

@@ -17,6 +17,7 @@ session_close(struct dial_session *session)
 	dials_drop(session);
 	channel_free(session->channel);
 	net_rules_clear(&session->rules);
+	answers_clear(&session->answers);
 	free(session);
 }
 

@@ -1,7 +1,8 @@
 /* Where a session may be connected to, and which name servers are asked. */
 // with: runnerd/dialer/check.c runnerd/dialer/resolve.c runnerd/dialer/dial.c
-// with: runnerd/dialer/sessions.c
+// with: runnerd/dialer/sessions.c runnerd/dialer/answers.c
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -276,6 +277,85 @@ START_TEST(an_owned_egress_process_reaches_what_rules_allow)
 }
 END_TEST
 
+static int
+listen_on_loopback6(unsigned port)
+{
+	struct sockaddr_in6 name = {.sin6_family = AF_INET6,
+				    .sin6_port = htons((uint16_t)port),
+				    .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0 ||
+	    bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0) {
+		close_fd(&fd);
+		return -1; /* a host without IPv6, or the port is another's */
+	}
+	ck_assert_int_eq(listen(fd, 4), 0);
+	return fd;
+}
+
+/* Its queue is full: whoever connects now waits. */
+static void
+fill(unsigned port, int clients[2])
+{
+	struct sockaddr_in name = {.sin_family = AF_INET,
+				   .sin_port = htons((uint16_t)port),
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	for (int i = 0; i < 2; i++) {
+		clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		ck_assert(connect(clients[i], (struct sockaddr *)&name, sizeof(name)) == 0 ||
+			  errno == EINPROGRESS);
+	}
+}
+
+/* host.agentd is 127.0.0.1, and then ::1. */
+static void
+expect_the_second_address(unsigned port)
+{
+	char host[64];
+	const char *rules[] = {host};
+	struct owned owned;
+
+	snprintf(host, sizeof(host), "host.agentd:%u", port);
+	owned_begin(&owned, rules, ARRAY_LEN(rules));
+	/* An address that hangs is not waited for until it is given up. */
+	loop_arm_in(owned.timer, CONNECT_MS);
+	ck_assert_int_eq(ask(&owned, "host.agentd", NULL, port), MSG_DIALED);
+	ck_assert_mem_eq(owned.answer.dialed.address, &in6addr_loopback, sizeof(in6addr_loopback));
+	msg_close_fds(&owned.answer);
+	ck_assert_uint_eq(owned.dialer.sessions->sockets, 0);
+	owned_end(&owned);
+}
+
+START_TEST(one_address_that_refuses_is_followed_by_the_next)
+{
+	unsigned port;
+	_cleanup_close_ int refuses = listen_on_loopback(&port);
+	_cleanup_close_ int listener = listen_on_loopback6(port);
+
+	close_fd(&refuses);
+	if (listener >= 0)
+		expect_the_second_address(port);
+}
+END_TEST
+
+START_TEST(one_address_that_hangs_is_joined_by_the_next)
+{
+	unsigned port;
+	_cleanup_close_ int hangs = listen_on_loopback(&port);
+	_cleanup_close_ int listener = listen_on_loopback6(port);
+	int clients[2];
+
+	ck_assert_int_eq(listen(hangs, 0), 0);
+	fill(port, clients);
+	if (listener >= 0)
+		expect_the_second_address(port);
+	close(clients[0]);
+	close(clients[1]);
+}
+END_TEST
+
 START_TEST(a_connection_that_fails_says_why)
 {
 	char host[64];
@@ -300,6 +380,8 @@ main(void)
 	    an_address_is_checked_by_rules_and_kind,
 	    name_servers_are_found_in_resolv_conf,
 	    an_owned_egress_process_reaches_what_rules_allow,
+	    one_address_that_refuses_is_followed_by_the_next,
+	    one_address_that_hangs_is_joined_by_the_next,
 	    a_connection_that_fails_says_why,
 	};
 
