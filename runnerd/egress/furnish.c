@@ -1,6 +1,7 @@
 /* What the session's network namespace gets: addresses that are answered locally, and sockets. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
 #include <string.h>
@@ -17,7 +18,10 @@ enum { LOOPBACK_INDEX = 1, BACKLOG = 1024, DNS_PORT = 53 };
 /* One request; attributes are appended behind it. */
 struct request {
 	struct nlmsghdr head;
-	struct rtmsg route;
+	union {
+		struct rtmsg route;
+		struct ifaddrmsg address;
+	};
 	uint8_t attributes[64];
 };
 
@@ -110,12 +114,52 @@ add_routes(struct egress *egress, int rtnetlink)
 	return rc;
 }
 
+/* `ip address add ADDRESS/BITS dev lo`. 0 or -errno. */
+static int
+add_address(int rtnetlink, int family, const void *address, size_t length, unsigned sequence)
+{
+	struct request request = {
+	    .head = {.nlmsg_len = NLMSG_LENGTH(sizeof(request.address)),
+		     .nlmsg_type = RTM_NEWADDR,
+		     .nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK,
+		     .nlmsg_seq = sequence},
+	    .address = {.ifa_family = (unsigned char)family,
+			.ifa_prefixlen = (unsigned char)(length * 8),
+			.ifa_flags = IFA_F_PERMANENT | IFA_F_NODAD,
+			.ifa_scope = RT_SCOPE_UNIVERSE,
+			.ifa_index = LOOPBACK_INDEX},
+	};
+
+	add_attribute(&request, IFA_LOCAL, address, length);
+	add_attribute(&request, IFA_ADDRESS, address, length);
+	if (send(rtnetlink, &request, request.head.nlmsg_len, 0) < 0)
+		return -errno;
+	return receive_ack(rtnetlink, sequence);
+}
+
+/* The resolver's addresses are the device's own. A host with none but loopback ones has no network
+ * to libc's getaddrinfo: with AI_ADDRCONFIG it finds no name. */
+static int
+add_addresses(const struct egress *egress, int rtnetlink)
+{
+	const uint32_t v4 = htonl(NAMES_RESOLVER_V4);
+	struct in6_addr v6;
+	int rc = add_address(rtnetlink, AF_INET, &v4, sizeof(v4), 1);
+
+	net_address(NET_POOL_V6, &v6);
+	memcpy(&v6.s6_addr[12], &v4, sizeof(v4));
+	return rc < 0 || !egress->v6 ? rc : add_address(rtnetlink, AF_INET6, &v6, sizeof(v6), 2);
+}
+
 static int
 make_routes(struct egress *egress, struct error *error)
 {
 	_cleanup_close_ int rtnetlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	int rc = rtnetlink < 0 ? -errno : add_routes(egress, rtnetlink);
+	int rc = rtnetlink < 0 ? -errno : add_addresses(egress, rtnetlink);
 
+	if (rc < 0)
+		return error_errno(error, -rc, "rtnetlink: an address of lo");
+	rc = add_routes(egress, rtnetlink);
 	return rc < 0 ? error_errno(error, -rc, "rtnetlink: a local route") : 0;
 }
 
