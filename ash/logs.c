@@ -5,7 +5,6 @@
 
 #include "ash.h"
 #include "common/cleanup.h"
-#include "logline.h"
 #include "output.h"
 #include "session.h"
 
@@ -68,10 +67,12 @@ print_line(struct logs *logs, char *line, size_t length)
 		fputc('\n', stdout);
 		return;
 	}
-	if (logline_parse(line, length, &parsed))
-		print_content(logs, &parsed);
-	else
+	if (!logline_parse(line, length, &parsed))
 		logs->damaged++;
+	else if (logs->heard)
+		logs->heard(&parsed, logs->heard_arg);
+	else
+		print_content(logs, &parsed);
 }
 
 static bool

@@ -10,10 +10,14 @@
 
 #include "common/error.h"
 #include "common/proto.h"
+#include "logline.h"
 #include "progress.h"
 
 struct logs {
-	bool json;                 /* print the lines as they are stored */
+	bool json; /* print the lines as they are stored */
+	/* Gets the lines instead of standard output; NULL: they are printed. */
+	void (*heard)(const struct logline *line, void *arg);
+	void *heard_arg;
 	struct progress *progress; /* erased before anything is printed; may be NULL */
 	uint64_t position;         /* offset of the next byte to read */
 	uint64_t missed;           /* bytes that were gone before they could be read */

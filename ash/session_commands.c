@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/loop.h"
 #include "common/timefmt.h"
+#include "denials.h"
 #include "output.h"
 #include "rows.h"
 #include "session.h"
@@ -482,16 +483,37 @@ fill_id(const char *advice, const struct uuid *session, char *text, size_t size)
 		snprintf(text, size, "%s", advice);
 }
 
+static void
+denials_json(const struct denials *denials, struct json *json)
+{
+	json_key(json, "denials");
+	json_array(json);
+	for (unsigned i = 0; i < denials->count; i++)
+		json_string(json, denials->texts[i]);
+	json_array_end(json);
+}
+
+static void
+show_denials(const struct ash *ash, const struct denials *denials)
+{
+	for (unsigned i = 0; i < denials->count; i++)
+		output_line(ash, "Denied", COLOR_NONE, "%s", denials->texts[i]);
+	if (denials->more)
+		output_line(ash, "Denied", COLOR_NONE, "more, which its log tells");
+}
+
 int
 session_why_command(struct ash *ash, const struct args *args, struct error *error)
 {
 	_cleanup_(session_tools_free) struct session_tools tools = {0};
 	struct json json = JSON_INIT;
+	struct denials denials;
 	struct session session;
 	struct reasons why;
 	char advice[512] = "";
 
-	if (session_get_all(ash, args->operands[0], &session, &tools, error) < 0)
+	if (session_get_all(ash, args->operands[0], &session, &tools, error) < 0 ||
+	    denials_read(ash, args->operands[0], &denials, error) < 0)
 		return -1;
 	why_session(&session.row, &why);
 	if (why.advice)
@@ -503,6 +525,7 @@ session_why_command(struct ash *ash, const struct args *args, struct error *erro
 		json_string(&json, why.words);
 		json_key(&json, "advice");
 		json_string(&json, *advice ? advice : NULL);
+		denials_json(&denials, &json);
 		json_object_end(&json);
 		return output_json(&json, error);
 	}
@@ -510,6 +533,7 @@ session_why_command(struct ash *ash, const struct args *args, struct error *erro
 	show_event(ash, &session);
 	output_line(ash, "Why", session_color(session.row.state, session.row.outcome), "%s",
 		    why.words);
+	show_denials(ash, &denials);
 	if (*advice)
 		output_line(ash, "Next", COLOR_NONE, "%s", advice);
 	return 0;
