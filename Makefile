@@ -38,8 +38,9 @@ LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check \
 	libcares:libc-ares-dev
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
-CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck curl git iproute2 jq mandoc nodejs openssl \
-	postgresql-client python3 shellcheck sqlite3 stress-ng systemd tzdata
+CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck curl dropbear-bin git iproute2 jq mandoc \
+	nghttp2-server nodejs openssh-client openssl postgresql postgresql-client python3 shellcheck sqlite3 stress-ng \
+	systemd tzdata
 BENCH_PACKAGES := bubblewrap crun podman runc
 
 # found NAME: not empty where the program exists.

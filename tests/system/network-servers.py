@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""The Internet of tests/system/network.sh: name servers, web servers, one that speaks first.
-network-servers.py DIRECTORY WEB WEB6 OTHER; says ready on standard output."""
+"""The Internet of tests/system/network*.sh: name servers, web servers, one that speaks first.
+network-servers.py DIRECTORY WEB WEB6 OTHER; says ready on standard output. Further names are lines
+`NAME ADDRESS` of DIRECTORY/names; below /smart/ git's own server answers."""
 import http.server
 import os
 import socket
@@ -22,6 +23,9 @@ NAMES = {
     "loop.example": ["127.0.0.1", "::1"],
     "gone.example": ["45.33.7.99"],
 }
+if os.path.exists(work + "/names"):
+    with open(work + "/names") as file:
+        NAMES.update((name, [address]) for name, address in map(str.split, file))
 
 
 def addresses(name):
@@ -58,7 +62,30 @@ def name_server():
 class Hello(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def git(self):
+        """As much of CGI as git http-backend needs."""
+        path, _, query = self.path.partition("?")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        run = subprocess.run(["git", "http-backend"], input=body, stdout=subprocess.PIPE, env={
+            **os.environ, "GIT_PROJECT_ROOT": work, "GIT_HTTP_EXPORT_ALL": "1", "HOME": work,
+            "PATH_INFO": path.removeprefix("/smart"), "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command, "CONTENT_LENGTH": str(len(body)),
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", "")})
+        head, _, body = run.stdout.partition(b"\r\n\r\n")
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        for line in head.decode().split("\r\n"):
+            self.send_header(*line.split(": ", 1))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        self.git()
+
     def do_GET(self):
+        if self.path.startswith("/smart/"):
+            return self.git()
         if self.path.startswith("/repo.git/"):
             return super().do_GET()
         host = getattr(self.server, "says", None) or self.headers.get("Host", "nobody").split(":")[0]
