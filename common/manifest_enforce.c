@@ -27,8 +27,6 @@ static const struct enforced table[] = {
     {"spec.entrypoint", .rule = ABSENT_ONLY},
     {"spec.packages", .rule = ABSENT_ONLY},
     {"spec.image", .rule = NOT_BEGUN, .text = "oci:"},
-    {"spec.network.policy", .rule = WORDS_ONLY,
-     .words = WORD(NETWORK_NONE) | WORD(NETWORK_ALLOWLIST) | WORD(NETWORK_LOCAL)},
     {"spec.retry.max", .rule = ZERO_ONLY},
     {"spec.lifecycle.restart_policy", .rule = WORDS_ONLY, .words = WORD(RESTART_NEVER)},
     {"spec.budget.max_runs_per_day", .rule = ZERO_ONLY},

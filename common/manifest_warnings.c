@@ -75,9 +75,10 @@ warn_network(const struct warnings *warnings, const struct manifest *manifest)
 	const struct manifest_network *network = &manifest->network;
 
 	if (network->allowlist.count && network->policy != NETWORK_ALLOWLIST &&
-	    network->policy != NETWORK_LOCAL)
+	    network->policy != NETWORK_LOCAL && network->policy != NETWORK_FULL)
 		warn_at(warnings, "spec.network.allowlist",
-			"spec.network.allowlist has no effect without policy allowlist or local");
+			"spec.network.allowlist has no effect without policy allowlist, local or "
+			"full");
 }
 
 static void

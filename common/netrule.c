@@ -8,7 +8,12 @@
 #include "netaddr.h"
 #include "values.h"
 
-enum { HOST_TEXT = 256, PORT_MAX = 65535, LABEL_MAX = 63 };
+enum {
+	HOST_TEXT = 256,
+	PORT_MAX = 65535,
+	LABEL_MAX = 63,
+	RECORDS_MAX = NET_RULES_MAX + 1, /* and net_rule_any */
+};
 
 /* --- parts ------------------------------------------------------------------------------------ */
 
@@ -155,10 +160,18 @@ lower(char *to, const char *from)
 
 /* Names below .agentd are the runtime's own (RFC 6761's idea of a name that no resolver sees). */
 static bool
+is_own(const char *name)
+{
+	size_t length = strlen(name);
+
+	return strcmp(name, "agentd") == 0 ||
+	       (length > 7 && strcmp(name + length - 7, ".agentd") == 0);
+}
+
+static bool
 parse_name(const char *host, struct net_rule *rule, char why[REASON_SIZE])
 {
 	bool below = strncmp(host, "*.", 2) == 0;
-	size_t length;
 
 	if (!net_name_valid(host + (below ? 2 : 0)))
 		return value_wrong(
@@ -166,11 +179,9 @@ parse_name(const char *host, struct net_rule *rule, char why[REASON_SIZE])
 			 ") before the port");
 	rule->kind = below ? NET_BELOW : NET_NAME;
 	lower(rule->name, host + (below ? 2 : 0));
-	length = strlen(rule->name);
 	if (!below && strcmp(rule->name, NET_HOST_NAME) == 0)
 		rule->kind = NET_HOST;
-	else if (strcmp(rule->name, "agentd") == 0 ||
-		 (length > 7 && strcmp(rule->name + length - 7, ".agentd") == 0))
+	else if (is_own(rule->name))
 		return value_wrong(why, "ends in .agentd, where only " NET_HOST_NAME " is");
 	return true;
 }
@@ -237,6 +248,8 @@ net_rule_text(const struct net_rule *rule, char *text, size_t size)
 
 	if (rule->kind == NET_RANGE)
 		range_text(rule, host, sizeof(host));
+	else if (rule->kind == NET_ANY)
+		snprintf(host, sizeof(host), "*");
 	else
 		snprintf(host, sizeof(host), "%s%s", rule->kind == NET_BELOW ? "*." : "",
 			 rule->kind == NET_HOST ? NET_HOST_NAME : rule->name);
@@ -254,6 +267,14 @@ port_in(const struct net_rule *rule, unsigned port)
 	return port >= rule->low && port <= rule->high;
 }
 
+const struct net_rule net_rule_any = {.kind = NET_ANY, .low = 1, .high = PORT_MAX};
+
+bool
+net_rule_is_range(const struct net_rule *rule)
+{
+	return rule->kind == NET_RANGE || rule->kind == NET_ANY;
+}
+
 static bool
 name_in(const struct net_rule *rule, const char *name)
 {
@@ -267,6 +288,8 @@ name_in(const struct net_rule *rule, const char *name)
 		       strcmp(name + length - tail, rule->name) == 0;
 	case NET_HOST:
 		return strcmp(name, NET_HOST_NAME) == 0;
+	case NET_ANY:
+		return net_name_valid(name) && !is_own(name);
 	default:
 		return false;
 	}
@@ -281,7 +304,7 @@ net_rule_allows_name(const struct net_rule *rule, const char *name, unsigned por
 bool
 net_rule_allows_address(const struct net_rule *rule, const struct in6_addr *address, unsigned port)
 {
-	return rule->kind == NET_RANGE && port_in(rule, port) &&
+	return net_rule_is_range(rule) && port_in(rule, port) &&
 	       net_same_prefix(&rule->address, address, rule->bits);
 }
 
@@ -379,7 +402,7 @@ take_record(const struct msg *record, struct net_rules *rules)
 	const struct msg_net_rule *from = &record->net_rule;
 	struct net_rule *rule = &rules->items[rules->count];
 
-	if (record->type != MSG_NET_RULE || !record_sound(from) || rules->count == NET_RULES_MAX)
+	if (record->type != MSG_NET_RULE || !record_sound(from) || rules->count == RECORDS_MAX)
 		return -EBADMSG;
 	*rule = (struct net_rule){.kind = (enum net_kind)from->kind,
 				  .low = (uint16_t)from->low,
@@ -401,7 +424,7 @@ net_rules_read(int memfd, struct net_rules *rules)
 	*rules = (struct net_rules){0};
 	if (!reader)
 		return -errno;
-	rules->items = calloc(NET_RULES_MAX, sizeof(*rules->items));
+	rules->items = calloc(RECORDS_MAX, sizeof(*rules->items));
 	rc = rules->items ? 1 : -ENOMEM;
 	while (rc > 0 && (rc = rows_next(reader, &record)) > 0) {
 		int taken = take_record(&record, rules);

@@ -19,7 +19,7 @@ enum {
 	NET_V4_BITS = 96,    /* an IPv4 address is ::ffff:a.b.c.d here, everywhere */
 	NET_TEXT_MAX = 320,  /* of a rule */
 	NET_RULES_MAX = 256, /* of one allowlist */
-	NET_PORTS_MAX = 128, /* different ports of one session: a listening socket or two each */
+	NET_PORTS_MAX = 128, /* different ports that have a listening socket or two each */
 	NET_POOL_BITS = 15,  /* 198.18.0.0/15, what names resolve to inside (RFC 2544) */
 };
 
@@ -29,6 +29,7 @@ enum net_kind {
 	NET_BELOW, /* every name that ends in a dot and this one */
 	NET_RANGE, /* addresses */
 	NET_HOST,  /* host.agentd */
+	NET_ANY,   /* policy full: every name, every public address; no text says it */
 	NET_KINDS,
 };
 
@@ -36,7 +37,7 @@ struct net_rule {
 	enum net_kind kind;
 	uint16_t low, high;          /* ports, both allowed */
 	char name[NET_NAME_MAX + 1]; /* lower case, without a dot at its end; NET_NAME, NET_BELOW */
-	struct in6_addr address;     /* NET_RANGE, and how many of its 128 bits count */
+	struct in6_addr address;     /* a range, and how many of its 128 bits count */
 	unsigned bits;
 };
 
@@ -51,6 +52,11 @@ bool net_rule_parse(const char *text, struct net_rule *rule, char why[REASON_SIZ
 bool net_rule_possible(const struct net_rule *rule, char why[REASON_SIZE]);
 /* "NAME:443", as it would be written; at least NET_TEXT_MAX + 1 bytes. */
 const char *net_rule_text(const struct net_rule *rule, char *text, size_t size);
+
+/* Has it addresses? Those of NET_ANY are all. */
+bool net_rule_is_range(const struct net_rule *rule);
+/* What policy full adds to the rules of its list. */
+extern const struct net_rule net_rule_any;
 
 /* Lets the rule this name (lower case, no dot at its end) or address through to this port? */
 bool net_rule_allows_name(const struct net_rule *rule, const char *name, unsigned port);

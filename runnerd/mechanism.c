@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "nf_tables.h"
 #include "quota.h"
 
 enum { FOUND_MAX = 255, LANDLOCK_VERSION = 1, LANDLOCK_LEAST = 2 };
@@ -271,6 +272,15 @@ probe_capabilities(struct probe *probe)
 	return true;
 }
 
+static bool
+probe_nf_tables(struct probe *probe)
+{
+	bool has = nf_tables_there();
+
+	found(probe, has ? "rules can be asked for" : "no nf_tables in this kernel");
+	return has;
+}
+
 static const struct mechanism mechanisms[] = {
     {.name = "cgroup-v2",
      .required = true,
@@ -350,6 +360,11 @@ static const struct mechanism mechanisms[] = {
      .required = false, /* layers are bounded in memory; homes of mode direct ask for it */
      .probe = probe_disk,
      .remedy = "mount the file system of state_dir with prjquota (ext4, xfs)"},
+    {.name = "nf-tables",
+     .required = false, /* network policy full and wide ranges of ports ask for it */
+     .probe = probe_nf_tables,
+     .remedy = "modprobe nf_tables and nft_tproxy, or name the hosts and up to 128 ports in a "
+	       "network allowlist"},
     {.name = "landlock",
      .required = false,
      .probe = probe_landlock,

@@ -31,12 +31,32 @@ net_wanted(const struct session *s)
 {
 	enum network_policy policy = s->effective.network;
 
-	return (policy == NETWORK_ALLOWLIST || policy == NETWORK_LOCAL) &&
-	       s->agent->plan->network.allowlist.count > 0;
+	return policy == NETWORK_FULL ||
+	       ((policy == NETWORK_ALLOWLIST || policy == NETWORK_LOCAL) &&
+		s->agent->plan->network.allowlist.count > 0);
+}
+
+bool
+net_wants_nf_tables(const struct manifest *plan, enum network_policy policy)
+{
+	const struct strings *allowlist = &plan->network.allowlist;
+	_cleanup_free_ struct net_rule *rules = NULL;
+	struct net_rules all = {0};
+	uint16_t ports[NET_PORTS_MAX];
+	char why[REASON_SIZE];
+
+	if (policy != NETWORK_ALLOWLIST && policy != NETWORK_LOCAL)
+		return policy == NETWORK_FULL;
+	rules = calloc(allowlist->count + 1, sizeof(*rules));
+	all.items = rules;
+	while (rules && all.count < allowlist->count &&
+	       net_rule_parse(allowlist->items[all.count], &rules[all.count], why))
+		all.count++;
+	return net_rules_ports(&all, ports) < 0;
 }
 
 static int
-write_rules(const struct strings *allowlist, struct rows *rows)
+write_rules(enum network_policy policy, const struct strings *allowlist, struct rows *rows)
 {
 	char why[REASON_SIZE];
 	struct net_rule rule;
@@ -45,7 +65,7 @@ write_rules(const struct strings *allowlist, struct rows *rows)
 	for (size_t i = 0; !rc && i < allowlist->count; i++)
 		rc = net_rule_parse(allowlist->items[i], &rule, why) ? net_rule_add(rows, &rule)
 								     : -EINVAL;
-	return rc;
+	return !rc && policy == NETWORK_FULL ? net_rule_add(rows, &net_rule_any) : rc;
 }
 
 /* The rules as a sealed memfd. fd or -errno. */
@@ -53,7 +73,8 @@ static int
 rules_memfd(const struct session *s)
 {
 	struct rows *rows = rows_new("network-rules");
-	int rc = rows ? write_rules(&s->agent->plan->network.allowlist, rows) : -ENOMEM;
+	int rc = rows ? write_rules(s->effective.network, &s->agent->plan->network.allowlist, rows)
+		      : -ENOMEM;
 
 	if (rc == 0)
 		return rows_seal(rows);

@@ -26,6 +26,8 @@ extern const char net_resolv_conf[];
 
 /* Does the session need one? */
 bool net_wanted(const struct session *s);
+/* Has it more ports than there are listening sockets for? */
+bool net_wants_nf_tables(const struct manifest *plan, enum network_policy policy);
 /* In the step: rules and channels. 0, or -1 with error. */
 int net_open(struct session *s, struct error *error);
 /* After the keeper was told of its plugins: what follows, and EGRESS_BOOT. */

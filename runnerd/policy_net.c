@@ -43,7 +43,7 @@ check_capabilities(const struct manifest *plan, const struct net_rule *rule, str
 	return error_hint(error, "add net.connect:%s to it", text);
 }
 
-/* allowlist: the Internet, and host.agentd; local: its own networks too. */
+/* allowlist: the Internet, and host.agentd; local and full: its own networks too, by rule. */
 static int
 check_rule(const struct manifest *plan, const char *text, const struct effective *e,
 	   struct net_rule *rule, struct error *error)
@@ -54,7 +54,7 @@ check_rule(const struct manifest *plan, const char *text, const struct effective
 	if (!net_rule_parse(text, rule, why) || !net_rule_possible(rule, why))
 		return error_why(error, ERR_INVALID, "spec.network.allowlist: %s %s", text, why);
 	special = rule->kind == NET_RANGE ? net_range_special(&rule->address, rule->bits) : NULL;
-	if (special && e->network != NETWORK_LOCAL) {
+	if (special && e->network == NETWORK_ALLOWLIST) {
 		error_why(error, ERR_PERMISSION,
 			  "spec.network.allowlist: %s is %s, which needs policy local", text,
 			  special);
@@ -68,18 +68,14 @@ int
 policy_network(const struct manifest *plan, const struct effective *e, struct error *error)
 {
 	const struct strings *allowlist = &plan->network.allowlist;
-	static struct net_rule rules[NET_RULES_MAX];
-	uint16_t ports[NET_PORTS_MAX];
-	size_t i;
+	struct net_rule rule;
 
-	if (e->network != NETWORK_ALLOWLIST && e->network != NETWORK_LOCAL)
+	bool any = e->network == NETWORK_FULL || e->network == NETWORK_HOST;
+
+	if (e->network == NETWORK_NONE)
 		return 0;
-	for (i = 0; i < allowlist->count && i < NET_RULES_MAX; i++)
-		if (check_rule(plan, allowlist->items[i], e, &rules[i], error) < 0)
+	for (size_t i = 0; e->network != NETWORK_HOST && i < allowlist->count; i++)
+		if (check_rule(plan, allowlist->items[i], e, &rule, error) < 0)
 			return -1;
-	if (net_rules_ports(&(struct net_rules){rules, i}, ports) >= 0)
-		return 0;
-	error_why(error, ERR_INVALID, "spec.network.allowlist names more than %d different ports",
-		  NET_PORTS_MAX);
-	return error_hint(error, "name the ports that are needed; each is a socket of the session");
+	return any ? check_capabilities(plan, &net_rule_any, error) : 0;
 }

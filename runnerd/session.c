@@ -255,15 +255,17 @@ check_limits(const struct session *s, struct error *error)
 
 /* What of its limits the host must be able to enforce beside what every session has. */
 static int
-check_mechanisms(struct session *s, struct error *error)
+check_mechanisms(struct session *s, const struct manifest *plan, struct error *error)
 {
 	const struct effective *e = &s->effective;
 	const struct runnerd *r = s->r;
-	const char *wanted[3] = {NULL};
+	const char *wanted[4] = {NULL};
 	size_t count = 0;
 
 	if (e->cpus_milli != ABSENT || e->cpu_shares != ABSENT)
 		wanted[count++] = "cpu";
+	if (net_wants_nf_tables(plan, e->network))
+		wanted[count++] = "nf-tables";
 	/* So that a session which goes without says so. */
 	if (e->home != HOME_NONE && disk_means(r) == DISK_FREE)
 		wanted[count++] = DISK_MECHANISM;
@@ -296,7 +298,7 @@ admit(struct session *s, struct error *error)
 	policy_effective(agent->plan, r->config, &s->effective);
 	if (check_limits(s, error) < 0)
 		return -1;
-	if (check_mechanisms(s, error) < 0)
+	if (check_mechanisms(s, agent->plan, error) < 0)
 		return -1;
 	if (policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0 ||
 	    disk_check(r, agent->plan, error) < 0)

@@ -50,8 +50,10 @@ begin_named(struct egress *egress, int fd, int number, unsigned port)
 	const char *name = names_use(egress->names, number)->name;
 	const struct net_rule *rule = net_rules_find_name(&egress->rules, name, port);
 
+	/* Where every name may be reached, another one in SNI or Host is no way around a rule. */
 	if (rule) {
-		connection_begin(egress, fd, number, NULL, port, rule->kind == NET_HOST);
+		connection_begin(egress, fd, number, NULL, port,
+				 rule->kind == NET_HOST || rule->kind == NET_ANY);
 		return;
 	}
 	names_use(egress->names, number)->denials++;

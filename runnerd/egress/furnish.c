@@ -10,8 +10,14 @@
 #include "common/cleanup.h"
 #include "common/netaddr.h"
 #include "egress.h"
+#include "redirect.h"
 
-enum { LOOPBACK_INDEX = 1, BACKLOG = 1024, DNS_PORT = 53 };
+enum {
+	LOOPBACK_INDEX = 1,
+	BACKLOG = 1024,
+	REDIRECT_BACKLOG = 4096, /* for all ports together */
+	DNS_PORT = 53,
+};
 
 /* --- routes ----------------------------------------------------------------------------------- */
 
@@ -56,9 +62,9 @@ receive_ack(int rtnetlink, unsigned sequence)
 	return answer.error.error;
 }
 
-/* `ip route add local PREFIX dev lo table local`. 0 or -errno. */
+/* `ip route add TYPE PREFIX dev lo table local`. 0 or -errno. */
 static int
-add_route(int rtnetlink, int family, const void *address, size_t length, unsigned bits,
+add_route(int rtnetlink, int family, const void *address, unsigned bits, unsigned char type,
 	  unsigned sequence)
 {
 	const uint32_t loopback = LOOPBACK_INDEX;
@@ -71,25 +77,48 @@ add_route(int rtnetlink, int family, const void *address, size_t length, unsigne
 		      .rtm_dst_len = (unsigned char)bits,
 		      .rtm_table = RT_TABLE_LOCAL,
 		      .rtm_protocol = RTPROT_STATIC,
-		      .rtm_scope = family == AF_INET ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE,
-		      .rtm_type = RTN_LOCAL},
+		      .rtm_scope = type == RTN_LOCAL && family == AF_INET ? RT_SCOPE_HOST
+									  : RT_SCOPE_UNIVERSE,
+		      .rtm_type = type},
 	};
 
 	if (bits)
-		add_attribute(&request, RTA_DST, address, length);
-	add_attribute(&request, RTA_OIF, &loopback, sizeof(loopback));
+		add_attribute(&request, RTA_DST, address, family == AF_INET ? 4 : 16);
+	if (type == RTN_LOCAL)
+		add_attribute(&request, RTA_OIF, &loopback, sizeof(loopback));
 	if (send(rtnetlink, &request, request.head.nlmsg_len, 0) < 0)
 		return -errno;
 	return receive_ack(rtnetlink, sequence);
 }
 
 static int
-route(int rtnetlink, const struct in6_addr *address, unsigned bits, unsigned sequence)
+route(int rtnetlink, const struct in6_addr *address, unsigned bits, unsigned char type,
+      unsigned sequence)
 {
 	if (IN6_IS_ADDR_V4MAPPED(address) && bits >= NET_V4_BITS)
-		return add_route(rtnetlink, AF_INET, &address->s6_addr[12], 4, bits - NET_V4_BITS,
-				 sequence);
-	return add_route(rtnetlink, AF_INET6, address, sizeof(*address), bits, sequence);
+		return add_route(rtnetlink, AF_INET, &address->s6_addr[12], bits - NET_V4_BITS,
+				 type, sequence);
+	return add_route(rtnetlink, AF_INET6, address, bits, type, sequence);
+}
+
+/* All there is, for policy full. Who speaks to many at once is not heard, and told so. */
+static int
+add_all(const struct egress *egress, int rtnetlink, unsigned *sequence)
+{
+	static const struct in6_addr all_v6, many_v6 = {.s6_addr = {0xff}};
+	struct in6_addr all, many;
+	int rc;
+
+	net_from_v4(&all, INADDR_ANY);
+	net_from_v4(&many, INADDR_UNSPEC_GROUP);
+	rc = route(rtnetlink, &all, NET_V4_BITS, RTN_LOCAL, (*sequence)++);
+	if (rc == 0)
+		rc = route(rtnetlink, &many, NET_V4_BITS + 4, RTN_UNREACHABLE, (*sequence)++);
+	if (rc == 0 && egress->v6)
+		rc = route(rtnetlink, &all_v6, 0, RTN_LOCAL, (*sequence)++);
+	if (rc == 0 && egress->v6)
+		rc = route(rtnetlink, &many_v6, 8, RTN_UNREACHABLE, (*sequence)++);
+	return rc;
 }
 
 static int
@@ -100,16 +129,18 @@ add_routes(struct egress *egress, int rtnetlink)
 	int rc;
 
 	net_from_v4(&pool, NET_POOL_V4);
-	rc = route(rtnetlink, &pool, NET_V4_BITS + NET_POOL_BITS, sequence++);
+	rc = route(rtnetlink, &pool, NET_V4_BITS + NET_POOL_BITS, RTN_LOCAL, sequence++);
 	net_address(NET_POOL_V6, &pool);
 	if (rc == 0 && egress->v6)
-		rc = route(rtnetlink, &pool, NET_V4_BITS, sequence++);
+		rc = route(rtnetlink, &pool, NET_V4_BITS, RTN_LOCAL, sequence++);
 	for (size_t i = 0; rc == 0 && i < egress->rules.count; i++) {
 		const struct net_rule *rule = &egress->rules.items[i];
 		bool v4 = IN6_IS_ADDR_V4MAPPED(&rule->address) && rule->bits >= NET_V4_BITS;
 
-		if (rule->kind == NET_RANGE && (v4 || egress->v6))
-			rc = route(rtnetlink, &rule->address, rule->bits, sequence++);
+		if (rule->kind == NET_ANY)
+			rc = add_all(egress, rtnetlink, &sequence);
+		else if (rule->kind == NET_RANGE && (v4 || egress->v6))
+			rc = route(rtnetlink, &rule->address, rule->bits, RTN_LOCAL, sequence++);
 	}
 	return rc;
 }
@@ -212,6 +243,58 @@ open_listener(struct egress *egress, int family, uint16_t port, struct error *er
 	return 0;
 }
 
+/* Bound to an address of the runtime's own, and transparent: the kernel gives it connections to any
+ * address. */
+static int
+open_redirected(struct egress *egress, int family, const struct in6_addr *address,
+		struct error *error)
+{
+	struct listener *listener = &egress->listeners[egress->listener_count];
+	struct sockaddr_in6 v6 = {
+	    .sin6_family = AF_INET6, .sin6_port = htons(REDIRECT_PORT), .sin6_addr = *address};
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(REDIRECT_PORT)};
+	bool is_v4 = family == AF_INET;
+	int on = 1;
+
+	memcpy(&v4.sin_addr, &address->s6_addr[12], sizeof(v4.sin_addr));
+	listener->egress = egress;
+	listener->fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener->fd < 0 ||
+	    setsockopt(listener->fd, is_v4 ? SOL_IP : SOL_IPV6,
+		       is_v4 ? IP_TRANSPARENT : IPV6_TRANSPARENT, &on, sizeof(on)) < 0 ||
+	    bind(listener->fd, is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6,
+		 is_v4 ? sizeof(v4) : sizeof(v6)) < 0 ||
+	    listen(listener->fd, REDIRECT_BACKLOG) < 0) {
+		close_fd(&listener->fd);
+		return error_errno(error, errno, "the listening socket for all ports");
+	}
+	egress->listener_count++;
+	return 0;
+}
+
+static int
+open_redirect(struct egress *egress, struct error *error)
+{
+	struct redirect to = {.own_bits = 128 - NAMES_POOL_FIRST_BITS};
+	int rc;
+
+	names_own_address(NAMES_LISTENER, false, &to.v4);
+	names_own_address(NAMES_LISTENER, true, &to.v6);
+	names_own_address(0, false, &to.own_v4);
+	names_own_address(0, true, &to.own_v6);
+	if (open_redirected(egress, AF_INET, &to.v4, error) < 0 ||
+	    (egress->v6 && open_redirected(egress, AF_INET6, &to.v6, error) < 0))
+		return -1;
+	rc = redirect_ports(&egress->rules, &to, egress->v6);
+	if (rc == 0)
+		return 0;
+	error_errno(error, -rc, "nf_tables: giving all ports to one socket");
+	return error_hint(error,
+			  "policy full and wide ranges of ports need a kernel with nf_tables "
+			  "and nft_tproxy");
+}
+
+/* A socket for each port refuses all other ports; where there are too many, one for all. */
 static int
 open_listeners(struct egress *egress, struct error *error)
 {
@@ -219,7 +302,7 @@ open_listeners(struct egress *egress, struct error *error)
 	int count = net_rules_ports(&egress->rules, ports);
 
 	if (count < 0)
-		return error_errno(error, -count, "more than %d ports", NET_PORTS_MAX);
+		return open_redirect(egress, error);
 	for (int i = 0; i < count; i++)
 		if (open_listener(egress, AF_INET, ports[i], error) < 0 ||
 		    (egress->v6 && open_listener(egress, AF_INET6, ports[i], error) < 0))

@@ -92,7 +92,13 @@ names_number(struct names *names, const char *name, bool bounded, uint64_t now_n
 void
 names_address(int number, bool v6, struct in6_addr *address)
 {
-	uint32_t inside = NET_POOL_V4 + NAMES_POOL_FIRST + (uint32_t)number;
+	names_own_address(NAMES_POOL_FIRST + (unsigned)number, v6, address);
+}
+
+void
+names_own_address(unsigned number, bool v6, struct in6_addr *address)
+{
+	uint32_t inside = NET_POOL_V4 + number;
 	uint32_t network = htonl(inside);
 
 	if (!v6) {

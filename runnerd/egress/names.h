@@ -11,10 +11,12 @@
 #include "common/netrule.h"
 
 enum {
-	NAMES_MAX = 8192,      /* of one session; 2 MiB at the worst */
-	NAMES_BURST = 64,      /* new names below a wildcard at once… */
-	NAMES_A_SECOND = 8,    /* …and then: who needs more writes something into them */
-	NAMES_POOL_FIRST = 256 /* 198.18.1.0; what lies before is the runtime's own */
+	NAMES_MAX = 8192,   /* of one session; 2 MiB at the worst */
+	NAMES_BURST = 64,   /* new names below a wildcard at once… */
+	NAMES_A_SECOND = 8, /* …and then: who needs more writes something into them */
+	NAMES_POOL_FIRST_BITS = 8,
+	NAMES_POOL_FIRST = 1 << NAMES_POOL_FIRST_BITS, /* 198.18.1.0; before it is the runtime's */
+	NAMES_LISTENER = 2, /* of the runtime's: where all ports are, if one socket has them */
 };
 /* Where the resolver of a sandbox answers. */
 #define NAMES_RESOLVER_V4 (NET_POOL_V4 + 1)
@@ -37,6 +39,8 @@ void names_free(struct names *names);
 int names_number(struct names *names, const char *name, bool bounded, uint64_t now_ns);
 /* What stands for a number inside. */
 void names_address(int number, bool v6, struct in6_addr *address);
+/* One of the runtime's own, below NAMES_POOL_FIRST. */
+void names_own_address(unsigned number, bool v6, struct in6_addr *address);
 /* The number that an address inside stands for, or -1. */
 int names_of_address(const struct names *names, const struct in6_addr *address);
 struct name_use *names_use(struct names *names, int number);

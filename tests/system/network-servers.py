@@ -103,6 +103,7 @@ class Hello(http.server.SimpleHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 1024
     daemon_threads = True
 
     def handle_error(self, *_):
@@ -169,6 +170,7 @@ class Postgres(socketserver.BaseRequestHandler):
 
 
 class Threaded(socketserver.ThreadingTCPServer):
+    request_queue_size = 1024
     allow_reuse_address = True
     daemon_threads = True
 

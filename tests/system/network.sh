@@ -3,46 +3,8 @@
 # All of it, the instance included, is in a network namespace of the test's own: its loopback is the
 # Internet, so that what a failing sandbox lets out goes nowhere.
 # timeout: 300
-set -u
-if [ "${OUTER:-}" != "$PPID" ]; then
-	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
-	exit
-fi
-# shellcheck source=tests/system/lib.sh
-. "$(dirname "$0")/lib.sh"
-need_root "networks of agents"
-
-# --- the Internet of this test --------------------------------------------------------------------
-
-web=45.33.7.1 web6=2606:2800:7::1 other=45.33.7.2
-ip link set lo up
-ip addr add $web/32 dev lo
-ip addr add $other/32 dev lo
-ip -6 addr add $web6/128 dev lo nodad
-work=$(mktemp -d "${TMPDIR:-/tmp}/scarab-net.XXXXXX")
-servers=()
-end_servers() {
-	local pid
-	for pid in "${servers[@]}"; do
-		kill -KILL "$pid" && wait "$pid"
-	done 2>/dev/null
-	rm -rf "$work"
-}
-trap 'end_servers; finish' EXIT
-printf 'nameserver 127.0.0.1\n' >"$work/resolv.conf"
-mount --bind "$work/resolv.conf" /etc/resolv.conf
-
-openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 \
-    -subj /CN=web.example -addext 'subjectAltName=DNS:web.example,DNS:*.wild.example' 2>/dev/null
-mkdir "$work/agent-ca"
-cp "$work/cert.pem" "$work/agent-ca/ca.pem"
-chmod -R a+rX "$work" && chmod 0755 "$work"
-mkfifo "$work/ready"
-python3 "$here/network-servers.py" "$work" $web $web6 $other >"$work/ready" 2>"$work/servers.log" &
-servers+=($!)
-read -r -t $((20 * factor)) answer <"$work/ready" || answer=
-is "the servers of the test are up" "$answer" ready
-queries() { cat "$work/queries" 2>/dev/null; }
+# shellcheck source=tests/internet.sh
+. "$(dirname "$0")/../internet.sh" "networks of agents" "$@"
 
 # --- what may be installed -------------------------------------------------------------------------
 
@@ -63,32 +25,20 @@ like "the error names the rule" "$err" '10\.0\.0\.0/8:443 is private, which need
 refused "the sandbox's own loopback is no rule" 7 'network: {policy: allowlist, allowlist: ["127.0.0.1:80"]}'
 refused "a rule beyond the capabilities is refused" 4 'capabilities: ["net.connect:*.example:80"]
 network: {policy: allowlist, allowlist: ["web.example:443"]}'
-refused "more ports than a session may have are refused" 7 'network: {policy: allowlist, allowlist: ["web.example:1-1000"]}'
-refused "policy full is not there yet" 7 'trust_level: trusted
+refused "policy full is above sandboxed" 4 'network: {policy: full}'
+refused "policy full has every port, which capabilities bound" 4 'trust_level: trusted
+capabilities: ["net.connect:*:443"]
 network: {policy: full}'
 
 # --- clients ---------------------------------------------------------------------------------------
 
 rules='"web.example:80", "web.example:443", "web.example:7000", "web.example:5432", "*.wild.example:443", "web6.example:80",
   "inside.example:80", "mapped.example:80", "meta.example:80", "loop.example:80", "gone.example:80", "host.agentd:7777", "45.33.7.2:80"'
-context="context: [{source: $work/agent-ca, target: /context/ca}]"
 net="network:
   policy: allowlist
   allowlist: [$rules]
 $context
-env: {CURL_CA_BUNDLE: /context/ca/ca.pem, SSL_CERT_FILE: /context/ca/ca.pem, NODE_EXTRA_CA_CERTS: /context/ca/ca.pem, GIT_SSL_CAINFO: /context/ca/ca.pem}"
-# runs TEXT WANT BODY: the agent's output, all of it.
-runs() {
-	local text=$1 want=$2 got
-	install client "$3" "$net" || return
-	got=$(ash agent run client 2>"$dir/run.err")
-	if [ "$got" = "$want" ]; then ok "$text"; else
-		fail "$text"
-		note "got:  $got"
-		note "want: $want"
-		sed 's/^/# /' "$dir/run.err" | head -n 20
-	fi
-}
+$ca_env"
 runs "curl over HTTP" "hello web.example" 'curl -sS http://web.example/'
 runs "curl over TLS and IPv6 addresses" "hello web.example" 'curl -sS -6 https://web.example/'
 runs "curl to a name below a wildcard" "hello a.wild.example" 'curl -sS https://a.wild.example/'
@@ -132,27 +82,6 @@ print(\"same\" if f.read() == data[4:] else \"other\", end=\"\")"'
 
 # --- what is not let through -----------------------------------------------------------------------
 
-probe='import socket, time
-def tcp(host, port, say=None):
-    began = time.monotonic()
-    try:
-        s = socket.create_connection((host, port), 20)
-        s.sendall(say or b"GET / HTTP/1.0\r\n\r\n")
-        got = s.recv(100)
-        text = "GOT " + repr(got) if got else "end"
-    except OSError as e:
-        text = str(e.errno if e.errno and e.errno > 0 else type(e).__name__)
-    print(host, port, text, "LATE" if time.monotonic() - began > 15 else "")
-'
-denied() {
-	local text=$1 want=$2
-	install client "cat >/tmp/p.py <<'PY'
-$probe
-$3
-PY
-python3 /tmp/p.py" "$net" || return
-	like "$text" "$(ash agent run client 2>/dev/null)" "$want"
-}
 before=$(queries | wc -l)
 denied "a name outside does not exist, at once" '^other.example 80 gaierror' 'tcp("other.example", 80)'
 denied "nor does the parent of a wildcard" '^wild.example 443 gaierror' 'tcp("wild.example", 443)'
@@ -189,7 +118,6 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 try: s.connect((\"45.33.7.1\", 53)); print(s.send(b\"x\"), end=\"\")
 except OSError as e: print(e.errno, end=\"\")"'
 like "the session's log says what was denied" "$(ash session logs client@latest 2>&1; install client 'curl -sS http://web.example:1/ http://nowhere.example/' "$net"; ash agent run client 2>&1; ash session logs client@latest)" 'denied nowhere.example: no rule names it'
-audited() { ash --json audit | jq -r 'if type == "array" then .[] else . end | select(.action == "'"$1"'") | .detail' | sort -u; }
 like "the audit log names what was used" "$(audited network.use)" '(^|
 )web.example:443($|
 )'

@@ -10,6 +10,8 @@
 #include "runnerd/dialer/dialer.h"
 #include "tests/unit/suite.h"
 
+#define ANY "*" /* net_rule_any, which has no text */
+
 static const struct {
 	const char *rules[3];
 	const char *name, *address;
@@ -41,6 +43,15 @@ static const struct {
     {{"0.0.0.0/8:443"}, "", "0.0.0.0", 443, "the host's loopback"},
     {{"a.example:443", "0.0.0.0/8:443"}, "a.example", "0.0.0.0", 443, "the host's loopback"},
     {{"[::]/128:443"}, "", "::", 443, "the host's loopback"},
+    {{ANY}, "a.example", "8.8.8.8", 443, NULL},
+    {{ANY}, "", "2606:2800:7::1", 1, NULL},
+    {{ANY}, "", "10.0.0.1", 443, "is private"},
+    {{ANY, "10.0.0.0/8:443"}, "", "10.0.0.1", 443, NULL},
+    {{ANY}, "a.example", "::ffff:169.254.169.254", 80, "is link-local"},
+    {{ANY}, "", "224.0.0.1", 80, "is multicast"},
+    {{ANY}, "", "fe80::1", 80, "is link-local"},
+    {{ANY}, "a.example", "::ffff:127.0.0.1", 80, "the host's loopback"},
+    {{ANY}, "", "0.0.0.0", 80, "the host's loopback"},
 };
 
 START_TEST(an_address_is_checked_by_rules_and_kind)
@@ -53,8 +64,11 @@ START_TEST(an_address_is_checked_by_rules_and_kind)
 		bool may;
 
 		while (rules.count < 3 && connections[i].rules[rules.count]) {
-			ck_assert(net_rule_parse(connections[i].rules[rules.count],
-						 &items[rules.count], why));
+			const char *text = connections[i].rules[rules.count];
+
+			items[rules.count] = net_rule_any;
+			ck_assert(!strcmp(text, ANY) ||
+				  net_rule_parse(text, &items[rules.count], why));
 			rules.count++;
 		}
 		ck_assert_uint_gt(net_address(connections[i].address, &address), 0);

@@ -160,7 +160,8 @@ static const struct {
     {"  runtime: rust\n  entrypoint: main.py\n",
      "f:6:15: spec.entrypoint has no effect without runtime python, node or wasm\n", false},
     {"  network: {policy: none, allowlist: [\"a.example:443\"]}\n",
-     "f:5:38: spec.network.allowlist has no effect without policy allowlist or local\n", true},
+     "f:5:38: spec.network.allowlist has no effect without policy allowlist, local or full\n",
+     true},
     {"  credentials: [{name: k, env: K, inject: {host: a.example, header: x}}]\n",
      "f:5:32: spec.credentials[0].env has no effect beside inject\n", false},
     {"  mcp_servers: [{name: s, transport: Stdio, command: c, network: {policy: local}, url: "
@@ -211,7 +212,7 @@ static const struct {
     {"  workspace: {auto_snapshot: true}\n", NULL},
     {"  network: {policy: none}\n", NULL},
     {"  network: {policy: none, allowlist: []}\n", NULL},
-    {"  network: {policy: host}\n", "5:21: this build cannot enforce spec.network.policy: host"},
+    {"  network: {policy: host}\n", NULL},
     {"  credentials: []\n", NULL},
     {"  credentials: [{name: k}]\n", NULL},
     {"  credentials: [{name: k, inject: {host: a.example, header: x}}]\n",

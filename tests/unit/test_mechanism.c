@@ -1,4 +1,4 @@
-// with: runnerd/mechanism.c runnerd/cgroup*.c runnerd/fs.c runnerd/quota.c
+// with: runnerd/mechanism.c runnerd/cgroup*.c runnerd/fs.c runnerd/quota.c runnerd/nf_tables.c
 /* A host that lacks something: sessions are refused, and the error names it and the remedy. */
 #include "runnerd/mechanism.h"
 

@@ -140,6 +140,13 @@ START_TEST(a_rule_lets_through_what_it_names)
 	ck_assert(!net_rule_allows_address(&range, &out, 5));
 	ck_assert(!net_rule_allows_address(&range, &v6, 5));
 	ck_assert(!net_rule_allows_address(&exact, &in, 443));
+	ck_assert(net_rule_allows_name(&net_rule_any, "b.a.example", 65535));
+	ck_assert(net_rule_allows_address(&net_rule_any, &in, 1));
+	ck_assert(net_rule_allows_address(&net_rule_any, &v6, 1));
+	ck_assert(!net_rule_allows_name(&net_rule_any, "host.agentd", 1));
+	ck_assert(!net_rule_allows_name(&net_rule_any, "agentd", 1));
+	ck_assert(!net_rule_allows_name(&net_rule_any, "", 1));
+	ck_assert(!net_rule_allows_name(&net_rule_any, "a b.example", 1));
 }
 END_TEST
 

@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# A network namespace of a test's own, whose loopback is the Internet: web.example, other.example and
+# their servers (network-servers.py), so that what a failing sandbox lets out goes nowhere. Sourced
+# first of all by tests of networks, with what they need root for:
+#	. tests/internet.sh "networks of agents" "$@"
+
+set -u
+internet_why=$1
+shift
+if [ "${OUTER:-}" != "$PPID" ]; then
+	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
+	exit
+fi
+# shellcheck source=tests/system/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_root "$internet_why"
+
+web=45.33.7.1 web6=2606:2800:7::1 other=45.33.7.2
+ip link set lo up
+ip addr add $web/32 dev lo
+ip addr add $other/32 dev lo
+ip -6 addr add $web6/128 dev lo nodad
+work=$(mktemp -d "${TMPDIR:-/tmp}/scarab-net.XXXXXX")
+servers=()
+end_servers() {
+	local pid
+	for pid in "${servers[@]}"; do
+		kill -KILL "$pid" && wait "$pid"
+	done 2>/dev/null
+	rm -rf "$work"
+}
+trap 'end_servers; finish' EXIT
+printf 'nameserver 127.0.0.1\n' >"$work/resolv.conf"
+mount --bind "$work/resolv.conf" /etc/resolv.conf
+
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 \
+    -subj /CN=web.example -addext 'subjectAltName=DNS:web.example,DNS:*.wild.example' 2>/dev/null
+mkdir "$work/agent-ca"
+cp "$work/cert.pem" "$work/agent-ca/ca.pem"
+chmod -R a+rX "$work" && chmod 0755 "$work"
+mkfifo "$work/ready"
+python3 "$here/network-servers.py" "$work" $web $web6 $other >"$work/ready" 2>"$work/servers.log" &
+servers+=($!)
+read -r -t $((20 * factor)) answer <"$work/ready" || answer=
+is "the servers of the test are up" "$answer" ready
+queries() { cat "$work/queries" 2>/dev/null; }
+
+# What every client's manifest has, beside its network; the tests put both together in net.
+net=
+# shellcheck disable=SC2034
+context="context: [{source: $work/agent-ca, target: /context/ca}]"
+# shellcheck disable=SC2034
+ca_env="env: {CURL_CA_BUNDLE: /context/ca/ca.pem, SSL_CERT_FILE: /context/ca/ca.pem, NODE_EXTRA_CA_CERTS: /context/ca/ca.pem, GIT_SSL_CAINFO: /context/ca/ca.pem}"
+# runs TEXT WANT BODY: the agent's output, all of it.
+runs() {
+	local text=$1 want=$2 got
+	install client "$3" "$net" || return
+	got=$(ash agent run client 2>"$dir/run.err")
+	if [ "$got" = "$want" ]; then ok "$text"; else
+		fail "$text"
+		note "got:  $got"
+		note "want: $want"
+		sed 's/^/# /' "$dir/run.err" | head -n 20
+	fi
+}
+
+probe='import socket, time
+def tcp(host, port, say=None):
+    began = time.monotonic()
+    try:
+        s = socket.create_connection((host, port), 20)
+        s.sendall(say or b"GET / HTTP/1.0\r\n\r\n")
+        got = s.recv(100)
+        text = "GOT " + repr(got) if got else "end"
+    except OSError as e:
+        text = str(e.errno if e.errno and e.errno > 0 else type(e).__name__)
+    print(host, port, text, "LATE" if time.monotonic() - began > 15 else "")
+'
+denied() {
+	local text=$1 want=$2
+	install client "cat >/tmp/p.py <<'PY'
+$probe
+$3
+PY
+python3 /tmp/p.py" "$net" || return
+	like "$text" "$(ash agent run client 2>/dev/null)" "$want"
+}
+
+audited() { ash --json audit | jq -r 'if type == "array" then .[] else . end | select(.action == "'"$1"'") | .detail' | sort -u; }
