@@ -80,10 +80,10 @@ tell_namespaces(const struct session *s, struct facts *facts)
 	    {"user", CLONE_NEWUSER},
 	};
 
-	(void)s;
 	facts_section(facts, "");
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (NAMESPACES_ALL & names[i].flag)
+		if (NAMESPACES_ALL & names[i].flag &&
+		    (names[i].flag != CLONE_NEWNET || s->effective.network != NETWORK_HOST))
 			fact_item(facts, "namespaces", names[i].name);
 }
 

@@ -145,7 +145,7 @@ fork_plugin_builder(struct keeper *keeper, unsigned number, struct builder *own,
 		return error_errno(error, -rc, "a plugin's pipe");
 	plugin->stderr_stream.fd = ends[0];
 	own->channel = keeper->fds.plugin_builders[number];
-	own->net = -1;
+	own->net = BUILDER_NET_NEW;
 	own->stdio[0] = STDIN_FILENO;
 	own->stdio[1] = STDOUT_FILENO;
 	own->stdio[2] = ends[1];
@@ -163,7 +163,7 @@ fork_agent_builder(struct keeper *keeper, struct builder *own, struct error *err
 	if (rc < 0)
 		return error_errno(error, -rc, "the agent's pipes");
 	own->channel = keeper->fds.builder;
-	own->net = KEEPER_FD_NET;
+	own->net = keeper->boot.host_network ? BUILDER_NET_HOST : KEEPER_FD_NET;
 	rc = fork_builder(&keeper->builders[0], own, error);
 	for (int i = 0; i < 3; i++)
 		close(own->stdio[i]);

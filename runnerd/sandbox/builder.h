@@ -11,11 +11,16 @@
 #include "common/error.h"
 #include "common/proto.h"
 
+enum {
+	BUILDER_NET_NEW = -1,  /* it makes one */
+	BUILDER_NET_HOST = -2, /* it stays in the host's (network policy host) */
+};
+
 struct builder {
 	int channel;  /* CH_BUILDER, side B */
 	int nursery;  /* CH_NURSERY, side A */
 	int init;     /* the sealed copy of init */
-	int net;      /* the sandbox's network namespace, new and empty; -1: it makes one */
+	int net;      /* the sandbox's network namespace, new and empty, or BUILDER_NET_* */
 	int program;  /* the builder's seccomp program */
 	pid_t keeper; /* whose child it is */
 	int stdio[3]; /* what the sandbox has as 0, 1 and 2: the program's ends of its pipes */

@@ -108,10 +108,12 @@ enter_cgroups(const struct seed *seed, struct error *error)
 }
 
 /* The network that the spawner made ahead is the agent's; a plugin's is made here, while others are
- * being built. */
+ * being built. The host's is the one that spawner, keeper and builder are in. */
 static int
 enter_network(const struct seed *seed, struct error *error)
 {
+	if (seed->fds->net == BUILDER_NET_HOST)
+		return 0;
 	if (seed->fds->net < 0)
 		return network_unshare(error);
 	if (setns(seed->fds->net, NAMESPACES_JOINED) < 0)

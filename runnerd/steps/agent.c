@@ -109,6 +109,7 @@ keeper_boot(struct session *s, struct error *error)
 	snprintf(msg.keeper_boot.degraded, sizeof(msg.keeper_boot.degraded), "%s", s->degraded);
 	msg.keeper_boot.broker = true;
 	msg.keeper_boot.egress = s->net != NULL;
+	msg.keeper_boot.host_network = s->effective.network == NETWORK_HOST;
 	msg.keeper_boot.plugins = (uint8_t)s->agent->plan->mcp_servers.count;
 	if (add_descriptors(s, &msg, error) < 0 || add_oom(s, &msg, error) < 0) {
 		msg_close_fds(&msg);
