@@ -457,14 +457,19 @@ fire_first(struct schedule *schedule)
 	return 0;
 }
 
-/* A clock that was far ahead was wrong: what it made of the triggers is taken back. */
+/* A clock that was far ahead was wrong: what it made of the triggers is taken back. How far it was
+ * the cursor says, for the next time of a weekly trigger is always days away. */
 static int64_t
 due_again(const struct trigger *trigger, void *arg)
 {
 	struct schedule *schedule = arg;
-	int64_t due = due_after(schedule, trigger, now_ms(schedule) - trigger->delay_ms);
+	const char *agent = triggers_owner(schedule->triggers, trigger);
+	int64_t now = now_ms(schedule), due = due_after(schedule, trigger, now - trigger->delay_ms);
 
-	return trigger->due_ms - due > CLOCK_AHEAD_MS && due != NEVER ? due : trigger->due_ms;
+	if (due == NEVER || trigger->due_ms - due <= CLOCK_AHEAD_MS ||
+	    triggers_table_get(schedule->table, agent, trigger->place, &schedule->row, NULL) != 1)
+		return trigger->due_ms;
+	return schedule->row.cursor_ms > now + CLOCK_AHEAD_MS ? due : trigger->due_ms;
 }
 
 void

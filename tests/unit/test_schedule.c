@@ -387,6 +387,24 @@ START_TEST(a_clock_that_was_years_ahead)
 }
 END_TEST
 
+/* Its next time is days away, which says nothing about the clock. */
+START_TEST(a_weekly_time_that_was_missed_stays_missed)
+{
+	struct told told = {.cron = "0 2 * * fri", .missed = MISSED_SKIP};
+	struct stage *stage;
+
+	clock_ms = at(2027, 1, 1, 0, 30);
+	stage = start();
+	tell(stage, "one", &told, 1);
+	known(stage);
+	set_clock(stage, at(2027, 1, 1, 2, 30));
+	set_clock(stage, at(2027, 1, 1, 1, 30));
+	run_until(stage, at(2027, 1, 9, 0, 0));
+	FIRED(stage, "one", at(2027, 1, 8, 2, 0));
+	stop(stage);
+}
+END_TEST
+
 /* --- deaths ------------------------------------------------------------------------------------
  */
 
@@ -491,6 +509,7 @@ main(void)
 	    a_clock_that_is_set_forward,
 	    a_clock_that_is_set_back,
 	    a_clock_that_was_years_ahead,
+	    a_weekly_time_that_was_missed_stays_missed,
 	    deaths_and_steps,
 	};
 
