@@ -11,13 +11,17 @@ models=$root/tests/model
 
 if [ -e /usr/share/zoneinfo/Europe/Berlin ]; then
 	out=$(python3 "$models/cron.py" "$driver" "${MODEL_CASES:-20000}" 2>&1)
-	check "the model agrees: $(tail -n 1 <<<"$out")" [ $? -eq 0 ] || note "$out"
+	agreed=$?
+	check "the model agrees: $(tail -n 1 <<<"$out")" [ $agreed -eq 0 ]
+	[ $agreed -eq 0 ] || note "$out"
 else
 	skip "the model" "no time zones are installed: apt-get install tzdata"
 fi
 if command -v systemd-analyze >/dev/null; then
 	out=$(python3 "$models/systemd.py" "$driver" "${MODEL_EXPRESSIONS:-60}" 2>&1)
-	check "systemd-analyze calendar agrees: $(tail -n 1 <<<"$out")" [ $? -eq 0 ] || note "$out"
+	agreed=$?
+	check "systemd-analyze calendar agrees: $(tail -n 1 <<<"$out")" [ $agreed -eq 0 ]
+	[ $agreed -eq 0 ] || note "$out"
 else
 	skip "systemd-analyze calendar" "it is not installed: apt-get install systemd"
 fi
