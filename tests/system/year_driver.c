@@ -525,7 +525,7 @@ live(struct world *world, const struct sim_ends *ends, int control, int runnerd)
 	}
 	peers_introduce_control(&schedd, control);
 	peers_introduce_runnerd(&schedd, runnerd);
-	_exit(loop_run(loop) < 0);
+	_exit(loop_run(loop) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 static void
