@@ -14,6 +14,7 @@ enum trigger_statement {
 	TR_GET,
 	TR_ADVANCE,
 	TR_AGENTS,
+	TR_OF_AGENT,
 	TR_COUNT,
 };
 
@@ -40,6 +41,7 @@ static const char *const statement_sql[TR_COUNT] = {
     [TR_ADVANCE] = "UPDATE timed_trigger SET cursor = ?3, fired = max(fired, ?4)"
 		   " WHERE agent = ?1 AND place = ?2",
     [TR_AGENTS] = "SELECT DISTINCT agent FROM timed_trigger",
+    [TR_OF_AGENT] = "SELECT count(*) FROM timed_trigger WHERE agent = ?1",
 };
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -214,10 +216,49 @@ put_all(struct triggers_table *table, const char *agent, struct trigger_row *row
 	return 0;
 }
 
+static void
+read_count(sqlite3_stmt *statement, struct trigger_row *row)
+{
+	row->place = (uint8_t)sqlite3_column_int(statement, 0);
+}
+
+static bool
+same_trigger(const struct trigger_row *a, const struct trigger_row *b)
+{
+	return a->kind == b->kind && strcmp(a->id, b->id) == 0 && strcmp(a->cron, b->cron) == 0 &&
+	       strcmp(a->timezone, b->timezone) == 0 && a->every_ms == b->every_ms &&
+	       a->at_ms == b->at_ms && a->missed == b->missed &&
+	       a->missed_within_ms == b->missed_within_ms && a->jitter_ms == b->jitter_ms &&
+	       a->has_task == b->has_task && strcmp(a->task, b->task) == 0;
+}
+
+/* The table has these and no others: each start tells them all again. Their cursors are read. */
+static bool
+same_as_before(struct triggers_table *table, const char *agent, struct trigger_row *rows,
+	       size_t count)
+{
+	struct trigger_row found;
+
+	bind_text(table->statements[TR_OF_AGENT], 1, agent);
+	if (run(table, TR_OF_AGENT, read_count, &found, NULL) != 1 || found.place != count)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (triggers_table_get(table, agent, rows[i].place, &found, NULL) != 1 ||
+		    !same_trigger(&rows[i], &found))
+			return false;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (keep_cursor(table, &rows[i], NULL) != 1)
+			return false;
+	return true;
+}
+
 int
 triggers_table_put(struct triggers_table *table, const char *agent, struct trigger_row *rows,
 		   size_t count, struct error *error)
 {
+	if (same_as_before(table, agent, rows, count))
+		return 0;
 	if (ledger_begin(table->ledger, error) < 0)
 		return -1;
 	if (put_all(table, agent, rows, count, error) < 0) {

@@ -31,8 +31,8 @@ struct triggers_table;
 struct triggers_table *triggers_table_open(struct ledger *ledger, struct error *error);
 void triggers_table_close(struct triggers_table *table);
 
-/* All of an agent's, in one transaction; cursor and last fire are kept where the id stays, and read
- * back into rows. */
+/* All of an agent's, in one transaction, which is spared where nothing changed; cursor and last
+ * fire are kept where the id stays, and read back into rows. */
 int triggers_table_put(struct triggers_table *table, const char *agent, struct trigger_row *rows,
 		       size_t count, struct error *error);
 /* 1: found, 0: there is none, -1: error. */

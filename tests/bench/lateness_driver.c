@@ -1,0 +1,336 @@
+// with: schedd/triggers.c schedd/zone*.c schedd/next.c
+/*
+ * lateness_driver BUILD DIRECTORY AGENTS SECONDS: how late a real schedd begins what is due.
+ *
+ * Plays agentd and runnerd to BUILD/schedd, whose ledger lies in DIRECTORY: so many agents, each on
+ * `every: 1s` with a jitter of a second, whose sessions end as soon as they have begun. Root only.
+ *
+ * A fire's lateness is the time from when it is due, which is its scheduled second and its
+ * trigger's delay, until runnerd has its PREPARE: from then on a sandbox is built. That its row is
+ * durable is told by GO, and is a figure of its own. Prints JSON; exit status 1 when a fire is lost
+ * or came twice.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/config.h"
+#include "common/confine.h"
+#include "common/daemon.h"
+#include "common/proto.h"
+#include "schedd/triggers.h"
+
+enum { WAIT_MS = 60000, SCHEDD_UID = 2147483647, JITTER_MS = 1000, LIVE_MAX = 65536 };
+
+/* A session between PREPARE and GO. */
+struct pending {
+	struct uuid id;
+	uint64_t due_ns;
+};
+
+struct bench {
+	unsigned agents, seconds;
+	int agentd, schedd;
+	pid_t pid;
+	uint64_t first;           /* the first scheduled second that counts */
+	uint8_t *fires;           /* of each agent and second */
+	uint64_t *late, *durable; /* ns */
+	size_t count, durable_count, live, live_max;
+	struct pending *pending;
+	size_t pending_count;
+};
+
+static _Noreturn void
+die(const char *what, int rc)
+{
+	fprintf(stderr, "lateness_driver: %s: %s\n", what, strerror(rc < 0 ? -rc : errno));
+	exit(2);
+}
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* --- agentd --------------------------------------------------------------------------------------
+ */
+
+static int
+config_memfd(const char *directory)
+{
+	_cleanup_free_ uint8_t *bytes = NULL;
+	struct error error = ERROR_INIT;
+	struct config *config = config_read(NULL, 0, "defaults", &error);
+	size_t size;
+	int fd;
+
+	if (!config)
+		die(error.why, -EINVAL);
+	free(config->state_dir);
+	config->state_dir = strdup(directory);
+	config->ids.schedd = SCHEDD_UID;
+	config->limits.sessions = config->limits.queue = 100000;
+	if (config_encode(config, &bytes, &size) < 0)
+		die("the configuration", -EINVAL);
+	fd = memfd_sealed("config", bytes, size);
+	config_free(config);
+	return fd;
+}
+
+static void
+start_schedd(struct bench *bench, const char *build, int end)
+{
+	char path[PATH_LEN_MAX + 16];
+	char *argv[] = {(char[]){"schedd"}, NULL}, *envp[] = {NULL};
+
+	snprintf(path, sizeof(path), "%s/schedd", build);
+	bench->pid = fork();
+	if (bench->pid < 0)
+		die("fork", 0);
+	if (bench->pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		if (dup2(end, 20) < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0 ||
+		    dup2(20, DAEMON_FD_AGENTD) < 0 || dup2(null, DAEMON_FD_GENERATION) < 0)
+			_exit(127);
+		close_from(DAEMON_FD_GENERATION + 1);
+		execve(path, argv, envp);
+		_exit(127);
+	}
+	close(end);
+}
+
+static void
+tell_schedd(struct bench *bench, enum phase phase, struct msg *msg, int fd)
+{
+	int rc;
+
+	msg_add_fd(msg, fd);
+	rc = msg_send(bench->agentd, CH_SUPERVISE, SIDE_A, phase, msg);
+	msg_close_fds(msg);
+	if (rc < 0)
+		die("telling schedd", rc);
+}
+
+static void
+begin(struct bench *bench, const char *build, const char *directory)
+{
+	char path[PATH_LEN_MAX + 1];
+	int ends[2], rc = channel_pair(ends);
+	struct msg msg;
+
+	snprintf(path, sizeof(path), "%s/sched", directory);
+	if (rc < 0 || mkdir(path, 0700) < 0 || chown(path, SCHEDD_UID, 0) < 0)
+		die(path, rc);
+	bench->agentd = ends[0];
+	start_schedd(bench, build, ends[1]);
+	rc = msg_greet(bench->agentd, CH_SUPERVISE, SIDE_A, ROLE_AGENTD, ROLE_SCHEDD, WAIT_MS);
+	if (rc < 0)
+		die("greeting schedd", rc);
+	msg_init(&msg, MSG_START);
+	msg.start.generation = 1;
+	tell_schedd(bench, IN_SETUP, &msg, config_memfd(directory));
+	rc = msg_recv(bench->agentd, CH_SUPERVISE, SIDE_A, IN_SETUP, &msg, WAIT_MS);
+	if (rc <= 0 || msg.type != MSG_READY)
+		die("schedd does not get ready", rc);
+	rc = channel_pair(ends);
+	if (rc < 0)
+		die("a channel", rc);
+	msg_init(&msg, MSG_INTRODUCE);
+	msg.introduce.kind = CH_SCHEDD_RUNNERD;
+	msg.introduce.role = ROLE_RUNNERD;
+	tell_schedd(bench, IN_OPEN, &msg, ends[0]);
+	bench->schedd = ends[1];
+	rc =
+	    msg_greet(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_B, ROLE_RUNNERD, ROLE_SCHEDD, WAIT_MS);
+	if (rc < 0)
+		die("greeting schedd", rc);
+}
+
+/* --- runnerd -------------------------------------------------------------------------------------
+ */
+
+static void
+say(struct bench *bench, struct msg *msg)
+{
+	int rc = msg_send(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_B, IN_OPEN, msg);
+
+	if (rc < 0)
+		die("speaking to schedd", rc);
+}
+
+static void
+install(struct bench *bench)
+{
+	struct msg msg;
+
+	for (unsigned i = 0; i < bench->agents; i++) {
+		msg_init(&msg, MSG_AGENT_DEF);
+		snprintf(msg.agent_def.agent, sizeof(msg.agent_def.agent), "agent-%u", i);
+		msg.agent_def.max = 1;
+		msg.agent_def.queue_limit = 1000;
+		msg.agent_def.triggers = 1;
+		say(bench, &msg);
+		msg_init(&msg, MSG_TRIGGER_DEF);
+		snprintf(msg.trigger_def.agent, sizeof(msg.trigger_def.agent), "agent-%u", i);
+		msg.trigger_def.kind = TRIGGER_EVERY;
+		msg.trigger_def.missed = MISSED_RUN_ALL;
+		msg.trigger_def.every_ms = 1000;
+		msg.trigger_def.at_ms = msg.trigger_def.missed_within_ms = ABSENT;
+		msg.trigger_def.jitter_ms = JITTER_MS;
+		say(bench, &msg);
+	}
+	msg_init(&msg, MSG_INVENTORY_END);
+	say(bench, &msg);
+}
+
+static void
+count_fire(struct bench *bench, const struct msg_prepare *prepare, uint64_t now)
+{
+	uint64_t second = prepare->scheduled_at_ms / 1000;
+	uint32_t delay = trigger_delay(prepare->agent, prepare->trigger_id, JITTER_MS);
+	unsigned agent = (unsigned)strtoul(prepare->agent + strlen("agent-"), NULL, 10);
+	uint64_t due = (prepare->scheduled_at_ms + delay) * 1000000;
+
+	bench->live++;
+	if (bench->live > bench->live_max)
+		bench->live_max = bench->live;
+	if (second < bench->first || second >= bench->first + bench->seconds ||
+	    agent >= bench->agents)
+		return;
+	bench->fires[(size_t)agent * bench->seconds + (second - bench->first)]++;
+	bench->late[bench->count++] = now > due ? now - due : 0;
+	if (bench->pending_count < LIVE_MAX)
+		bench->pending[bench->pending_count++] =
+		    (struct pending){.id = prepare->session, .due_ns = due};
+}
+
+static void
+count_durable(struct bench *bench, const struct uuid *id, uint64_t now)
+{
+	for (size_t i = bench->pending_count; i-- > 0;) {
+		struct pending *pending = &bench->pending[i];
+
+		if (!uuid_equal(&pending->id, id))
+			continue;
+		bench->durable[bench->durable_count++] = now - pending->due_ns;
+		*pending = bench->pending[--bench->pending_count];
+		return;
+	}
+}
+
+/* As quick as a runnerd could be. */
+static void
+attend(struct bench *bench)
+{
+	struct msg msg, answer;
+	int rc = msg_recv(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_B, IN_OPEN, &msg, WAIT_MS);
+	uint64_t now = now_ns();
+
+	if (rc <= 0)
+		die("hearing schedd", rc ? rc : -ECONNRESET);
+	if (msg.type == MSG_PREPARE) {
+		count_fire(bench, &msg.prepare, now);
+		msg_init(&answer, MSG_PREPARED);
+		answer.prepared.session = msg.prepare.session;
+		say(bench, &answer);
+	} else if (msg.type == MSG_GO) {
+		count_durable(bench, &msg.go.session, now);
+		msg_init(&answer, MSG_RUNNING);
+		answer.running.session = msg.go.session;
+		answer.running.running_at_ms = now / 1000000;
+		say(bench, &answer);
+		msg_init(&answer, MSG_ENDED);
+		answer.ended.session = msg.go.session;
+		answer.ended.outcome = OUTCOME_SUCCESS;
+		answer.ended.running_at_ms = answer.ended.ended_at_ms = now / 1000000;
+		say(bench, &answer);
+	} else if (msg.type == MSG_END_ACK) {
+		bench->live--;
+	}
+	msg_close_fds(&msg);
+}
+
+/* --- the figures ---------------------------------------------------------------------------------
+ */
+
+static int
+compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+part(const uint64_t *sorted, size_t count, unsigned thousandth)
+{
+	return count ? (double)sorted[(count - 1) * thousandth / 1000] / 1e3 : 0;
+}
+
+static int
+report(struct bench *bench)
+{
+	size_t lost = 0, doubled = 0, all = (size_t)bench->agents * bench->seconds;
+
+	for (size_t i = 0; i < all; i++) {
+		lost += bench->fires[i] == 0;
+		doubled += bench->fires[i] > 1;
+	}
+	qsort(bench->late, bench->count, sizeof(*bench->late), compare);
+	qsort(bench->durable, bench->durable_count, sizeof(*bench->durable), compare);
+	printf("{\"agents\":%u,\"seconds\":%u,\"fires\":%zu,\"lost\":%zu,\"doubled\":%zu,"
+	       "\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
+	       "\"durable_p50_us\":%.1f,\"durable_p99_us\":%.1f,\"live_max\":%zu}\n",
+	       bench->agents, bench->seconds, bench->count, lost, doubled,
+	       part(bench->late, bench->count, 500), part(bench->late, bench->count, 900),
+	       part(bench->late, bench->count, 990), part(bench->late, bench->count, 1000),
+	       part(bench->durable, bench->durable_count, 500),
+	       part(bench->durable, bench->durable_count, 990), bench->live_max);
+	return lost || doubled;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct bench bench = {0};
+	uint64_t until;
+	size_t room;
+
+	if (argc != 5)
+		die("usage: lateness_driver BUILD DIRECTORY AGENTS SECONDS", -EINVAL);
+	signal(SIGPIPE, SIG_IGN);
+	bench.agents = (unsigned)strtoul(argv[3], NULL, 10);
+	bench.seconds = (unsigned)strtoul(argv[4], NULL, 10);
+	room = (size_t)bench.agents * bench.seconds;
+	bench.fires = calloc(room + 1, 1);
+	bench.late = calloc(2 * room + 1, sizeof(*bench.late));
+	bench.durable = calloc(2 * room + 1, sizeof(*bench.durable));
+	bench.pending = calloc(LIVE_MAX, sizeof(*bench.pending));
+	if (!room || !bench.fires || !bench.late || !bench.durable || !bench.pending)
+		die("starting", -EINVAL);
+	begin(&bench, argv[1], argv[2]);
+	install(&bench);
+	bench.first = now_ns() / 1000000000 + 3;
+	/* A second for the last ones' delay, and what is late. */
+	until = (bench.first + bench.seconds + 2) * 1000000000;
+	while (now_ns() < until)
+		attend(&bench);
+	close(bench.agentd);
+	waitpid(bench.pid, NULL, 0);
+	return report(&bench);
+}
