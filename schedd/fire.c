@@ -268,7 +268,8 @@ session_fire(struct schedd *schedd, const struct fire *fire, struct error *error
 
 	if (!row)
 		return error_why(error, ERR_FAILED, "out of memory");
-	repeated = find_repeated(schedd, fire, row, error);
+	/* A trigger's id is new each time; its row is unique by what fired it. */
+	repeated = is_manual(fire) ? find_repeated(schedd, fire, row, error) : 0;
 	if (repeated != 0)
 		return repeated < 0 ? -1 : 0;
 	if (check_agent(schedd, fire->agent, &agent, error) < 0)

@@ -26,7 +26,8 @@ struct schedule {
 	struct host_clock *host_clock;
 	struct wall_clock clock;
 	struct coming coming;
-	struct trigger_row row; /* of the trigger that fires */
+	struct trigger_row row; /* of the trigger that fires, or of the one that does next */
+	bool row_ahead;         /* the next one's, as the table has it */
 	int64_t missed_until;   /* what was due by then was missed */
 	bool known;
 };
@@ -37,6 +38,20 @@ now_ms(const struct schedule *schedule)
 	return schedule->clock.now_ms(schedule->clock.arg);
 }
 
+/* The trigger's row into schedule->row; as triggers_table_get. */
+static int
+read_row(struct schedule *schedule, const struct trigger *trigger, struct error *error)
+{
+	const char *agent = triggers_owner(schedule->triggers, trigger);
+	const struct trigger_row *row = &schedule->row;
+
+	if (schedule->row_ahead && row->place == trigger->place && strcmp(row->agent, agent) == 0)
+		return 1;
+	schedule->row_ahead = false;
+	return triggers_table_get(schedule->table, agent, trigger->place, &schedule->row, error);
+}
+
+/* What fires next is read before it is due. */
 void
 schedule_follow(struct schedule *schedule)
 {
@@ -45,6 +60,8 @@ schedule_follow(struct schedule *schedule)
 	int64_t wakes = queue_wakes_at(schedule->schedd->queue);
 
 	schedule->clock.arm(schedule->clock.arg, wakes < due ? wakes : due);
+	if (due != NEVER)
+		schedule->row_ahead = read_row(schedule, first, NULL) == 1;
 }
 
 /* --- blackouts ------------------------------------------------------------------------------- */
@@ -188,6 +205,7 @@ define_coming(struct schedule *schedule)
 	struct error error = ERROR_INIT;
 
 	name_all(coming);
+	schedule->row_ahead = false;
 	if (triggers_table_put(schedule->table, coming->agent, coming->rows, coming->count,
 			       &error) < 0 ||
 	    put_coming(schedule, &error) < 0) {
@@ -431,7 +449,8 @@ fire_first(struct schedule *schedule)
 
 	if (hold_first(schedule, agent))
 		return 0;
-	found = triggers_table_get(schedule->table, agent, trigger.place, &schedule->row, &error);
+	found = read_row(schedule, first, &error);
+	schedule->row_ahead = false;
 	if (found <= 0) {
 		if (found < 0)
 			log_problem(LOG_LEVEL_ERROR, &error);
@@ -463,11 +482,10 @@ static int64_t
 due_again(const struct trigger *trigger, void *arg)
 {
 	struct schedule *schedule = arg;
-	const char *agent = triggers_owner(schedule->triggers, trigger);
 	int64_t now = now_ms(schedule), due = due_after(schedule, trigger, now - trigger->delay_ms);
 
 	if (due == NEVER || trigger->due_ms - due <= CLOCK_AHEAD_MS ||
-	    triggers_table_get(schedule->table, agent, trigger->place, &schedule->row, NULL) != 1)
+	    read_row(schedule, trigger, NULL) != 1)
 		return trigger->due_ms;
 	return schedule->row.cursor_ms > now + CLOCK_AHEAD_MS ? due : trigger->due_ms;
 }
