@@ -177,6 +177,7 @@ help:
 	@echo 'make crash-sweep     a death at every named point of a session, and a start again'
 	@echo 'make model           next fires beside a model of them: 10^6 cases'
 	@echo 'make year            a simulated year of 1000 agents, in which the scheduler dies 10000 times'
+	@echo 'make lateness        how late 1000 agents on every second are, for two minutes'
 	@echo 'make unit system fuzz-short lint asan bench'
 	@echo 'make libfuzzer       the fuzz targets for libFuzzer: BUILD/libfuzzer/fuzz_X'
 	@echo 'make packages        what must be installed to build; check-packages, bench-packages'
@@ -286,7 +287,7 @@ libagent: $(LIBAGENT)
 tests: $(TEST_PROGRAMS) $(TOOLS) $(ESCAPES) $(CRASH_PROGRAMS) $(AGENT_DRIVER) $(AGENT_EXAMPLE)
 
 # --- running them: tests/run BUILD SUITE… ---------------------------------------------------------
-.PHONY: check unit system crash-sweep model year fuzz-short lint asan bench demo
+.PHONY: check unit system crash-sweep model year lateness fuzz-short lint asan bench demo
 check: all tests
 	tests/run $(BUILD) unit fuzz system lint
 unit: tests
@@ -303,6 +304,9 @@ model: tests
 # The scheduler's real code through a year of 1000 agents, killed 10000 times.
 year: tests
 	YEAR_AGENTS=1000 YEAR_DEATHS=10000 ONLY=year TEST_TIME_FACTOR=10 tests/run $(BUILD) system
+# A thousand agents on every second, for two minutes: none lost, none twice, and how late.
+lateness: all tests
+	LATENESS_AGENTS=1000 LATENESS_SECONDS=120 ONLY=lateness TEST_TIME_FACTOR=2 tests/run $(BUILD) system
 fuzz-short: tests
 	tests/run $(BUILD) fuzz
 lint: $(BUILD)/gen/build-id.h $(BUILD)/gen/include/scarab/agent.h

@@ -12,12 +12,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -159,6 +158,8 @@ begin(struct bench *bench, const char *build, const char *directory)
 	    msg_greet(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_B, ROLE_RUNNERD, ROLE_SCHEDD, WAIT_MS);
 	if (rc < 0)
 		die("greeting schedd", rc);
+	if (setsockopt(bench->schedd, SOL_SOCKET, SO_TIMESTAMPNS, &(int){1}, sizeof(int)) < 0)
+		die("asking for times", 0);
 }
 
 /* --- runnerd -------------------------------------------------------------------------------------
@@ -233,16 +234,36 @@ count_durable(struct bench *bench, const struct uuid *id, uint64_t now)
 	}
 }
 
+/* The next message, and when it was sent. */
+static uint64_t
+hear(struct bench *bench, struct msg *msg)
+{
+	uint8_t bytes[PROTO_MESSAGE_MAX];
+	char control[CMSG_SPACE(sizeof(struct timespec))] __attribute__((aligned(8)));
+	struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+	struct msghdr header = {.msg_iov = &iov,
+				.msg_iovlen = 1,
+				.msg_control = control,
+				.msg_controllen = sizeof(control)};
+	ssize_t length = recvmsg(bench->schedd, &header, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *stamp = length > 0 ? CMSG_FIRSTHDR(&header) : NULL;
+	struct timespec at;
+
+	if (length <= 0 || msg_decode(msg, bytes, (size_t)length, 0) < 0)
+		die("hearing schedd", length ? 0 : -ECONNRESET);
+	if (!stamp || stamp->cmsg_type != SCM_TIMESTAMPNS)
+		die("a message has no time", -EPROTO);
+	memcpy(&at, CMSG_DATA(stamp), sizeof(at));
+	return (uint64_t)at.tv_sec * 1000000000 + (uint64_t)at.tv_nsec;
+}
+
 /* As quick as a runnerd could be. */
 static void
 attend(struct bench *bench)
 {
 	struct msg msg, answer;
-	int rc = msg_recv(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_B, IN_OPEN, &msg, WAIT_MS);
-	uint64_t now = now_ns();
+	uint64_t now = hear(bench, &msg);
 
-	if (rc <= 0)
-		die("hearing schedd", rc ? rc : -ECONNRESET);
 	if (msg.type == MSG_PREPARE) {
 		count_fire(bench, &msg.prepare, now);
 		msg_init(&answer, MSG_PREPARED);
@@ -262,7 +283,6 @@ attend(struct bench *bench)
 	} else if (msg.type == MSG_END_ACK) {
 		bench->live--;
 	}
-	msg_close_fds(&msg);
 }
 
 /* --- the figures ---------------------------------------------------------------------------------
@@ -279,7 +299,9 @@ compare(const void *a, const void *b)
 static double
 part(const uint64_t *sorted, size_t count, unsigned thousandth)
 {
-	return count ? (double)sorted[(count - 1) * thousandth / 1000] / 1e3 : 0;
+	size_t at = count ? (count - 1) * thousandth / 1000 : 0;
+
+	return count ? (double)sorted[at] / 1e3 : 0;
 }
 
 static int
