@@ -219,6 +219,7 @@ define_event(struct world *world, const char *name, char *line)
 
 	msg_init(&row, MSG_EVENT_TRIGGER);
 	strcpy(row.event_trigger.id, "event-1");
+	row.event_trigger.kind = TRIGGER_EVENT;
 	snprintf(row.event_trigger.event, sizeof(row.event_trigger.event), "%s", field(&line));
 	strcpy(row.event_trigger.task, "{{event.id}}");
 	fd = rows && rows_add(rows, &row) == 0 ? rows_seal(rows) : -1;
