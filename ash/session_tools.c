@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/netrule.h"
 #include "common/timefmt.h"
 #include "libagent/c/agent.h"
 #include "output.h"
@@ -24,6 +25,12 @@ static const struct column plugin_columns[] = {
 static const struct column tool_columns[] = {
     {"TOOL", CUT_NEVER, 0, false}, {"CALLS", CUT_NEVER, 0, true}, {"ERRORS", CUT_NEVER, 0, true},
     {"P50", CUT_NEVER, 0, true},   {"P99", CUT_NEVER, 0, true},
+};
+
+static const struct column network_columns[] = {
+    {"NETWORK", CUT_RIGHT, 24, false},   {"OF", CUT_NEVER, 0, false},
+    {"CONNECTIONS", CUT_NEVER, 0, true}, {"SENT", CUT_NEVER, 0, true},
+    {"RECEIVED", CUT_NEVER, 0, true},    {"DENIED", CUT_NEVER, 0, true},
 };
 
 /* As agentd__mission says it to the agent; the order is runnerd/broker/broker.h's server_state. */
@@ -68,6 +75,7 @@ take_row(const struct msg *record, void *arg, struct error *error)
 	struct session_tools *tools = arg;
 	struct msg_tool_stats_row *stats;
 	struct msg_plugin_row *plugin;
+	struct msg_net_meter *meter;
 
 	switch (record->type) {
 	case MSG_TOOLS_HEAD:
@@ -84,6 +92,12 @@ take_row(const struct msg *record, void *arg, struct error *error)
 		if (!stats)
 			return out_of_memory(error);
 		*stats = record->tool_stats_row;
+		return 0;
+	case MSG_NET_METER:
+		meter = grown((void **)&tools->meters, &tools->meter_count, sizeof(*meter));
+		if (!meter)
+			return out_of_memory(error);
+		*meter = record->net_meter;
 		return 0;
 	case MSG_RESULT_ROW:
 		if (tools->result || record->result_row.bytes > ROWS_BYTES_MAX)
@@ -121,6 +135,7 @@ session_tools_free(struct session_tools *tools)
 {
 	free(tools->plugins);
 	free(tools->stats);
+	free(tools->meters);
 	free(tools->result);
 	*tools = (struct session_tools){0};
 }
@@ -210,6 +225,42 @@ stats_json(const struct session_tools *tools, struct json *json)
 	json_array_end(json);
 }
 
+static const char *
+meter_kind(uint8_t kind)
+{
+	static const char *const words[] = {"name", "addresses", "others"};
+
+	return kind < ARRAY_LEN(words) ? words[kind] : "unknown";
+}
+
+static void
+number_key(struct json *json, const char *key, uint64_t number)
+{
+	json_key(json, key);
+	json_uint(json, number);
+}
+
+static void
+network_json(const struct session_tools *tools, struct json *json)
+{
+	json_array(json);
+	for (size_t i = 0; i < tools->meter_count; i++) {
+		const struct msg_net_meter *meter = &tools->meters[i];
+
+		json_object(json);
+		text_key(json, "plugin", meter->server);
+		text_key(json, "kind", meter_kind(meter->kind));
+		text_key(json, "name", meter->name);
+		number_key(json, "connections", meter->connections);
+		number_key(json, "bytes_in", meter->received_bytes);
+		number_key(json, "bytes_out", meter->sent_bytes);
+		number_key(json, "denied", meter->denials);
+		text_key(json, "why", meter->why);
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
 void
 session_tools_json(const struct session_tools *tools, struct json *json)
 {
@@ -224,6 +275,11 @@ session_tools_json(const struct session_tools *tools, struct json *json)
 	json_key(json, "tools");
 	if (tools)
 		stats_json(tools, json);
+	else
+		json_null(json);
+	json_key(json, "network");
+	if (tools)
+		network_json(tools, json);
 	else
 		json_null(json);
 	json_key(json, "result");
@@ -312,10 +368,42 @@ stats_table(const struct ash *ash, const struct session_tools *tools, struct err
 	return output_table(ash, table, error);
 }
 
+/* The name, or what stands for more than one. */
+static const char *
+meter_name(const struct msg_net_meter *meter)
+{
+	if (meter->kind != METER_NAME)
+		return meter->kind == METER_ADDRESSES ? "(addresses)" : "(others)";
+	return meter->name[0] ? meter->name : "(no name)";
+}
+
+static int
+network_table(const struct ash *ash, const struct session_tools *tools, struct error *error)
+{
+	struct table *table = table_new(network_columns, ARRAY_LEN(network_columns));
+
+	if (!table)
+		return out_of_memory(error);
+	for (size_t i = 0; i < tools->meter_count; i++) {
+		const struct msg_net_meter *meter = &tools->meters[i];
+
+		table_cell(table, meter_name(meter), NULL, COLOR_NONE);
+		table_cell(table, meter->server[0] ? meter->server : "agent", NULL, COLOR_NONE);
+		number_cell(table, meter->connections);
+		number_cell(table, meter->sent_bytes);
+		number_cell(table, meter->received_bytes);
+		number_cell(table, meter->denials);
+	}
+	putchar('\n');
+	return output_table(ash, table, error);
+}
+
 int
 session_tools_tables(const struct ash *ash, const struct session_tools *tools, struct error *error)
 {
 	if (tools->plugin_count > 0 && plugins_table(ash, tools, error) < 0)
 		return -1;
-	return tools->stats_count > 0 ? stats_table(ash, tools, error) : 0;
+	if (tools->stats_count > 0 && stats_table(ash, tools, error) < 0)
+		return -1;
+	return tools->meter_count > 0 ? network_table(ash, tools, error) : 0;
 }

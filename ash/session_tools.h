@@ -17,6 +17,8 @@ struct session_tools {
 	size_t plugin_count;
 	struct msg_tool_stats_row *stats; /* heap */
 	size_t stats_count;
+	struct msg_net_meter *meters; /* heap */
+	size_t meter_count;
 	char *result; /* heap, as it was stored; NULL: there is none */
 	size_t result_length, result_size;
 };
@@ -25,7 +27,7 @@ struct session_tools {
 int session_tools_read(int fd, struct session_tools *tools, struct error *error);
 void session_tools_free(struct session_tools *tools);
 
-/* The keys activity, activity_at, plugins, tools, result; tools NULL: nothing is known. */
+/* The keys activity, activity_at, plugins, tools, network, result; tools NULL: nothing is known. */
 void session_tools_json(const struct session_tools *tools, struct json *json);
 /* Lines of its own among those of a session, then the tables. */
 void session_tools_lines(const struct ash *ash, const struct session_tools *tools);

@@ -33,6 +33,14 @@ enum net_kind {
 	NET_KINDS,
 };
 
+/* NET_METER.kind */
+enum net_meter {
+	METER_NAME,
+	METER_ADDRESSES, /* connections to addresses, all together */
+	METER_OTHERS,    /* names beyond those that are told one by one */
+	METER_KINDS,
+};
+
 struct net_rule {
 	enum net_kind kind;
 	uint16_t low, high;          /* ports, both allowed */

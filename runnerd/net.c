@@ -11,6 +11,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/netrule.h"
+#include "tools.h"
 
 /* The session's rules, beside its journal: a plan may be another one when they are told again. */
 #define RULES_FILE "network"
@@ -18,6 +19,7 @@
 enum {
 	RULES_BYTES_MAX = 1 << 20,
 	USES_AUDITED = 64, /* names of one session */
+	METERS_KEPT = 512, /* of one egress process, which tells fewer */
 };
 
 const char net_resolv_conf[] = "nameserver 198.18.0.1\noptions timeout:3 attempts:2\n";
@@ -208,6 +210,49 @@ on_uses(struct net *net, struct msg *msg)
 	net->uses = msg_take_fd(msg, 0);
 	net->connections = msg->egress_uses.connections;
 	net->denials = msg->egress_uses.denials;
+	if (net->s->tools)
+		tools_touch(net->s->tools);
+}
+
+int
+net_meters(const struct net *net, struct rows *rows)
+{
+	struct rows_reader *reader = net && net->uses >= 0 ? rows_open(net->uses) : NULL;
+	struct msg row;
+	int rc = 0, next;
+
+	for (unsigned i = 0; rc == 0 && reader && i < METERS_KEPT; i++) {
+		next = rows_next(reader, &row);
+		if (next <= 0 || row.type != MSG_NET_METER || row.net_meter.kind >= METER_KINDS)
+			break;
+		row.net_meter.server[0] = '\0';
+		rc = rows_add(rows, &row);
+	}
+	rows_close(reader);
+	return rc;
+}
+
+bool
+net_metered(const struct net *net)
+{
+	return net && net->uses >= 0;
+}
+
+void
+net_finish(struct net *net)
+{
+	if (net && net->egress)
+		channel_drain(net->egress);
+}
+
+static const char *
+meter_name(const struct msg_net_meter *meter)
+{
+	if (meter->kind == METER_ADDRESSES)
+		return "addresses";
+	if (meter->kind == METER_OTHERS)
+		return "others";
+	return meter->name[0] ? meter->name : "a name that is none";
 }
 
 /* What went through, name by name, where it is kept. */
@@ -219,14 +264,14 @@ audit_uses(const struct net *net)
 	struct msg row;
 
 	for (int i = 0; reader && i < USES_AUDITED && rows_next(reader, &row) > 0; i++) {
-		const struct msg_net_use_row *use = &row.net_use_row;
+		const struct msg_net_meter *use = &row.net_meter;
 
-		if (row.type != MSG_NET_USE_ROW)
+		if (row.type != MSG_NET_METER)
 			break;
 		snprintf(detail, sizeof(detail),
 			 "%s: %llu connections, %llu bytes sent, %llu received, %llu denials",
-			 use->name[0] ? use->name : "addresses",
-			 (unsigned long long)use->connections, (unsigned long long)use->sent_bytes,
+			 meter_name(use), (unsigned long long)use->connections,
+			 (unsigned long long)use->sent_bytes,
 			 (unsigned long long)use->received_bytes, (unsigned long long)use->denials);
 		audit(net->s, true, "network.total", detail);
 	}

@@ -36,6 +36,12 @@ int net_boot(struct session *s, struct error *error);
 int net_adopt(struct session *s, struct error *error);
 /* Another dialer was introduced: every session's rules again, and a new channel for each. */
 void net_dialer_introduced(struct runnerd *r);
-void net_free(struct net *net); /* NULL is allowed */
+/* What went through so far, as the egress process told it last: adds NET_METERs. 0 or -errno. NULL
+ * is allowed, here and below. */
+int net_meters(const struct net *net, struct rows *rows);
+bool net_metered(const struct net *net);
+/* The egress process is gone: what it said is heard to its end. */
+void net_finish(struct net *net);
+void net_free(struct net *net);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * What is kept of a session's tools: written a moment after a change, so that a broker that tells
- * much does not make runnerd write much, and once more when the session has ended.
+ * What is kept of a session's tools and its network: written a moment after a change, so that a
+ * broker that tells much does not make runnerd write much, and once more when the session has
+ * ended.
  */
 #include <errno.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "broker/broker.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "net.h"
 #include "pins.h"
 #include "tools.h"
 
@@ -101,6 +103,8 @@ tools_rows(const struct tools *tools)
 		rc = add_copies(rows, tools->stats, MSG_TOOL_STATS_ROW, MSG_NONE);
 	if (rc == 0)
 		rc = add_copies(rows, tools->rows, MSG_TOOL_ROW, MSG_NONE);
+	if (rc == 0)
+		rc = net_meters(tools->s->net, rows);
 	return seal(rows, rc);
 }
 
@@ -214,7 +218,8 @@ keep_record(struct tools *tools)
 	char name[UUID_TEXT_LEN + sizeof(".tools")];
 	_cleanup_close_ int rows = -1;
 
-	if (s->log.dir < 0 || (tools->count == 0 && tools->stats < 0 && !tools->activity[0]))
+	if (s->log.dir < 0 ||
+	    (tools->count == 0 && tools->stats < 0 && !tools->activity[0] && !net_metered(s->net)))
 		return 0;
 	rows = tools_rows(tools);
 	snprintf(name, sizeof(name), "%s.tools", s->name);
@@ -265,6 +270,7 @@ tools_finish(struct tools *tools)
 		return;
 	if (tools->broker)
 		channel_drain(tools->broker);
+	net_finish(tools->s->net);
 	settle(tools);
 	asks_drop(tools);
 }

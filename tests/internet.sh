@@ -87,3 +87,5 @@ python3 /tmp/p.py" "$net" || return
 }
 
 audited() { ash --json audit | jq -r 'if type == "array" then .[] else . end | select(.action == "'"$1"'") | .detail' | sort -u; }
+# meter SESSION NAME KEY: what was counted for the name, or null.
+meter() { ash --json session show "$1" | jq "[.network[]? | select(.name == \"$2\").$3] | first"; }

@@ -38,6 +38,8 @@ enum {
 	NOTES_MAX = 64, /* different ones told in NOTES_EVERY_MS; what is beyond is counted */
 	NOTES_EVERY_MS = 5000,
 	USES_EVERY_MS = 1000,
+	METERS_MAX = 256,   /* names that are told one by one, the rest together */
+	STRANGERS_MAX = 64, /* denied names that no rule names, likewise */
 };
 
 struct egress;
@@ -86,7 +88,9 @@ struct egress {
 	bool uses_due;
 	uint64_t total_connections, total_denials;
 	struct name_use literals; /* connections to addresses */
-	uint8_t *buffer;          /* RELAY_BYTES, for what is on its way at this moment */
+	struct name_use strangers[STRANGERS_MAX], other_strangers;
+	unsigned stranger_count;
+	uint8_t *buffer; /* RELAY_BYTES, for what is on its way at this moment */
 };
 
 /* furnish.c, as root in the session's namespace: routes, the resolver's socket, the listening ones.

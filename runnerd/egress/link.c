@@ -1,6 +1,7 @@
 /* The channels of an egress process: with runnerd, which may be another one tomorrow, and with the
  * dialer. What it counts can be told again at any time; notes are lost with a runnerd that is away.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,6 +93,40 @@ say_denial(const struct note *note)
 		log_info("denied %s: %s", name, note->why);
 }
 
+/* A name that has no address inside. */
+static struct name_use *
+stranger(struct egress *egress, const char *name)
+{
+	struct name_use *use = egress->strangers;
+
+	for (unsigned i = 0; i < egress->stranger_count; i++, use++)
+		if (strcmp(use->name, name) == 0)
+			return use;
+	if (egress->stranger_count == STRANGERS_MAX)
+		return &egress->other_strangers;
+	egress->stranger_count++;
+	snprintf(use->name, sizeof(use->name), "%s", name);
+	return use;
+}
+
+/* Denials are counted where they happen, but for those of strangers, who have no place there. */
+static void
+remember_denial(struct egress *egress, const char *name, const char *why)
+{
+	int number = names_find(egress->names, name);
+	struct name_use *use = &egress->literals;
+	struct in6_addr address;
+
+	if (number >= 0) {
+		use = names_use(egress->names, number);
+	} else if (!net_address(name, &address)) {
+		use = stranger(egress, name);
+		use->denials++;
+	}
+	snprintf(use->why, sizeof(use->why), "%.*s", (int)sizeof(use->why) - 1, why);
+	uses_changed(egress);
+}
+
 /* The first of a kind at once, its repetitions as a number. */
 void
 note(struct egress *egress, const char *name, unsigned port, const char *why)
@@ -101,8 +136,8 @@ note(struct egress *egress, const char *name, unsigned port, const char *why)
 	snprintf(new.name, sizeof(new.name), "%s", name);
 	snprintf(new.why, sizeof(new.why), "%s", why ? why : "");
 	egress->total_denials += why != NULL;
-	if (!new.allowed)
-		uses_changed(egress);
+	if (why)
+		remember_denial(egress, name, why);
 	old = find_note(egress, &new);
 	if (old) {
 		old->count++;
@@ -123,30 +158,63 @@ note(struct egress *egress, const char *name, unsigned port, const char *why)
 /* --- meters ----------------------------------------------------------------------------------- */
 
 static int
-add_use(struct rows *rows, const struct name_use *use)
+add_meter(struct rows *rows, enum net_meter kind, const struct name_use *use)
 {
 	struct msg row;
 
 	if (!use->connections && !use->denials)
 		return 0;
-	msg_init(&row, MSG_NET_USE_ROW);
-	snprintf(row.net_use_row.name, sizeof(row.net_use_row.name), "%s", use->name);
-	row.net_use_row.connections = use->connections;
-	row.net_use_row.denials = use->denials;
-	row.net_use_row.sent_bytes = use->sent_bytes;
-	row.net_use_row.received_bytes = use->received_bytes;
+	msg_init(&row, MSG_NET_METER);
+	row.net_meter.kind = (uint8_t)kind;
+	snprintf(row.net_meter.name, sizeof(row.net_meter.name), "%s", use->name);
+	snprintf(row.net_meter.why, sizeof(row.net_meter.why), "%s", use->why);
+	row.net_meter.connections = use->connections;
+	row.net_meter.denials = use->denials;
+	row.net_meter.sent_bytes = use->sent_bytes;
+	row.net_meter.received_bytes = use->received_bytes;
 	return rows_add(rows, &row);
+}
+
+static void
+add_up(struct name_use *sum, const struct name_use *use)
+{
+	sum->connections += use->connections;
+	sum->denials += use->denials;
+	sum->sent_bytes += use->sent_bytes;
+	sum->received_bytes += use->received_bytes;
+	if (use->why[0])
+		memcpy(sum->why, use->why, sizeof(sum->why));
+}
+
+/* The first that were used, then the rest in one row. */
+static int
+add_meters(struct egress *egress, struct rows *rows)
+{
+	struct name_use others = egress->other_strangers;
+	int rc = add_meter(rows, METER_ADDRESSES, &egress->literals), told = 0;
+
+	for (int i = 0; rc == 0 && i < names_count(egress->names); i++) {
+		const struct name_use *use = names_use(egress->names, i);
+
+		if (!use->connections && !use->denials)
+			continue;
+		if (told++ < METERS_MAX)
+			rc = add_meter(rows, METER_NAME, use);
+		else
+			add_up(&others, use);
+	}
+	for (unsigned i = 0; rc == 0 && i < egress->stranger_count; i++)
+		rc = add_meter(rows, METER_NAME, &egress->strangers[i]);
+	return rc == 0 ? add_meter(rows, METER_OTHERS, &others) : rc;
 }
 
 static void
 tell_uses(struct egress *egress)
 {
-	struct rows *rows = rows_new("net-uses");
-	int rc = rows ? add_use(rows, &egress->literals) : -1;
+	struct rows *rows = rows_new("net-meters");
+	int rc = rows ? add_meters(egress, rows) : -ENOMEM;
 	struct msg msg;
 
-	for (int i = 0; rc == 0 && i < names_count(egress->names); i++)
-		rc = add_use(rows, names_use(egress->names, i));
 	if (rc < 0) {
 		rows_free(rows);
 		return;

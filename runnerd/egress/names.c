@@ -46,14 +46,20 @@ hash(const char *name)
 }
 
 /* The bucket that holds the name, or the empty one where it belongs. */
-static int *
-bucket_of(struct names *names, const char *name)
+static uint32_t
+bucket_of(const struct names *names, const char *name)
 {
 	uint32_t at = hash(name) % BUCKETS;
 
 	while (names->buckets[at] && strcmp(names->items[names->buckets[at] - 1]->name, name) != 0)
 		at = (at + 1) % BUCKETS;
-	return &names->buckets[at];
+	return at;
+}
+
+int
+names_find(const struct names *names, const char *name)
+{
+	return names->buckets[bucket_of(names, name)] - 1;
 }
 
 /* A bucket of tokens, as the time at which it would be full. */
@@ -71,7 +77,7 @@ allowed_now(struct names *names, uint64_t now_ns)
 int
 names_number(struct names *names, const char *name, bool bounded, uint64_t now_ns)
 {
-	int *bucket = bucket_of(names, name);
+	int *bucket = &names->buckets[bucket_of(names, name)];
 	struct name_use *use;
 
 	if (*bucket)

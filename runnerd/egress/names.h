@@ -25,7 +25,8 @@ enum {
 struct name_use {
 	char name[NET_NAME_MAX + 1];
 	uint64_t connections, denials, sent_bytes, received_bytes;
-	bool told; /* its first use was */
+	bool told;    /* its first use was */
+	char why[96]; /* of the last denial */
 };
 
 struct names;
@@ -37,6 +38,8 @@ void names_free(struct names *names);
 /* The number of a name (lower case, valid), which is made when it is new. -ENOSPC: there are
  * NAMES_MAX, -EDQUOT: bounded and too many new ones came lately, -ENOMEM. */
 int names_number(struct names *names, const char *name, bool bounded, uint64_t now_ns);
+/* The number of a name that has one, or -1. */
+int names_find(const struct names *names, const char *name);
 /* What stands for a number inside. */
 void names_address(int number, bool v6, struct in6_addr *address);
 /* One of the runtime's own, below NAMES_POOL_FIRST. */

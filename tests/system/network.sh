@@ -125,6 +125,15 @@ like "and what was denied, with the reason" "$(audited network.deny)" 'inside.ex
 
 like "and how much went through, name by name" "$(audited network.total)" 'web.example: 1 connections, 83886[0-9]+ bytes sent, 83886[0-9]+ received, 0 denials'
 
+install client 'curl -sS http://web.example/; curl -sS http://inside.example/ http://nowhere.example/ http://web.example:5433/; true' "$net"
+ash agent run client >/dev/null 2>&1
+is "the session shows what went through each name" "$(for key in plugin kind connections denied; do meter client@latest web.example $key; done | xargs)" "null name 1 0"
+check "in both directions" [ "$(meter client@latest web.example bytes_in)" -gt 50 -a "$(meter client@latest web.example bytes_out)" -gt 50 ]
+is "what was denied" "$(meter client@latest inside.example denied)" 1
+is "and names that no rule names" "$(meter client@latest nowhere.example why)" '"no rule names it"'
+
+like "and show has a table for people" "$(ash session show client@latest)" 'NETWORK +OF +CONNECTIONS +SENT +RECEIVED +DENIED'
+
 # --- wildcards carry no messages out ---------------------------------------------------------------
 
 runs "new names below a wildcard come slowly" "slow" 'python3 -c "
@@ -142,6 +151,8 @@ install talk 'while :; do curl -sS -m 10 http://web.example/ 2>&1; echo " now"; 
 session=$(ash agent run talk --detach)
 log_has() { ash session logs talk@latest 2>&1 | grep -qE "$1"; }
 check "a session talks" eventually 20 log_has 'hello web.example now'
+counted() { [ "$(meter talk@latest web.example connections)" -gt "${1:-0}" ]; }
+check "what went through is seen while it runs" eventually 20 counted
 dialer=$(daemon dialer)
 kill -KILL "$dialer"
 new_dialer() { [ "$(daemon dialer)" != "$dialer" ] && [ -n "$(daemon dialer)" ]; }
@@ -159,6 +170,7 @@ new_runnerd() { [ "$(daemon runnerd)" != "$runnerd" ] && ash status >/dev/null 2
 check "so it does with a restarted runnerd" eventually 20 new_runnerd
 said=$(ash session logs talk@latest | grep -c 'hello web.example now')
 check "whose adopted session talks" eventually 20 talks_again "$said"
+check "and is metered as before" eventually 20 counted "$(meter talk@latest web.example connections)"
 dialer=$(daemon dialer)
 kill -KILL "$dialer"
 check "which tells another dialer of it" eventually 20 new_dialer
@@ -176,5 +188,6 @@ check "and the audit log" eventually 10 was_lost
 ash session cancel "$session" >/dev/null
 has_ended() { [ "$(latest talk .state)" = ended ]; }
 check "it ends" eventually 20 has_ended
+check "and its meters are kept" counted
 check "no egress process is left" fails daemon egress
 settled_fds "and nothing else of all these sessions"
