@@ -85,6 +85,23 @@ begin(struct egress *egress, int fd)
 	}
 }
 
+/* Where there are as many as there may be, the next one ends at once. */
+static void
+begin_bounded(struct egress *egress, int fd)
+{
+	char why[64];
+
+	if (egress->connection_count < egress->connections_max) {
+		begin(egress, fd);
+		return;
+	}
+	snprintf(why, sizeof(why), "%u connections are open, which is the most",
+		 egress->connections_max);
+	egress->literals.denials++;
+	note(egress, "a connection", 0, why);
+	reset(fd);
+}
+
 static void
 ready(struct loop_source *source, uint32_t events, void *arg)
 {
@@ -97,15 +114,14 @@ ready(struct loop_source *source, uint32_t events, void *arg)
 
 		if (fd < 0)
 			return;
-		begin(listener->egress, fd);
+		begin_bounded(listener->egress, fd);
 	}
 }
 
 void
 listeners_adjust(struct egress *egress)
 {
-	bool accept =
-	    egress->dialing < DIALS_AT_ONCE && egress->connection_count < egress->connections_max;
+	bool accept = egress->dialing < DIALS_AT_ONCE;
 
 	if (accept == egress->accepting)
 		return;

@@ -31,10 +31,10 @@ struct end {
 	bool stuck;    /* what lies there waits for the other end */
 };
 
-/* The client's first bytes. */
+/* The client's first bytes: as many as have come. */
 struct head {
 	size_t used, sent;
-	uint8_t bytes[SNIFF_BYTES];
+	uint8_t bytes[];
 };
 
 struct connection {
@@ -46,7 +46,7 @@ struct connection {
 	uint32_t dial; /* 0: answered */
 	uint64_t until_ns;
 	bool sniffed;      /* it is known for whom it is */
-	struct head *head; /* NULL: nothing is held */
+	struct head *head; /* NULL: nothing is held, or nothing came yet */
 	struct end client, server;
 };
 
@@ -56,6 +56,14 @@ struct name_use *
 use_of(struct egress *egress, int number)
 {
 	return number < 0 ? &egress->literals : names_use(egress->names, number);
+}
+
+static void
+head_free(struct connection *c)
+{
+	if (c->head)
+		c->egress->held_bytes -= c->head->used;
+	free(steal_ptr(&c->head));
 }
 
 /* --- its end ---------------------------------------------------------------------------------- */
@@ -74,7 +82,7 @@ connection_free(struct connection *c)
 	loop_remove(c->server.source);
 	close_fd(&c->client.fd);
 	close_fd(&c->server.fd);
-	free(c->head);
+	head_free(c);
 	free(c);
 	uses_changed(egress);
 	listeners_adjust(egress);
@@ -108,28 +116,36 @@ deny(struct connection *c, const char *why)
 
 /* --- for whom it is --------------------------------------------------------------------------- */
 
-/* Reads what the client says first. False: the connection is gone. */
+/* 0, -ENOMEM, or -ENOBUFS when those that have not said for whom they are hold too much together.
+ */
+static int
+hold(struct connection *c, const uint8_t *bytes, size_t count)
+{
+	size_t used = c->head ? c->head->used : 0;
+	struct head *head;
+
+	if (count > HELD_BYTES_MAX - c->egress->held_bytes)
+		return -ENOBUFS;
+	head = realloc(c->head, sizeof(*head) + used + count);
+	if (!head)
+		return -ENOMEM;
+	if (!c->head)
+		head->used = head->sent = 0;
+	memcpy(head->bytes + used, bytes, count);
+	head->used += count;
+	c->head = head;
+	c->egress->held_bytes += count;
+	return 0;
+}
+
+/* Looks for a name in what has come. False: the connection is gone. */
 static bool
-look(struct connection *c)
+look_at_head(struct connection *c)
 {
 	const char *name = names_use(c->egress->names, c->number)->name;
 	struct sniffed found;
 	char why[128 + NET_NAME_MAX];
-	ssize_t n;
 
-	n = recv(c->client.fd, c->head->bytes + c->head->used, SNIFF_BYTES - c->head->used,
-		 MSG_DONTWAIT);
-	if (n < 0 && errno == EAGAIN)
-		return true;
-	if (n < 0) {
-		abort_both(c);
-		return false;
-	}
-	c->head->used += (size_t)n;
-	if (n == 0) {
-		c->sniffed = true; /* it has nothing more to say: relay() finds the end again */
-		return true;
-	}
 	switch (sniff(c->head->bytes, c->head->used, &found)) {
 	case SNIFF_MORE:
 		return true;
@@ -147,6 +163,31 @@ look(struct connection *c)
 	if (!c->sniffed)
 		deny(c, why);
 	return c->sniffed;
+}
+
+/* Reads what the client says first. False: the connection is gone. */
+static bool
+look(struct connection *c)
+{
+	uint8_t *buffer = c->egress->buffer;
+	ssize_t n =
+	    recv(c->client.fd, buffer, SNIFF_BYTES - (c->head ? c->head->used : 0), MSG_DONTWAIT);
+
+	if (n < 0 && errno == EAGAIN)
+		return true;
+	if (n < 0) {
+		abort_both(c);
+		return false;
+	}
+	if (n == 0) {
+		c->sniffed = true; /* it has nothing more to say: relay() finds the end again */
+		return true;
+	}
+	if (hold(c, buffer, (size_t)n) < 0) {
+		deny(c, "too much is held of connections that do not say for whom they are");
+		return false;
+	}
+	return look_at_head(c);
 }
 
 /* Sends what was looked at; it goes on to be held until it is known for whom it is. A server does
@@ -175,7 +216,7 @@ send_head(struct connection *c)
 	}
 	c->client.stuck = false;
 	if (c->sniffed)
-		free(steal_ptr(&c->head));
+		head_free(c);
 	return true;
 }
 
@@ -258,7 +299,7 @@ work(struct connection *c)
 	if (c->server.fd >= 0) {
 		if (c->head && !send_head(c))
 			return;
-		if (!c->head && !relay(c, &c->client, &c->server, &use->sent_bytes))
+		if (c->sniffed && !c->head && !relay(c, &c->client, &c->server, &use->sent_bytes))
 			return;
 		if (!relay(c, &c->server, &c->client, &use->received_bytes))
 			return;
@@ -403,11 +444,8 @@ connection_new(struct egress *egress, int client, bool sniffed)
 
 	if (!c)
 		return NULL;
-	c->head = sniffed ? NULL : calloc(1, sizeof(*c->head));
 	c->client.source = loop_add_io(egress->loop, client, EPOLLIN, ready, c);
-	if (!c->client.source || (!sniffed && !c->head)) {
-		loop_remove(c->client.source);
-		free(c->head);
+	if (!c->client.source) {
 		free(c);
 		return NULL;
 	}

@@ -35,6 +35,7 @@ enum {
 	DIAL_WAIT_MS =
 	    40000, /* more than the dialer takes; a dialer that is restarted has that long */
 	RELAY_BYTES = 256 << 10,
+	HELD_BYTES_MAX = 8 << 20, /* first bytes of all connections that wait for more of them */
 	NOTES_MAX = 64, /* different ones told in NOTES_EVERY_MS; what is beyond is counted */
 	NOTES_EVERY_MS = 5000,
 	USES_EVERY_MS = 1000,
@@ -78,6 +79,7 @@ struct egress {
 
 	struct connection *connections;
 	unsigned connection_count, dialing, connections_max;
+	size_t held_bytes;
 	uint32_t last_dial;
 	struct loop_source *dial_timer;
 
@@ -111,7 +113,7 @@ int resolver_open(struct egress *egress, struct error *error);
 
 /* accept.c and connection.c */
 int listeners_open(struct egress *egress, struct error *error);
-/* Accepts, or does not, as what is under way allows. */
+/* Accepts, or does not, as the dials under way allow. */
 void listeners_adjust(struct egress *egress);
 
 /* An accepted socket (taken over) for this name, or where number is -1 for that address. */

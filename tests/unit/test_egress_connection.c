@@ -3,6 +3,7 @@
 // with: runnerd/egress/connection.c runnerd/egress/accept.c runnerd/egress/names.c
 // with: runnerd/egress/sniff_tls.c runnerd/egress/sniff_http.c
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -71,8 +72,9 @@ server_ended(struct loop_source *source, uint32_t events, void *arg)
 		loop_stop(arg, 1);
 }
 
+/* For a name, or -1: for an address. */
 static void
-way_begin(struct way *way)
+way_begin_for(struct way *way, int number)
 {
 	struct error error = ERROR_INIT;
 	struct in6_addr address = in6addr_loopback;
@@ -80,6 +82,8 @@ way_begin(struct way *way)
 	struct msg dialed;
 
 	*way = (struct way){.egress = {.loop = loop_new(), .accepting = true}};
+	way->egress.names = names_new(boottime_ns());
+	ck_assert_int_eq(names_number(way->egress.names, "a.example", false, 0), 0);
 	ck_assert_int_eq(connections_open(&way->egress, &error), 0);
 	connections_bound(&way->egress);
 	way->timer = loop_add_timer(way->egress.loop, stop, way->egress.loop);
@@ -87,7 +91,7 @@ way_begin(struct way *way)
 	tcp_pair(server);
 	way->agent = agent[0];
 	way->server = server[1];
-	connection_begin(&way->egress, agent[1], -1, &address, 80, true);
+	connection_begin(&way->egress, agent[1], number, &address, 80, number < 0);
 	msg_init(&dialed, MSG_DIALED);
 	dialed.id = way->egress.last_dial;
 	msg_add_fd(&dialed, server[0]);
@@ -95,9 +99,16 @@ way_begin(struct way *way)
 }
 
 static void
+way_begin(struct way *way)
+{
+	way_begin_for(way, -1);
+}
+
+static void
 way_end(struct way *way)
 {
 	connections_close(&way->egress);
+	names_free(way->egress.names);
 	loop_remove(way->timer);
 	loop_remove(way->server_source);
 	loop_free(way->egress.loop);
@@ -199,6 +210,49 @@ START_TEST(what_a_server_said_last_is_read_behind_its_reset)
 }
 END_TEST
 
+static void
+say(struct way *way, const char *text)
+{
+	ck_assert_int_eq(send(way->agent, text, strlen(text), 0), (ssize_t)strlen(text));
+	settle(way);
+}
+
+START_TEST(first_bytes_are_held_until_they_say_for_whom_they_are)
+{
+	static const char first[] = "GET / HTTP/1.1\r\n", rest[] = "Host: a.example\r\n\r\n";
+	struct way way;
+	char got[64];
+
+	way_begin_for(&way, 0);
+	ck_assert_uint_eq(way.egress.held_bytes, 0);
+	say(&way, first);
+	ck_assert_uint_eq(way.egress.held_bytes, strlen(first));
+	say(&way, rest);
+	ck_assert_uint_eq(way.egress.held_bytes, 0);
+	ck_assert_int_eq(recv(way.server, got, sizeof(got), MSG_DONTWAIT),
+			 (ssize_t)(strlen(first) + strlen(rest)));
+	way_end(&way);
+}
+END_TEST
+
+START_TEST(what_all_connections_hold_is_bounded)
+{
+	struct way way;
+	char byte;
+
+	way_begin_for(&way, 0);
+	way.egress.held_bytes = HELD_BYTES_MAX - 2;
+	say(&way, "GE");
+	ck_assert_uint_eq(way.egress.connection_count, 1);
+	say(&way, "T");
+	ck_assert_uint_eq(way.egress.connection_count, 0);
+	ck_assert_uint_eq(way.egress.held_bytes, HELD_BYTES_MAX - 2);
+	ck_assert_int_eq(recv(way.agent, &byte, 1, MSG_DONTWAIT), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	way_end(&way);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -207,6 +261,8 @@ main(void)
 	    a_reset_behind_a_server_that_does_not_read_wakes_nobody,
 	    an_end_behind_an_agent_that_does_not_read_wakes_nobody,
 	    what_a_server_said_last_is_read_behind_its_reset,
+	    first_bytes_are_held_until_they_say_for_whom_they_are,
+	    what_all_connections_hold_is_bounded,
 	};
 
 	return suite_run("egress/connection", tests, ARRAY_LEN(tests));
