@@ -41,7 +41,7 @@ PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(sub
 CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck curl dropbear-bin git iproute2 jq mandoc \
 	nghttp2-server nodejs openssh-client openssl postgresql postgresql-client python3 shellcheck sqlite3 stress-ng \
 	systemd tzdata
-BENCH_PACKAGES := bubblewrap crun podman runc
+BENCH_PACKAGES := bubblewrap crun podman runc slirp4netns socat
 
 # found NAME: not empty where the program exists.
 found = $(shell command -v $(1) 2>/dev/null)
