@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The Internet of tests/system/network*.sh: name servers, web servers, one that speaks first.
 network-servers.py DIRECTORY WEB WEB6 OTHER; says ready on standard output. Further names are lines
-`NAME ADDRESS` of DIRECTORY/names; below /smart/ git's own server answers."""
+`NAME ADDRESS...` of DIRECTORY/names, read at each question and not to be kept; below /smart/ git's own
+server answers."""
 import http.server
 import os
 import socket
@@ -23,9 +24,15 @@ NAMES = {
     "loop.example": ["127.0.0.1", "::1"],
     "gone.example": ["45.33.7.99"],
 }
-if os.path.exists(work + "/names"):
-    with open(work + "/names") as file:
-        NAMES.update((name, [address]) for name, address in map(str.split, file))
+
+
+def further(name):
+    if os.path.exists(work + "/names"):
+        with open(work + "/names") as file:
+            for words in map(str.split, file):
+                if words[0] == name:
+                    return words[1:]
+    return None
 
 
 def addresses(name):
@@ -47,13 +54,15 @@ def name_server():
         name = ".".join(labels).lower()
         with open(work + "/queries", "a") as log:
             log.write(f"{name} {kind}\n")
-        found = addresses(name)
+        found, lifetime = further(name), 0
+        if not found:
+            found, lifetime = addresses(name), 5
         answers = []
         for address in found or []:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             if kind == (28 if family == socket.AF_INET6 else 1):
                 packed = socket.inet_pton(family, address)
-                answers.append(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 5, len(packed)) + packed)
+                answers.append(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, lifetime, len(packed)) + packed)
         flags = 0x8180 if found else 0x8183
         s.sendto(query[:2] + struct.pack(">HHHHH", flags, 1, len(answers), 0, 0) +
                  query[12:at + 5] + b"".join(answers), peer)
