@@ -30,11 +30,20 @@ sessions_close(struct dialer *dialer)
 
 /* --- its egress process ----------------------------------------------------------------------- */
 
+/* Answers that nobody reads hold descriptors, which all sessions share. One that is not owned has
+ * fewer under way than this. */
 static void
 egress_message(struct channel *channel, struct msg *msg, void *arg)
 {
-	(void)channel;
-	dial_begin(arg, msg);
+	struct dial_session *session = arg;
+
+	if (channel_queued(channel) < DIALS_MAX) {
+		dial_begin(session, msg);
+		return;
+	}
+	log_session(LOG_LEVEL_WARNING, &session->id,
+		    "its egress process reads no answers: it gets no more");
+	session_close(session);
 }
 
 static void

@@ -12,6 +12,8 @@
 
 #define ANY "*" /* net_rule_any, which has no text */
 
+enum { UNREAD = 3000 /* more than its socket and the dialer's bound take */ };
+
 static const struct {
 	const char *rules[3];
 	const char *name, *address;
@@ -370,6 +372,48 @@ START_TEST(one_address_that_hangs_is_joined_by_the_next)
 }
 END_TEST
 
+static void
+until_gone(struct loop_source *timer, void *arg)
+{
+	struct owned *owned = arg;
+
+	if (owned->dialer.sessions)
+		loop_arm_in(timer, 10);
+	else
+		loop_stop(owned->dialer.loop, 0);
+}
+
+/* Each answer that is not read holds a socket of the dialer's. */
+START_TEST(an_egress_process_that_reads_no_answers_gets_no_more)
+{
+	char host[64];
+	const char *rules[] = {host};
+	struct loop_source *timer;
+	struct owned owned;
+	struct msg msg;
+	unsigned port;
+	_cleanup_close_ int listener = listen_on_loopback(&port);
+
+	ck_assert_int_eq(listen(listener, 4096), 0);
+	snprintf(host, sizeof(host), "host.agentd:%u", port);
+	owned_begin(&owned, rules, ARRAY_LEN(rules));
+	ck_assert_int_eq(ask(&owned, "host.agentd", NULL, port), MSG_DIALED);
+	msg_close_fds(&owned.answer);
+	channel_pause(owned.egress, true);
+	for (int i = 0; i < UNREAD; i++) {
+		msg_init(&msg, MSG_DIAL);
+		msg.dial.port = port;
+		strcpy(msg.dial.name, "host.agentd");
+		ck_assert_int_eq(channel_send(owned.egress, &msg), 0);
+	}
+	timer = loop_add_timer(owned.dialer.loop, until_gone, &owned);
+	loop_arm_in(timer, 10);
+	ck_assert_int_eq(loop_run(owned.dialer.loop), 0);
+	loop_remove(timer);
+	owned_end(&owned);
+}
+END_TEST
+
 START_TEST(a_connection_that_fails_says_why)
 {
 	char host[64];
@@ -396,6 +440,7 @@ main(void)
 	    an_owned_egress_process_reaches_what_rules_allow,
 	    one_address_that_refuses_is_followed_by_the_next,
 	    one_address_that_hangs_is_joined_by_the_next,
+	    an_egress_process_that_reads_no_answers_gets_no_more,
 	    a_connection_that_fails_says_why,
 	};
 
