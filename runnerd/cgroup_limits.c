@@ -8,7 +8,8 @@
 enum {
 	VALUE_MAX = 48,
 	/* Keeper and builder, and what of a log that lies on a tmpfs is theirs: three segments. */
-	/* The keeper, and the broker: 128 MiB of buffers, 64 of definitions (runnerd/broker). */
+	/* The keeper, the broker: 128 MiB of buffers, 64 of definitions (runnerd/broker), and the
+	 * egress process: 16 MiB of names, connections and their first bytes (runnerd/egress). */
 	RUNTIME_MEMORY_BYTES = 320 << 20,
 	/* Keeper, broker; for each sandbox a builder and, until it is in its own leaf, its first
 	 * process. */

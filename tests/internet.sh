@@ -7,7 +7,7 @@
 set -u
 internet_why=$1
 shift
-if [ "${OUTER:-}" != "$PPID" ]; then
+if [ "$(id -u)" -eq 0 ] && [ "${OUTER:-}" != "$PPID" ]; then
 	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
 	exit
 fi

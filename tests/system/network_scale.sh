@@ -3,7 +3,7 @@
 # is too many. All of it is in a network namespace of the test's own.
 # timeout: 120
 set -u
-if [ "${OUTER:-}" != "$PPID" ]; then
+if [ "$(id -u)" -eq 0 ] && [ "${OUTER:-}" != "$PPID" ]; then
 	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
 	exit
 fi
