@@ -203,6 +203,18 @@ tell_credentials(const struct session *s, struct facts *facts)
 }
 
 static void
+tell_plugins_network(const struct manifest_server *plan, struct facts *facts)
+{
+	enum network_policy policy = plan->network.policy ? plan->network.policy : NETWORK_NONE;
+
+	fact_text(facts, "network", network_policy_name(policy));
+	if (!plan->network.allowlist.count)
+		fact_item(facts, "network_allowlist", NULL);
+	for (size_t i = 0; i < plan->network.allowlist.count; i++)
+		fact_item(facts, "network_allowlist", plan->network.allowlist.items[i]);
+}
+
+static void
 tell_tools(const struct session *s, struct facts *facts)
 {
 	const struct manifest *plan = s->agent->plan;
@@ -213,6 +225,7 @@ tell_tools(const struct session *s, struct facts *facts)
 		facts_entry(facts, "tools");
 		fact_text(facts, "server", plan->mcp_servers.items[i].name);
 		fact_bool(facts, "required", plan->mcp_servers.items[i].required);
+		tell_plugins_network(&plan->mcp_servers.items[i], facts);
 	}
 }
 

@@ -20,6 +20,7 @@ enum {
 	RULES_BYTES_MAX = 1 << 20,
 	USES_AUDITED = 64, /* names of one session */
 	METERS_KEPT = 512, /* of one egress process, which tells fewer */
+	FILE_NAME_SIZE = 32,
 };
 
 const char net_resolv_conf[] = "nameserver 198.18.0.1\noptions timeout:3 attempts:2\n";
@@ -28,20 +29,28 @@ static const struct channel_ops egress_ops;
 
 /* --- rules ------------------------------------------------------------------------------------ */
 
-bool
-net_wanted(const struct session *s)
+static bool
+lets_through(enum network_policy policy, const struct strings *allowlist)
 {
-	enum network_policy policy = s->effective.network;
-
 	return policy == NETWORK_FULL ||
-	       ((policy == NETWORK_ALLOWLIST || policy == NETWORK_LOCAL) &&
-		s->agent->plan->network.allowlist.count > 0);
+	       ((policy == NETWORK_ALLOWLIST || policy == NETWORK_LOCAL) && allowlist->count > 0);
 }
 
 bool
-net_wants_nf_tables(const struct manifest *plan, enum network_policy policy)
+net_wanted(const struct session *s)
 {
-	const struct strings *allowlist = &plan->network.allowlist;
+	return lets_through(s->effective.network, &s->agent->plan->network.allowlist);
+}
+
+bool
+net_plugin_wanted(const struct manifest_server *plan)
+{
+	return lets_through(plan->network.policy, &plan->network.allowlist);
+}
+
+static bool
+has_many_ports(enum network_policy policy, const struct strings *allowlist)
+{
 	_cleanup_free_ struct net_rule *rules = NULL;
 	struct net_rules all = {0};
 	uint16_t ports[NET_PORTS_MAX];
@@ -55,6 +64,19 @@ net_wants_nf_tables(const struct manifest *plan, enum network_policy policy)
 	       net_rule_parse(allowlist->items[all.count], &rules[all.count], why))
 		all.count++;
 	return net_rules_ports(&all, ports) < 0;
+}
+
+bool
+net_wants_nf_tables(const struct manifest *plan, enum network_policy policy)
+{
+	bool many = has_many_ports(policy, &plan->network.allowlist);
+
+	for (size_t i = 0; !many && i < plan->mcp_servers.count; i++) {
+		const struct manifest_network *network = &plan->mcp_servers.items[i].network;
+
+		many = has_many_ports(network->policy, &network->allowlist);
+	}
+	return many;
 }
 
 static int
@@ -72,11 +94,10 @@ write_rules(enum network_policy policy, const struct strings *allowlist, struct 
 
 /* The rules as a sealed memfd. fd or -errno. */
 static int
-rules_memfd(const struct session *s)
+rules_memfd(enum network_policy policy, const struct strings *allowlist)
 {
 	struct rows *rows = rows_new("network-rules");
-	int rc = rows ? write_rules(s->effective.network, &s->agent->plan->network.allowlist, rows)
-		      : -ENOMEM;
+	int rc = rows ? write_rules(policy, allowlist, rows) : -ENOMEM;
 
 	if (rc == 0)
 		return rows_seal(rows);
@@ -84,29 +105,79 @@ rules_memfd(const struct session *s)
 	return rc;
 }
 
+static const char *
+rules_file(unsigned place, char name[FILE_NAME_SIZE])
+{
+	snprintf(name, FILE_NAME_SIZE, place ? RULES_FILE "-%u" : RULES_FILE, place);
+	return name;
+}
+
 /* Only a session that lives needs them again: they need not be durable. */
 static int
-keep_rules(const struct session *s, int rules)
+keep_rules(const struct net *net, int rules)
 {
 	_cleanup_close_ int file = -1;
 	_cleanup_free_ char *bytes = NULL;
+	char name[FILE_NAME_SIZE];
 	size_t length;
 	int rc = read_file(rules, RULES_BYTES_MAX, &bytes, &length);
 
 	if (rc < 0)
 		return rc;
-	file = openat(s->records, RULES_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	file = openat(net->s->records, rules_file(net->place, name),
+		      O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	return file < 0 ? -errno : write_all(file, bytes, length);
 }
 
 static int
-kept_rules(const struct session *s)
+kept_rules(const struct net *net)
 {
 	_cleanup_free_ char *bytes = NULL;
+	char name[FILE_NAME_SIZE];
 	size_t length;
-	int rc = read_file_at(s->records, RULES_FILE, RULES_BYTES_MAX, &bytes, &length);
+	int rc = read_file_at(net->s->records, rules_file(net->place, name), RULES_BYTES_MAX,
+			      &bytes, &length);
 
 	return rc < 0 ? rc : memfd_sealed("network-rules", bytes, length);
+}
+
+/* --- all of a session ------------------------------------------------------------------------- */
+
+/* The one after this, NULL: the first. */
+static struct net *
+following(const struct session *s, const struct net *net)
+{
+	if (!net)
+		return s->net ? s->net : s->plugin_nets;
+	return net == s->net ? s->plugin_nets : net->next;
+}
+
+static struct net *
+net_at(const struct session *s, unsigned place)
+{
+	struct net *net = following(s, NULL);
+
+	while (net && net->place != place)
+		net = following(s, net);
+	return net;
+}
+
+/* "" for the agent's. */
+static const char *
+plugin_of(const struct net *net)
+{
+	const struct tools *tools = net->s->tools;
+
+	return net->place && tools ? tools->servers[net->place - 1].name : "";
+}
+
+bool
+net_is_up(const struct session *s)
+{
+	for (const struct net *net = following(s, NULL); net; net = following(s, net))
+		if (!net->up)
+			return false;
+	return true;
 }
 
 /* --- the dialer ------------------------------------------------------------------------------- */
@@ -114,23 +185,25 @@ kept_rules(const struct session *s)
 /* Tells the dialer of the session. The other end of their channel, or -errno; without a dialer one
  * that is at its end. */
 static int
-tell_dialer(const struct session *s)
+tell_dialer(const struct net *net)
 {
+	struct channel *dialer = net->s->r->dialer;
 	int ends[2], rules, rc = channel_pair(ends);
 	struct msg msg;
 
 	if (rc < 0)
 		return rc;
-	rules = s->r->dialer ? kept_rules(s) : -ENOENT;
+	rules = dialer ? kept_rules(net) : -ENOENT;
 	if (rules < 0) {
 		close(ends[1]);
 		return ends[0];
 	}
 	msg_init(&msg, MSG_DIALER_SESSION);
-	msg.dialer_session.session = s->id;
+	msg.dialer_session.session = net->s->id;
+	msg.dialer_session.place = (uint8_t)net->place;
 	msg_add_fd(&msg, rules);
 	msg_add_fd(&msg, ends[1]);
-	channel_send(s->r->dialer, &msg);
+	channel_send(dialer, &msg);
 	return ends[0];
 }
 
@@ -145,7 +218,7 @@ redial(struct net *net)
 		return;
 	}
 	net->dialer_stale = false;
-	end = tell_dialer(net->s);
+	end = tell_dialer(net);
 	if (end < 0)
 		return;
 	msg_init(&msg, MSG_EGRESS_DIALER);
@@ -157,8 +230,8 @@ void
 net_dialer_introduced(struct runnerd *r)
 {
 	for (struct session *s = r->sessions->first; s; s = s->next)
-		if (s->net)
-			redial(s->net);
+		for (struct net *net = following(s, NULL); net; net = following(s, net))
+			redial(net);
 }
 
 /* --- what egress says ------------------------------------------------------------------------- */
@@ -173,17 +246,23 @@ on_up(struct net *net, struct msg *msg)
 	net->up = true;
 	if (net->adopted || net->dialer_stale)
 		redial(net);
+	tools_progress(s);
 	session_progress(s);
 }
 
 static void
-audit(const struct session *s, bool allowed, const char *action, const char *detail)
+audit(const struct net *net, bool allowed, const char *action, const char *detail)
 {
+	const struct session *s = net->s;
 	struct msg_audit line = {.session = s->id, .allowed = allowed};
 
 	snprintf(line.action, sizeof(line.action), "%s", action);
 	snprintf(line.agent, sizeof(line.agent), "%s", s->agent_name);
-	snprintf(line.detail, sizeof(line.detail), "%s", detail);
+	if (net->place)
+		snprintf(line.detail, sizeof(line.detail), "plugin %s: %.*s", plugin_of(net),
+			 REASON_MAX - SERVER_NAME_MAX - 16, detail);
+	else
+		snprintf(line.detail, sizeof(line.detail), "%s", detail);
 	audit_send(s->r->audit, &line);
 }
 
@@ -200,7 +279,7 @@ on_note(struct net *net, struct msg *msg)
 		snprintf(times, sizeof(times), " (%llu times)", (unsigned long long)note->count);
 	snprintf(detail, sizeof(detail), "%s%s%s%s%s", note->name[0] ? note->name : "a name", port,
 		 note->why[0] ? ": " : "", note->why, times);
-	audit(net->s, note->allowed, note->allowed ? "network.use" : "network.deny", detail);
+	audit(net, note->allowed, note->allowed ? "network.use" : "network.deny", detail);
 }
 
 static void
@@ -214,10 +293,10 @@ on_uses(struct net *net, struct msg *msg)
 		tools_touch(net->s->tools);
 }
 
-int
-net_meters(const struct net *net, struct rows *rows)
+static int
+add_meters(const struct net *net, struct rows *rows)
 {
-	struct rows_reader *reader = net && net->uses >= 0 ? rows_open(net->uses) : NULL;
+	struct rows_reader *reader = net->uses >= 0 ? rows_open(net->uses) : NULL;
 	struct msg row;
 	int rc = 0, next;
 
@@ -225,24 +304,39 @@ net_meters(const struct net *net, struct rows *rows)
 		next = rows_next(reader, &row);
 		if (next <= 0 || row.type != MSG_NET_METER || row.net_meter.kind >= METER_KINDS)
 			break;
-		row.net_meter.server[0] = '\0';
+		snprintf(row.net_meter.server, sizeof(row.net_meter.server), "%s", plugin_of(net));
 		rc = rows_add(rows, &row);
 	}
 	rows_close(reader);
 	return rc;
 }
 
-bool
-net_metered(const struct net *net)
+int
+net_meters(const struct session *s, struct rows *rows)
 {
-	return net && net->uses >= 0;
+	int rc = 0;
+
+	for (const struct net *net = following(s, NULL); net && rc == 0; net = following(s, net))
+		rc = add_meters(net, rows);
+	return rc;
+}
+
+bool
+net_metered(const struct session *s)
+{
+	const struct net *net = following(s, NULL);
+
+	while (net && net->uses < 0)
+		net = following(s, net);
+	return net != NULL;
 }
 
 void
-net_finish(struct net *net)
+net_finish(struct session *s)
 {
-	if (net && net->egress)
-		channel_drain(net->egress);
+	for (struct net *net = following(s, NULL); net; net = following(s, net))
+		if (net->egress)
+			channel_drain(net->egress);
 }
 
 static const char *
@@ -273,7 +367,7 @@ audit_uses(const struct net *net)
 			 meter_name(use), (unsigned long long)use->connections,
 			 (unsigned long long)use->sent_bytes,
 			 (unsigned long long)use->received_bytes, (unsigned long long)use->denials);
-		audit(net->s, true, "network.total", detail);
+		audit(net, true, "network.total", detail);
 	}
 	rows_close(reader);
 }
@@ -335,13 +429,16 @@ egress_opened(struct channel *channel, void *arg)
 static void
 egress_closed(struct channel *channel, const struct error *error, void *arg)
 {
-	static const char died[] = "the session's egress process ended";
+	char died[128] = "the session's egress process ended";
 	struct net *net = arg;
 	struct session *s = net->s;
 	struct error why = ERROR_INIT;
 
 	(void)channel;
 	net->egress = NULL;
+	if (net->place)
+		snprintf(died, sizeof(died), "the egress process of the plugin %s ended",
+			 plugin_of(net));
 	if (error)
 		log_problem(LOG_LEVEL_WARNING, error);
 	if (s->phase == PHASE_BUILDING && !s->spawn) {
@@ -349,7 +446,7 @@ egress_closed(struct channel *channel, const struct error *error, void *arg)
 		session_fail(s, error ? error : &why);
 	} else if (!net->ending && s->phase < PHASE_ENDING) {
 		log_session(LOG_LEVEL_WARNING, &s->id, "%s; it has no network any more", died);
-		audit(s, true, "network.lost", died);
+		audit(net, true, "network.lost", died);
 	}
 }
 
@@ -362,75 +459,112 @@ static const struct channel_ops egress_ops = {
 /* --- the step --------------------------------------------------------------------------------- */
 
 static struct net *
-net_new(struct session *s)
+net_new(struct session *s, unsigned place)
 {
 	struct net *net = calloc(1, sizeof(*net));
 
 	if (!net)
 		return NULL;
 	net->s = s;
+	net->place = place;
 	net->egress_end = net->dialer_end = net->uses = -1;
+	if (!place) {
+		s->net = net;
+		return net;
+	}
+	net->next = s->plugin_nets;
+	s->plugin_nets = net;
 	return net;
+}
+
+/* rules: taken over. */
+static int
+open_one(struct session *s, unsigned place, int rules, struct error *error)
+{
+	_cleanup_close_ int memfd = rules;
+	struct net *net = rules < 0 ? NULL : net_new(s, place);
+	int ends[2], rc = rules < 0 ? rules : net ? keep_rules(net, memfd) : -ENOMEM;
+
+	if (rc < 0)
+		return error_errno(error, -rc, "the rules of the session's network");
+	rc = channel_pair(ends);
+	if (rc < 0)
+		return error_errno(error, -rc, "the egress process's channel");
+	net->egress_end = ends[1];
+	net->egress = channel_new(s->r->loop, ends[0], CH_EGRESS, SIDE_A, ROLE_RUNNERD, ROLE_EGRESS,
+				  &egress_ops, net);
+	if (!net->egress)
+		return error_errno(error, errno, "opening the egress process's channel");
+	net->dialer_end = tell_dialer(net);
+	return net->dialer_end < 0
+		   ? error_errno(error, -net->dialer_end, "a channel with the dialer")
+		   : 0;
 }
 
 int
 net_open(struct session *s, struct error *error)
 {
-	_cleanup_close_ int rules = rules_memfd(s);
-	int ends[2], rc = rules < 0 ? rules : keep_rules(s, rules);
+	const struct strings *allowlist = &s->agent->plan->network.allowlist;
 
-	if (rc < 0)
-		return error_errno(error, -rc, "the rules of the session's network");
-	s->net = net_new(s);
-	rc = s->net ? channel_pair(ends) : -ENOMEM;
-	if (rc < 0)
-		return error_errno(error, -rc, "the egress process's channel");
-	s->net->egress_end = ends[1];
-	s->net->egress = channel_new(s->r->loop, ends[0], CH_EGRESS, SIDE_A, ROLE_RUNNERD,
-				     ROLE_EGRESS, &egress_ops, s->net);
-	if (!s->net->egress)
-		return error_errno(error, errno, "opening the egress process's channel");
-	s->net->dialer_end = tell_dialer(s);
-	return s->net->dialer_end < 0
-		   ? error_errno(error, -s->net->dialer_end, "a channel with the dialer")
-		   : 0;
+	return open_one(s, 0, rules_memfd(s->effective.network, allowlist), error);
+}
+
+int
+net_open_plugin(struct session *s, unsigned number, struct error *error)
+{
+	const struct manifest_server *plan = &s->agent->plan->mcp_servers.items[number];
+
+	if (!net_plugin_wanted(plan))
+		return 0;
+	return open_one(s, 1 + number, rules_memfd(plan->network.policy, &plan->network.allowlist),
+			error);
+}
+
+static const char *
+socket_of(unsigned place, char name[FILE_NAME_SIZE])
+{
+	snprintf(name, FILE_NAME_SIZE, place ? "egress-%u" : "egress", place);
+	return name;
 }
 
 static int
-bind_socket(const struct session *s)
+bind_socket(const struct net *net)
 {
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = -1;
+	char name[FILE_NAME_SIZE];
 
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/egress.sock", s->live);
-	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s.sock",
+		 net->s->live, socket_of(net->place, name));
+	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	return steal_fd(&fd);
 }
 
 static int
-boot_egress(struct session *s, struct error *error)
+boot_egress(struct net *net, struct error *error)
 {
+	const struct runnerd *r = net->s->r;
 	const struct {
 		const char *what;
 		int fd;
 	} fds[] = {
-	    {.what = "the rules", .fd = kept_rules(s)},
-	    {.what = "the dialer's channel", .fd = steal_fd(&s->net->dialer_end)},
-	    {.what = "the egress process's socket", .fd = bind_socket(s)},
-	    {.what = "the empty directory", .fd = fcntl(s->r->at.empty, F_DUPFD_CLOEXEC, 3)},
+	    {.what = "the rules", .fd = kept_rules(net)},
+	    {.what = "the dialer's channel", .fd = steal_fd(&net->dialer_end)},
+	    {.what = "the egress process's socket", .fd = bind_socket(net)},
+	    {.what = "the empty directory", .fd = fcntl(r->at.empty, F_DUPFD_CLOEXEC, 3)},
 	    {.what = "the egress process's filter",
-	     .fd = fcntl(s->r->egress_program, F_DUPFD_CLOEXEC, 3)},
+	     .fd = fcntl(r->egress_program, F_DUPFD_CLOEXEC, 3)},
 	};
 	struct msg msg;
 	int rc = 0;
 
 	msg_init(&msg, MSG_EGRESS_BOOT);
-	msg.egress_boot.session = s->id;
-	msg.egress_boot.uid = s->base_uid + EGRESS_UID;
+	msg.egress_boot.session = net->s->id;
+	msg.egress_boot.uid = net->s->base_uid + EGRESS_UID;
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
 		if (fds[i].fd >= 0)
 			msg_add_fd(&msg, fds[i].fd);
@@ -441,30 +575,51 @@ boot_egress(struct session *s, struct error *error)
 		msg_close_fds(&msg);
 		return rc;
 	}
-	rc = channel_send(s->net->egress, &msg);
+	rc = channel_send(net->egress, &msg);
 	return rc < 0 ? error_errno(error, -rc, "sending EGRESS_BOOT") : 0;
+}
+
+static void
+add_process(struct net *net, struct msg *msg)
+{
+	msg_add_fd(msg, fcntl(net->s->r->egress_binary, F_DUPFD_CLOEXEC, 3));
+	msg_add_fd(msg, steal_fd(&net->egress_end));
+}
+
+void
+net_add_plugins(struct session *s, unsigned number, struct msg *keeper_builder)
+{
+	struct net *net = net_at(s, 1 + number);
+
+	if (net)
+		add_process(net, keeper_builder);
+}
+
+static int
+tell_keeper(struct session *s, struct error *error)
+{
+	struct msg msg;
+	int rc;
+
+	msg_init(&msg, MSG_KEEPER_EGRESS);
+	add_process(s->net, &msg);
+	rc = channel_send(s->keeper, &msg);
+	return rc < 0 ? error_errno(error, -rc, "sending KEEPER_EGRESS") : 0;
 }
 
 int
 net_boot(struct session *s, struct error *error)
 {
-	struct msg msg;
-	int rc;
+	int rc = s->net ? tell_keeper(s, error) : 0;
 
-	if (!s->net)
-		return 0;
-	msg_init(&msg, MSG_KEEPER_EGRESS);
-	msg_add_fd(&msg, fcntl(s->r->egress_binary, F_DUPFD_CLOEXEC, 3));
-	msg_add_fd(&msg, steal_fd(&s->net->egress_end));
-	rc = channel_send(s->keeper, &msg);
-	return rc < 0 ? error_errno(error, -rc, "sending KEEPER_EGRESS") : boot_egress(s, error);
+	for (struct net *net = following(s, NULL); net && rc == 0; net = following(s, net))
+		rc = boot_egress(net, error);
+	return rc;
 }
 
-void
-net_free(struct net *net)
+static void
+free_one(struct net *net)
 {
-	if (!net)
-		return;
 	channel_free(net->egress);
 	close_fd(&net->egress_end);
 	close_fd(&net->dialer_end);
@@ -472,28 +627,52 @@ net_free(struct net *net)
 	free(net);
 }
 
+void
+net_free(struct session *s)
+{
+	struct net *net, *next;
+
+	for (net = following(s, NULL); net; net = next) {
+		next = following(s, net);
+		free_one(net);
+	}
+	s->net = s->plugin_nets = NULL;
+}
+
 /* --- adoption --------------------------------------------------------------------------------- */
+
+static int
+adopt_one(struct session *s, unsigned place, struct error *error)
+{
+	char name[FILE_NAME_SIZE];
+	struct net *net;
+	int fd;
+
+	if (faccessat(s->records, rules_file(place, name), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	fd = session_connect(s, socket_of(place, name), EGRESS_UID, error);
+	if (fd < 0) {
+		log_problem(LOG_LEVEL_WARNING, error);
+		return 0;
+	}
+	net = net_new(s, place);
+	if (!net) {
+		close(fd);
+		return error_errno(error, ENOMEM, "the session's network");
+	}
+	net->adopted = true;
+	net->egress = channel_new(s->r->loop, fd, CH_EGRESS, SIDE_A, ROLE_RUNNERD, ROLE_EGRESS,
+				  &egress_ops, net);
+	return net->egress ? 0 : error_errno(error, errno, "opening egress's channel");
+}
 
 /* A session without one, or whose egress process is gone, goes on. */
 int
 net_adopt(struct session *s, struct error *error)
 {
-	int fd;
+	int rc = 0;
 
-	if (faccessat(s->records, RULES_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
-	fd = session_connect(s, "egress", EGRESS_UID, error);
-	if (fd < 0) {
-		log_problem(LOG_LEVEL_WARNING, error);
-		return 0;
-	}
-	s->net = net_new(s);
-	if (!s->net) {
-		close(fd);
-		return error_errno(error, ENOMEM, "the session's network");
-	}
-	s->net->adopted = true;
-	s->net->egress = channel_new(s->r->loop, fd, CH_EGRESS, SIDE_A, ROLE_RUNNERD, ROLE_EGRESS,
-				     &egress_ops, s->net);
-	return s->net->egress ? 0 : error_errno(error, errno, "opening egress's channel");
+	for (unsigned place = 0; rc == 0 && place <= SERVERS_MAX; place++)
+		rc = adopt_one(s, place, error);
+	return rc;
 }

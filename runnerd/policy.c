@@ -217,7 +217,7 @@ check_level(const struct effective *e, const struct config *config, struct error
 }
 
 static int
-check_modes(const struct effective *e, struct error *error)
+check_modes(const struct manifest *plan, const struct effective *e, struct error *error)
 {
 	const struct level *level = &levels[e->trust];
 
@@ -229,6 +229,16 @@ check_modes(const struct effective *e, struct error *error)
 		return error_why(error, ERR_PERMISSION,
 				 "spec.network.policy %s is not allowed at trust_level %s",
 				 network_policy_name(e->network), trust_level_name(e->trust));
+	for (size_t i = 0; i < plan->mcp_servers.count; i++) {
+		const struct manifest_server *server = &plan->mcp_servers.items[i];
+
+		if (server->network.policy && !(level->networks & BIT(server->network.policy)))
+			return error_why(error, ERR_PERMISSION,
+					 "spec.mcp_servers: %s: network.policy %s is not allowed "
+					 "at trust_level %s",
+					 server->name, network_policy_name(server->network.policy),
+					 trust_level_name(e->trust));
+	}
 	if (e->max > 1 && e->home != HOME_NONE)
 		return error_why(error, ERR_INVALID,
 				 "spec.concurrency.max over 1 needs spec.home.mode none: one "
@@ -379,7 +389,7 @@ policy_check(const struct manifest *plan, const char *install_dir, const struct 
 	if ((unsigned)plan->trust_level >= ARRAY_LEN(levels))
 		return error_why(error, ERR_INVALID, "spec.trust_level is out of range");
 	policy_effective(plan, config, &e);
-	if (check_level(&e, config, error) < 0 || check_modes(&e, error) < 0)
+	if (check_level(&e, config, error) < 0 || check_modes(plan, &e, error) < 0)
 		return -1;
 	if (check_memory(&e, config, error) < 0 || check_context(plan, &e, config, error) < 0 ||
 	    check_image(plan, config, error) < 0 || check_credentials(plan, &e, error) < 0 ||

@@ -45,37 +45,62 @@ check_capabilities(const struct manifest *plan, const struct net_rule *rule, str
 
 /* allowlist: the Internet, and host.agentd; local and full: its own networks too, by rule. */
 static int
-check_rule(const struct manifest *plan, const char *text, const struct effective *e,
-	   struct net_rule *rule, struct error *error)
+check_rule(const struct manifest *plan, const char *where, const char *text,
+	   enum network_policy policy, struct error *error)
 {
+	struct net_rule rule;
 	char why[REASON_SIZE];
 	const char *special;
 
-	if (!net_rule_parse(text, rule, why) || !net_rule_possible(rule, why))
-		return error_why(error, ERR_INVALID, "spec.network.allowlist: %s %s", text, why);
-	special = rule->kind == NET_RANGE ? net_range_special(&rule->address, rule->bits) : NULL;
-	if (special && e->network == NETWORK_ALLOWLIST) {
+	if (!net_rule_parse(text, &rule, why) || !net_rule_possible(&rule, why))
+		return error_why(error, ERR_INVALID, "%snetwork.allowlist: %s %s", where, text,
+				 why);
+	special = rule.kind == NET_RANGE ? net_range_special(&rule.address, rule.bits) : NULL;
+	if (special && policy == NETWORK_ALLOWLIST) {
 		error_why(error, ERR_PERMISSION,
-			  "spec.network.allowlist: %s is %s, which needs policy local", text,
+			  "%snetwork.allowlist: %s is %s, which needs policy local", where, text,
 			  special);
-		return error_hint(error, "set spec.network.policy to local, which trust_level "
-					 "trusted allows");
+		return error_hint(error,
+				  "set %snetwork.policy to local, which trust_level "
+				  "trusted allows",
+				  where);
 	}
-	return check_capabilities(plan, rule, error);
+	return check_capabilities(plan, &rule, error);
+}
+
+static int
+check_network(const struct manifest *plan, const char *where, enum network_policy policy,
+	      const struct strings *allowlist, struct error *error)
+{
+	bool any = policy == NETWORK_FULL || policy == NETWORK_HOST;
+
+	if (policy == NETWORK_NONE || policy == NETWORK_ABSENT)
+		return 0;
+	for (size_t i = 0; policy != NETWORK_HOST && i < allowlist->count; i++)
+		if (check_rule(plan, where, allowlist->items[i], policy, error) < 0)
+			return -1;
+	return any ? check_capabilities(plan, &net_rule_any, error) : 0;
 }
 
 int
 policy_network(const struct manifest *plan, const struct effective *e, struct error *error)
 {
-	const struct strings *allowlist = &plan->network.allowlist;
-	struct net_rule rule;
+	char where[SERVER_NAME_MAX + 32];
 
-	bool any = e->network == NETWORK_FULL || e->network == NETWORK_HOST;
+	if (check_network(plan, "spec.", e->network, &plan->network.allowlist, error) < 0)
+		return -1;
+	for (size_t i = 0; i < plan->mcp_servers.count; i++) {
+		const struct manifest_server *server = &plan->mcp_servers.items[i];
 
-	if (e->network == NETWORK_NONE)
-		return 0;
-	for (size_t i = 0; e->network != NETWORK_HOST && i < allowlist->count; i++)
-		if (check_rule(plan, allowlist->items[i], e, &rule, error) < 0)
+		if (server->network.policy == NETWORK_HOST)
+			return error_why(error, ERR_INVALID,
+					 "spec.mcp_servers: %s: network.policy host is the agent's "
+					 "alone",
+					 server->name);
+		snprintf(where, sizeof(where), "spec.mcp_servers: %s: ", server->name);
+		if (check_network(plan, where, server->network.policy, &server->network.allowlist,
+				  error) < 0)
 			return -1;
-	return any ? check_capabilities(plan, &net_rule_any, error) : 0;
+	}
+	return 0;
 }

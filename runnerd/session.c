@@ -142,7 +142,7 @@ session_free(struct session *s)
 	channel_free(s->keeper);
 	channel_free(s->builder);
 	tools_free(s->tools);
-	net_free(s->net);
+	net_free(s);
 	loop_remove(s->keeper_watch);
 	loop_remove(s->cgroup_watch);
 	loop_remove(s->timer);

@@ -62,7 +62,8 @@ struct session {
 	int builder_end;     /* the builder's end of its channel, until the keeper has it */
 
 	size_t next_step;              /* of set-up */
-	struct net *net;               /* net.h; NULL: it has none */
+	struct net *net;               /* net.h; NULL: the agent has none */
+	struct net *plugin_nets;       /* a list */
 	struct tools *tools;           /* tools.h; NULL: not begun */
 	struct spawner_request *spawn; /* not answered yet */
 	struct channel *keeper, *builder;

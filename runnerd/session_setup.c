@@ -176,7 +176,7 @@ session_progress(struct session *s)
 
 	tools_progress(s);
 	if (s->phase != PHASE_BUILDING || !s->keeper_up || !s->sandbox_built || s->hands ||
-	    (s->net && !s->net->up))
+	    !net_is_up(s))
 		return;
 	step_ends(s);
 	CRASH_POINT("setup.built");

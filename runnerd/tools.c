@@ -74,7 +74,8 @@ tools_progress(struct session *s)
 	struct tools *tools = s->tools;
 	unsigned i;
 
-	if (!tools || s->phase != PHASE_BUILDING || !s->keeper_up || s->hands || s->redaction >= 0)
+	if (!tools || s->phase != PHASE_BUILDING || !s->keeper_up || s->hands ||
+	    s->redaction >= 0 || !net_is_up(s))
 		return;
 	for (i = 0; i < tools->count; i++)
 		if (tools->servers[i].built)
@@ -167,7 +168,8 @@ open_plugin(struct session *s, unsigned number, struct error *error)
 	server->recipe = (struct recipe){.builder = server->builder, .base_uid = s->base_uid};
 	recipe_begin(&server->recipe, name, number + 1, plan->name, &entry);
 	cgroup_entry_close(&entry);
-	if (plugin_recipe(s, &server->recipe, plan, server->uid, error) < 0)
+	if (net_open_plugin(s, number, error) < 0 ||
+	    plugin_recipe(s, &server->recipe, plan, server->uid, error) < 0)
 		return -1;
 	if (!plugin_sees(plan, "home"))
 		return plugin_seal(s, &server->recipe, plan, server->uid, error);
@@ -504,6 +506,7 @@ tools_boot(struct session *s, const char *mission, size_t length, struct error *
 		snprintf(msg.keeper_builder.name, sizeof(msg.keeper_builder.name), "%s",
 			 tools->servers[i].name);
 		msg_add_fd(&msg, steal_fd(&tools->servers[i].builder_end));
+		net_add_plugins(s, i, &msg);
 		if (send_keeper(s, &msg, error) < 0)
 			return -1;
 	}

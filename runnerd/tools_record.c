@@ -104,7 +104,7 @@ tools_rows(const struct tools *tools)
 	if (rc == 0)
 		rc = add_copies(rows, tools->rows, MSG_TOOL_ROW, MSG_NONE);
 	if (rc == 0)
-		rc = net_meters(tools->s->net, rows);
+		rc = net_meters(tools->s, rows);
 	return seal(rows, rc);
 }
 
@@ -219,7 +219,7 @@ keep_record(struct tools *tools)
 	_cleanup_close_ int rows = -1;
 
 	if (s->log.dir < 0 ||
-	    (tools->count == 0 && tools->stats < 0 && !tools->activity[0] && !net_metered(s->net)))
+	    (tools->count == 0 && tools->stats < 0 && !tools->activity[0] && !net_metered(s)))
 		return 0;
 	rows = tools_rows(tools);
 	snprintf(name, sizeof(name), "%s.tools", s->name);
@@ -270,7 +270,7 @@ tools_finish(struct tools *tools)
 		return;
 	if (tools->broker)
 		channel_drain(tools->broker);
-	net_finish(tools->s->net);
+	net_finish(tools->s);
 	settle(tools);
 	asks_drop(tools);
 }

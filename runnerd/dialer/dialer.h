@@ -39,6 +39,7 @@ struct dial_session {
 	struct dial_session *next;
 	struct dialer *dialer;
 	struct uuid id;
+	unsigned place; /* 0: its agent, else one of its plugins */
 	struct net_rules rules;
 	struct channel *channel;
 	struct dial *dials;

@@ -72,7 +72,8 @@ session_begin(struct dialer *dialer, struct msg *msg)
 	struct dial_session *session = dialer->sessions;
 	int rc;
 
-	while (session && !uuid_equal(&session->id, &msg->dialer_session.session))
+	while (session && (!uuid_equal(&session->id, &msg->dialer_session.session) ||
+			   session->place != msg->dialer_session.place))
 		session = session->next;
 	if (session)
 		session_close(session);
@@ -82,6 +83,7 @@ session_begin(struct dialer *dialer, struct msg *msg)
 	rc = net_rules_read(rules, &session->rules);
 	session->dialer = dialer;
 	session->id = msg->dialer_session.session;
+	session->place = msg->dialer_session.place;
 	session->next = dialer->sessions;
 	dialer->sessions = session;
 	if (rc == 0)

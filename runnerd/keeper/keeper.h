@@ -32,7 +32,8 @@ struct boot_fds {
 	    builder_program;
 	int oom_count, oom_event;   /* -1: there is none */
 	int broker, broker_channel; /* -1: none; its binary, and its end of the channel */
-	int egress, egress_channel; /* the same */
+	/* The same; the agent's first. */
+	int egress[1 + SERVERS_MAX], egress_channel[1 + SERVERS_MAX];
 	int plugin_builders[SERVERS_MAX];
 };
 
@@ -140,6 +141,15 @@ struct child {
 	struct loop_source *source;
 };
 
+/* An egress process, of the agent or of a plugin; its end ends no session. */
+struct outlet {
+	struct keeper *keeper;
+	const char *whose;
+	struct child child; /* pidfd -1: there is none */
+	int life, net;      /* net: the namespace that it furnishes, until the builder has it */
+	struct stream log;
+};
+
 struct keeper {
 	struct loop *loop;
 	struct msg_keeper_boot boot;
@@ -165,9 +175,7 @@ struct keeper {
 	int broker_life;                  /* as long as it is open, the broker goes on */
 	struct loop_source *broker_signs; /* of the agent's life; NULL: it may be idle for ever */
 	struct stream broker_log;
-	struct child egress; /* its end ends no session */
-	int egress_life;
-	struct stream egress_log;
+	struct outlet outlets[1 + SERVERS_MAX]; /* the agent's first */
 	struct loop_source *closing;
 	unsigned closing_stage;
 

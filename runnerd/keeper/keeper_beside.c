@@ -1,7 +1,7 @@
 /*
- * The processes of a session that are no sandbox: its broker and its egress process. Each finds its
- * descriptors at fixed numbers from 2 on and nothing else, and at the end of its pipe of life it
- * goes.
+ * The processes of a session that are no sandbox: its broker and its egress processes. Each finds
+ * its descriptors at fixed numbers from 2 on and nothing else, and at the end of its pipe of life
+ * it goes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -106,29 +106,73 @@ keeper_fork_broker(struct keeper *keeper, struct error *error)
 }
 
 /* It leaves the network namespace itself, when it has furnished the session's. */
+static int
+fork_outlet(struct keeper *keeper, unsigned place, struct error *error)
+{
+	static char name[] = "egress";
+	struct outlet *outlet = &keeper->outlets[place];
+	int *binary = &keeper->fds.egress[place], *channel = &keeper->fds.egress_channel[place];
+	int log[2], life[2], rc;
+
+	if (make_pipes(log, life) < 0)
+		return error_errno(error, errno, "the egress process's pipes");
+	outlet->child.pid = fork();
+	if (outlet->child.pid == 0) {
+		if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+			_exit(1);
+		become(
+		    &(struct beside){name, {log[1], *channel, life[0], outlet->net, *binary}, 5});
+	}
+	rc = take_child(&outlet->child, &outlet->log, &outlet->life, log, life, error);
+	close_fd(binary);
+	close_fd(channel);
+	return rc < 0 ? error_what(error, "starting the egress process") : 0;
+}
+
+/* A namespace for a plugin; the spawner makes the agents' ahead. The keeper stays where it is. */
+static int
+make_net(struct outlet *outlet, int own, struct error *error)
+{
+	if (network_unshare(error) < 0)
+		return -1;
+	outlet->net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (outlet->net < 0)
+		return error_errno(error, errno, "opening a plugin's network namespace");
+	return setns(own, CLONE_NEWNET) < 0
+		   ? error_errno(error, errno, "leaving a plugin's network namespace")
+		   : 0;
+}
+
+static int
+fork_plugins_outlet(struct keeper *keeper, unsigned place, int *own, struct error *error)
+{
+	struct outlet *outlet = &keeper->outlets[place];
+
+	if (*own < 0)
+		*own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (*own < 0)
+		return error_errno(error, errno, "opening the keeper's network namespace");
+	outlet->whose = keeper->plugins[place - 1].name;
+	return make_net(outlet, *own, error) < 0 ? -1 : fork_outlet(keeper, place, error);
+}
+
 int
 keeper_fork_egress(struct keeper *keeper, struct error *error)
 {
-	static char name[] = "egress";
-	int log[2], life[2], rc;
+	_cleanup_close_ int own = -1;
+	int rc = 0;
 
-	keeper->egress_life = keeper->egress_log.fd = keeper->egress.pidfd = -1;
-	if (!keeper->boot.egress)
-		return 0;
-	if (make_pipes(log, life) < 0)
-		return error_errno(error, errno, "the egress process's pipes");
-	keeper->egress.pid = fork();
-	if (keeper->egress.pid == 0) {
-		if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0)
-			_exit(1);
-		become(&(struct beside){name,
-					{log[1], keeper->fds.egress_channel, life[0], KEEPER_FD_NET,
-					 keeper->fds.egress},
-					5});
-	}
-	rc = take_child(&keeper->egress, &keeper->egress_log, &keeper->egress_life, log, life,
-			error);
-	close_fd(&keeper->fds.egress);
-	close_fd(&keeper->fds.egress_channel);
-	return rc < 0 ? error_what(error, "starting the egress process") : 0;
+	for (unsigned i = 0; i < ARRAY_LEN(keeper->outlets); i++)
+		keeper->outlets[i] = (struct outlet){.keeper = keeper,
+						     .child = {.pidfd = -1},
+						     .life = -1,
+						     .net = -1,
+						     .log = {.fd = -1}};
+	keeper->outlets[0].net = KEEPER_FD_NET;
+	if (keeper->boot.egress)
+		rc = fork_outlet(keeper, 0, error);
+	for (unsigned i = 1; rc == 0 && i <= keeper->boot.plugins; i++)
+		if (keeper->fds.egress[i] >= 0)
+			rc = fork_plugins_outlet(keeper, i, &own, error);
+	return rc;
 }

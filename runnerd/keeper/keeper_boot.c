@@ -9,7 +9,7 @@
 #include "keeper.h"
 #include "runnerd/sandbox/builder.h"
 
-enum { OPEN_FILES = 64 + 4 * SERVERS_MAX };
+enum { OPEN_FILES = 64 + 8 * SERVERS_MAX };
 
 const struct boot keeper_start = {"keeper", KEEPER_FD_BOOT, CH_KEEPER, ROLE_KEEPER};
 
@@ -21,6 +21,8 @@ receive_plugin(struct keeper *keeper, unsigned number, struct msg *msg, struct e
 	if (boot_receive(&keeper_start, MSG_KEEPER_BUILDER, msg, error) < 0)
 		return -1;
 	keeper->fds.plugin_builders[number] = msg_take_fd(msg, 0);
+	keeper->fds.egress[1 + number] = msg_take_fd(msg, 1);
+	keeper->fds.egress_channel[1 + number] = msg_take_fd(msg, 2);
 	*plugin = (struct plugin){.keeper = keeper,
 				  .uid = keeper->boot.base_uid + msg->keeper_builder.uid,
 				  .pidfd = -1,
@@ -36,8 +38,8 @@ receive_egress(struct keeper *keeper, struct msg *msg, struct error *error)
 {
 	if (boot_receive(&keeper_start, MSG_KEEPER_EGRESS, msg, error) < 0)
 		return -1;
-	keeper->fds.egress = msg_take_fd(msg, 0);
-	keeper->fds.egress_channel = msg_take_fd(msg, 1);
+	keeper->fds.egress[0] = msg_take_fd(msg, 0);
+	keeper->fds.egress_channel[0] = msg_take_fd(msg, 1);
 	return 0;
 }
 
@@ -46,7 +48,7 @@ static int
 receive_tools(struct keeper *keeper, struct msg *msg, struct error *error)
 {
 	keeper->fds.broker = keeper->fds.broker_channel = -1;
-	keeper->fds.egress = keeper->fds.egress_channel = -1;
+	keeper->fds.egress[0] = keeper->fds.egress_channel[0] = -1;
 	if (keeper->boot.plugins > SERVERS_MAX)
 		return error_why(error, ERR_INVALID, "KEEPER_BOOT speaks of too many plugins");
 	if (keeper->boot.broker) {
@@ -145,12 +147,14 @@ fork_plugin_builder(struct keeper *keeper, unsigned number, struct builder *own,
 		return error_errno(error, -rc, "a plugin's pipe");
 	plugin->stderr_stream.fd = ends[0];
 	own->channel = keeper->fds.plugin_builders[number];
-	own->net = BUILDER_NET_NEW;
+	own->net = keeper->outlets[1 + number].net >= 0 ? keeper->outlets[1 + number].net
+							: BUILDER_NET_NEW;
 	own->stdio[0] = STDIN_FILENO;
 	own->stdio[1] = STDOUT_FILENO;
 	own->stdio[2] = ends[1];
 	rc = fork_builder(&keeper->builders[1 + number], own, error);
 	close(ends[1]);
+	close_fd(&keeper->outlets[1 + number].net);
 	close_fd(&keeper->fds.plugin_builders[number]);
 	return rc;
 }

@@ -32,7 +32,10 @@ all_gone(const struct keeper *keeper)
 	for (unsigned i = 0; i < keeper->boot.plugins; i++)
 		if (keeper->plugins[i].pidfd >= 0)
 			return false;
-	return keeper->broker.pidfd < 0 && keeper->egress.pidfd < 0;
+	for (unsigned i = 0; i <= keeper->boot.plugins; i++)
+		if (keeper->outlets[i].child.pidfd >= 0)
+			return false;
+	return keeper->broker.pidfd < 0;
 }
 
 static void
@@ -240,31 +243,34 @@ broker_ended(struct loop_source *source, uint32_t events, void *arg)
 
 /* --- egress ---------------------------------------------------------------------------------- */
 
-/* Its sockets went with it: what the agent connects to now is refused. */
+/* Its sockets went with it: what is connected to now is refused. */
 static void
-egress_ended(struct loop_source *source, uint32_t events, void *arg)
+outlet_ended(struct loop_source *source, uint32_t events, void *arg)
 {
-	struct keeper *keeper = arg;
+	struct outlet *outlet = arg;
+	struct keeper *keeper = outlet->keeper;
+	char text[128];
 
 	(void)events;
-	waitpid(keeper->egress.pid, NULL, WNOHANG);
+	waitpid(outlet->child.pid, NULL, WNOHANG);
 	loop_remove(source);
-	close_fd(&keeper->egress.pidfd);
-	stream_drain(&keeper->egress_log);
+	close_fd(&outlet->child.pidfd);
+	stream_drain(&outlet->log);
+	snprintf(text, sizeof(text), "the egress process of %s ended: it has no network any more",
+		 outlet->whose ? outlet->whose : "the agent");
 	if (keeper->state < KEEPER_CLOSING)
-		output_say(keeper,
-			   "the session's egress process ended: it has no network any more");
+		output_say(keeper, text);
 	look_whether_gone(keeper);
 }
 
 static int
-watch_egress(struct keeper *keeper)
+watch_outlet(struct keeper *keeper, struct outlet *outlet)
 {
-	if (!keeper->boot.egress)
+	if (outlet->child.pidfd < 0)
 		return 0;
-	keeper->egress.source =
-	    loop_add_io(keeper->loop, keeper->egress.pidfd, EPOLLIN, egress_ended, keeper);
-	return keeper->egress.source ? stream_open(keeper, &keeper->egress_log, "runtime") : -errno;
+	outlet->child.source =
+	    loop_add_io(keeper->loop, outlet->child.pidfd, EPOLLIN, outlet_ended, outlet);
+	return outlet->child.source ? stream_open(keeper, &outlet->log, "runtime") : -errno;
 }
 
 /* --- the end of all ------------------------------------------------------------------------------
@@ -310,7 +316,8 @@ plugins_close(struct keeper *keeper)
 	loop_remove(keeper->broker_signs);
 	keeper->broker_signs = NULL;
 	close_fd(&keeper->broker_life);
-	close_fd(&keeper->egress_life);
+	for (unsigned i = 0; i <= keeper->boot.plugins; i++)
+		close_fd(&keeper->outlets[i].life);
 	for (unsigned i = 0; i < keeper->boot.plugins; i++) {
 		struct plugin *plugin = &keeper->plugins[i];
 
@@ -333,8 +340,8 @@ plugins_watch(struct keeper *keeper)
 	if (!keeper->closing || !keeper->broker.source)
 		return -errno;
 	rc = stream_open(keeper, &keeper->broker_log, "runtime");
-	if (rc == 0)
-		rc = watch_egress(keeper);
+	for (unsigned i = 0; rc == 0 && i <= keeper->boot.plugins; i++)
+		rc = watch_outlet(keeper, &keeper->outlets[i]);
 	for (unsigned i = 0; rc == 0 && i < keeper->boot.plugins; i++) {
 		keeper->plugins[i].stderr_stream.rationed = true;
 		rc =

@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "runnerd/credentials.h"
+#include "runnerd/net.h"
 #include "runnerd/seccomp.h"
 #include "runnerd/tools.h"
 #include "steps.h"
@@ -204,7 +205,9 @@ own_places(struct session *s, const char *home, uint32_t uid)
 static int
 build(struct session *s, const struct manifest_server *plan, uint32_t uid, struct error *error)
 {
-	static const char resolver[] = "# network policy none: there is no resolver\n";
+	const char *resolver = net_plugin_wanted(plan)
+				   ? net_resolv_conf
+				   : "# network policy none: there is no resolver\n";
 	int rc = image_build(s, error);
 
 	if (rc < 0)

@@ -166,7 +166,7 @@ static const struct {
      "f:5:32: spec.credentials[0].env has no effect beside inject\n", false},
     {"  mcp_servers: [{name: s, transport: Stdio, command: c, network: {policy: local}, url: "
      "\"https://a.example/\"}]\n",
-     "f:5:88: spec.mcp_servers[0].url has no effect with transport Stdio\n", false},
+     "f:5:88: spec.mcp_servers[0].url has no effect with transport Stdio\n", true},
 };
 
 START_TEST(inert_keys_warn)

@@ -180,6 +180,25 @@ static const struct {
     {"", "trust_level: trusted, network: {policy: local, allowlist: [\"127.0.0.1:1\"]}",
      "own loopback"},
     {"", "network: {policy: allowlist, allowlist: [\"a.example:1-129\"]}", NULL},
+    {"", "mcp_servers: [{name: s, command: c, network: {policy: full}}]",
+     "spec.mcp_servers: s: network.policy full is not allowed at trust_level sandboxed"},
+    {"",
+     "mcp_servers: [{name: s, command: c, network: {policy: allowlist, allowlist: "
+     "[\"10.0.0.0/8:1\"]}}]",
+     "spec.mcp_servers: s: network.allowlist: 10.0.0.0/8:1 is private"},
+    {"",
+     "mcp_servers: [{name: s, command: c, network: {policy: allowlist, allowlist: "
+     "[\"a.example:1\"]}}]",
+     NULL},
+    {"",
+     "capabilities: [], mcp_servers: [{name: s, command: c, network: {policy: allowlist, "
+     "allowlist: [\"a.example:1\"]}}]",
+     "no net.connect that covers a.example:1"},
+    {"", "trust_level: trusted, mcp_servers: [{name: s, command: c, network: {policy: full}}]",
+     NULL},
+    {"ceilings: {trust_level: privileged}",
+     "trust_level: privileged, mcp_servers: [{name: s, command: c, network: {policy: host}}]",
+     "network.policy host is the agent's alone"},
     {"",
      "capabilities: [\"net.connect:*.example:443\"], network: {policy: allowlist, "
      "allowlist: [\"a.example:443\"]}",
