@@ -1,14 +1,15 @@
 /*
- * The egress process of one session, under a user of its own (EGRESS_UID of the agent's range), in
- * an empty network namespace. There only when the session's rules let something through.
+ * The egress process of one sandbox, under a user of its own (EGRESS_UID of the agent's range), in
+ * the sandbox's network namespace, which has nothing but lo. There only when rules let something
+ * through.
  *
  *   the agent ── connects to 198.18.x.y:PORT ── a listening socket in the session's namespace
  *     egress accepts, learns from getsockname() which name that is, asks the dialer, gets a
  * connected socket, and moves bytes between the two until both directions are at their end.
  *
- * The sockets in the session's namespace are made while it is still root, then it leaves that
- * namespace too. Once confined it may accept and move bytes, and neither make nor connect a socket:
- * one that is owned reaches what the rules allow, by the dialer, which knows them itself.
+ * The sockets in that namespace are made while it is still root. Once confined it may accept and
+ * move bytes, and neither make nor connect a socket: one that is owned reaches what the rules allow,
+ * by the dialer, which knows them itself.
  *
  * Nothing is kept of what passes: bytes are looked at where they lie in the receiving socket, sent,
  * and only then taken out. A connection costs two descriptors and a few hundred bytes; who does not
@@ -96,7 +97,7 @@ struct egress {
 };
 
 /* furnish.c, as root in the session's namespace: routes, the resolver's socket, the listening ones.
- * Leaves the process in an empty namespace of its own. 0, or -1 with error. */
+ * The process stays there. 0, or -1 with error. */
 int furnish(struct egress *egress, int net, struct error *error);
 
 /* link.c: runnerd and the dialer. */

@@ -53,9 +53,9 @@ static int
 keep(struct keeper *keeper, struct error *error)
 {
 	CRASH_POINT("keeper.begin");
-	if (keeper_receive(keeper, error) < 0 || keeper_fork_egress(keeper, error) < 0 ||
+	if (keeper_receive(keeper, error) < 0 || keeper_make_nets(keeper, error) < 0 ||
 	    keeper_fork_builders(keeper, error) < 0 || keeper_fork_broker(keeper, error) < 0 ||
-	    keeper_drop(keeper, error) < 0)
+	    keeper_fork_egress(keeper, error) < 0 || keeper_drop(keeper, error) < 0)
 		return -1;
 	segments_init(&keeper->segments, keeper->fds.segment, keeper->fds.next_segment,
 		      keeper->boot.segment_bytes);

@@ -146,7 +146,7 @@ struct outlet {
 	struct keeper *keeper;
 	const char *whose;
 	struct child child; /* pidfd -1: there is none */
-	int life, net;      /* net: the namespace that it furnishes, until the builder has it */
+	int life, net;      /* net: the namespace that it furnishes, until it has it */
 	struct stream log;
 };
 
@@ -206,8 +206,9 @@ int keeper_receive(struct keeper *keeper, struct error *error);
 int keeper_fork_builders(struct keeper *keeper, struct error *error);
 int keeper_drop(struct keeper *keeper, struct error *error);
 
-/* keeper_beside.c: the processes that are no sandbox, still as root. Egress before the builders,
- * which close the namespace that it furnishes. */
+/* keeper_beside.c, still as root: namespaces for plugins that have a network, before their builders;
+ * then the processes that are no sandbox. Egress last: the others take longer. */
+int keeper_make_nets(struct keeper *keeper, struct error *error);
 int keeper_fork_broker(struct keeper *keeper, struct error *error);
 int keeper_fork_egress(struct keeper *keeper, struct error *error);
 

@@ -105,7 +105,7 @@ keeper_fork_broker(struct keeper *keeper, struct error *error)
 	return rc < 0 ? error_what(error, "starting the broker") : 0;
 }
 
-/* It leaves the network namespace itself, when it has furnished the session's. */
+/* It enters the sandbox's network namespace itself, and furnishes it. */
 static int
 fork_outlet(struct keeper *keeper, unsigned place, struct error *error)
 {
@@ -143,24 +143,10 @@ make_net(struct outlet *outlet, int own, struct error *error)
 		   : 0;
 }
 
-static int
-fork_plugins_outlet(struct keeper *keeper, unsigned place, int *own, struct error *error)
-{
-	struct outlet *outlet = &keeper->outlets[place];
-
-	if (*own < 0)
-		*own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (*own < 0)
-		return error_errno(error, errno, "opening the keeper's network namespace");
-	outlet->whose = keeper->plugins[place - 1].name;
-	return make_net(outlet, *own, error) < 0 ? -1 : fork_outlet(keeper, place, error);
-}
-
 int
-keeper_fork_egress(struct keeper *keeper, struct error *error)
+keeper_make_nets(struct keeper *keeper, struct error *error)
 {
 	_cleanup_close_ int own = -1;
-	int rc = 0;
 
 	for (unsigned i = 0; i < ARRAY_LEN(keeper->outlets); i++)
 		keeper->outlets[i] = (struct outlet){.keeper = keeper,
@@ -169,10 +155,29 @@ keeper_fork_egress(struct keeper *keeper, struct error *error)
 						     .net = -1,
 						     .log = {.fd = -1}};
 	keeper->outlets[0].net = KEEPER_FD_NET;
-	if (keeper->boot.egress)
-		rc = fork_outlet(keeper, 0, error);
-	for (unsigned i = 1; rc == 0 && i <= keeper->boot.plugins; i++)
+	for (unsigned i = 1; i <= keeper->boot.plugins; i++) {
+		if (keeper->fds.egress[i] < 0)
+			continue;
+		keeper->outlets[i].whose = keeper->plugins[i - 1].name;
+		if (own < 0)
+			own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		if (own < 0)
+			return error_errno(error, errno, "opening the keeper's network namespace");
+		if (make_net(&keeper->outlets[i], own, error) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+keeper_fork_egress(struct keeper *keeper, struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i <= keeper->boot.plugins; i++)
 		if (keeper->fds.egress[i] >= 0)
-			rc = fork_plugins_outlet(keeper, i, &own, error);
+			rc = fork_outlet(keeper, i, error);
+	for (unsigned i = 0; i <= keeper->boot.plugins; i++)
+		close_fd(&keeper->outlets[i].net);
 	return rc;
 }

@@ -154,7 +154,6 @@ fork_plugin_builder(struct keeper *keeper, unsigned number, struct builder *own,
 	own->stdio[2] = ends[1];
 	rc = fork_builder(&keeper->builders[1 + number], own, error);
 	close(ends[1]);
-	close_fd(&keeper->outlets[1 + number].net);
 	close_fd(&keeper->fds.plugin_builders[number]);
 	return rc;
 }
@@ -172,7 +171,6 @@ fork_agent_builder(struct keeper *keeper, struct builder *own, struct error *err
 	for (int i = 0; i < 3; i++)
 		close(own->stdio[i]);
 	close_fd(&keeper->fds.builder);
-	close(KEEPER_FD_NET);
 	return rc;
 }
 
