@@ -23,6 +23,7 @@
 #include "common/channel.h"
 #include "common/netrule.h"
 #include "names.h"
+#include "refusals.h"
 
 enum {
 	EGRESS_FD_BOOT = 3, /* CH_EGRESS, side B */
@@ -91,6 +92,7 @@ struct egress {
 	bool uses_due;
 	uint64_t total_connections, total_denials;
 	struct name_use literals; /* connections to addresses */
+	struct refusals refusals;
 	struct name_use strangers[STRANGERS_MAX], other_strangers;
 	unsigned stranger_count;
 	uint8_t *buffer; /* RELAY_BYTES, for what is on its way at this moment */

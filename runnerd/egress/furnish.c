@@ -326,6 +326,7 @@ furnish(struct egress *egress, int net, struct error *error)
 	if (setns(net, CLONE_NEWNET) < 0)
 		return error_errno(error, errno, "setns to the session's network");
 	egress->v6 = has_v6();
+	refusals_open(&egress->refusals);
 	if (make_routes(egress, error) < 0 || open_resolver(egress, error) < 0 ||
 	    open_listeners(egress, error) < 0)
 		return error_what(error, "furnishing the session's network");

@@ -236,6 +236,7 @@ uses_are_due(struct loop_source *timer, void *arg)
 
 	(void)timer;
 	egress->uses_due = false;
+	refusals_tell(egress);
 	tell_uses(egress);
 }
 
@@ -356,6 +357,7 @@ link_end(struct egress *egress)
 {
 	struct msg msg;
 
+	refusals_tell(egress);
 	tell_notes(egress);
 	tell_uses(egress);
 	msg_init(&msg, MSG_EGRESS_ENDING);

@@ -160,8 +160,8 @@ if [ -x "$agents/raw" ]; then
 	allowed "a program in Rust" "220 first
 imok" '/context/ca/raw raw.wild.example:7000'
 	refused "one to a name outside" 'failed to lookup address' "$unknown" '/context/ca/raw nowhere.example:7000'
-	run '/context/ca/raw raw.wild.example:7001'
-	like "one to another port is refused" "$said" 'ConnectionRefused'
+	refused "one to another port" 'ConnectionRefused' 'other ports: [12] refused: no rule names them' '/context/ca/raw raw.wild.example:7001'
+	refused "one to an address" 'NetworkUnreachable|Network is unreachable' 'other addresses: 1 refused: no rule names them' "/context/ca/raw $web:7000"
 else
 	skip "a program in Rust" "no rustc that runs on this host"
 fi

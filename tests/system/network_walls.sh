@@ -154,7 +154,7 @@ net="network: {policy: allowlist, allowlist: ['web.example:80', 'web.example:443
 $context
 $ca_env"
 install client "exec python3 /context/ca/ways/ways.py $web $web6 $inner $meta ${work##*/}" "$net"
-inside=$(ash agent run client 2>&1)
+inside=$(ash agent run client 2>/dev/null)
 outcome() { sed -n "s/^$2: //p" <<<"$1"; }
 # wall NAME ERROR: outside it is reached, inside it is not, and at once, with this error.
 wall() {
@@ -181,6 +181,10 @@ wall "the host's loopback" ECONNREFUSED
 wall "the same as no address" ECONNREFUSED
 wall "an abstract Unix socket" ECONNREFUSED
 wall "a device's address by netlink" EPERM
+why=$(ash session why client@latest)
+like "the operator is told of addresses" "$why" 'Denied: +other addresses: [1-9][0-9]* refused: no rule names them'
+like "of ports" "$why" 'Denied: +other ports: [1-9][0-9]* refused: no rule names them'
+like "and of datagrams" "$why" 'Denied: +UDP: [1-9][0-9]* refused: no rule lets it through'
 is "that is all of them" "$(wc -l <<<"$inside")" "$(wc -l <<<"$outside")"
 
 # --- names ------------------------------------------------------------------------------------------
