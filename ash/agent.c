@@ -306,32 +306,38 @@ show_last(const struct ash *ash, const struct msg_agent_last *last)
 		    uuid_format(&last->session, id));
 }
 
+/* The words of what is executed, and what they are said to be. */
 static void
-command_text(const struct ash *ash, const struct manifest *manifest,
-	     const struct msg_agent_row *row)
+command_text(const struct ash *ash, const struct facts *facts)
 {
+	const char *interpreter = facts_find(facts, "interpreter");
+	const char *version = facts_find(facts, "interpreter_version");
 	_cleanup_free_ char *text = NULL;
 	size_t length;
 	FILE *stream = open_memstream(&text, &length);
 
 	if (!stream)
 		return;
-	if (manifest->command)
-		fputs(manifest->command, stream);
-	else
-		fprintf(stream, "%s/%s", row->install_dir, row->name);
-	for (size_t i = 0; i < manifest->args.count; i++)
-		fprintf(stream, " %s", manifest->args.items[i]);
+	fputs(facts_find(facts, "command") ? facts_find(facts, "command") : "", stream);
+	for (size_t i = 0; i < facts->count; i++)
+		if (facts->items[i].kind == FACT_ITEM && !*facts->items[i].section &&
+		    strcmp(facts->items[i].key, "arguments") == 0)
+			fprintf(stream, " %s", facts->items[i].text);
 	fclose(stream);
 	if (text)
 		output_line(ash, "Command", COLOR_NONE, "%s", text);
+	if (interpreter)
+		output_line(ash, "Interpreter", COLOR_NONE, "%s, %s", interpreter,
+			    version ? version : "its version is not known");
 }
 
 static void
 show_text(const struct ash *ash, const struct msg_agent_row *row, const struct msg_agent_last *last,
 	  const struct manifest *manifest, const struct facts *facts)
 {
-	static const char *const told[] = {"agent", "trust_level", "install_dir", NULL};
+	static const char *const told[] = {
+	    "agent",     "trust_level", "install_dir",         "runtime", "command",
+	    "arguments", "interpreter", "interpreter_version", NULL};
 	char time[32];
 
 	output_line(ash, "Agent", COLOR_NONE, "%s %s%s", row->name, row->version,
@@ -344,7 +350,7 @@ show_text(const struct ash *ash, const struct msg_agent_row *row, const struct m
 		    minute_format(row->installed_at_ms, time), row->install_dir);
 	show_triggers(ash, row, last);
 	show_last(ash, last);
-	command_text(ash, manifest, row);
+	command_text(ash, facts);
 	if (manifest->task)
 		output_line(ash, "Task", COLOR_NONE, "%s", manifest->task);
 	facts_text_whole(ash, facts, told);

@@ -352,6 +352,16 @@ section_text(const struct ash *ash, const struct facts *facts, size_t *at, struc
 	return 0;
 }
 
+const char *
+facts_find(const struct facts *facts, const char *key)
+{
+	for (size_t i = 0; i < facts->count; i++)
+		if (facts->items[i].kind == FACT_TEXT && !*facts->items[i].section &&
+		    strcmp(facts->items[i].key, key) == 0)
+			return facts->items[i].text;
+	return NULL;
+}
+
 void
 facts_text_whole(const struct ash *ash, const struct facts *facts, const char *const *told)
 {

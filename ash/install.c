@@ -12,6 +12,7 @@
 #include "document.h"
 #include "output.h"
 #include "rows.h"
+#include "runtime.h"
 #include "secret.h"
 #include "skills.h"
 
@@ -115,21 +116,17 @@ prove_image(const char *path, struct msg *request, struct error *error)
 	return 0;
 }
 
+/* What is to be executed is looked at by ash, with the rights of who calls it. */
 static int
-check_runtime(const char *name, char *request, size_t size, struct error *error)
+settle_runtime(const struct args *args, struct manifest *manifest, struct msg_op_install *install,
+	       struct error *error)
 {
-	enum runtime runtime = runtime_parse(name);
-
-	if (runtime == RUNTIME_ABSENT) {
-		error_why(error, ERR_USAGE, "--runtime: there is no runtime '%.40s'", name);
-		return error_hint(error,
-				  "runtimes are rust (or native), python, node, wasm, container");
-	}
-	if (runtime != RUNTIME_RUST)
-		return error_why(error, ERR_INVALID,
-				 "--runtime: this build cannot enforce the runtime %s", name);
-	snprintf(request, size, "%s", name);
-	return 0;
+	if (runtime_settle(manifest, install->install_dir, args_value(args, "--runtime"), error) <
+		0 ||
+	    plan_enforceable(manifest, error) < 0)
+		return -1;
+	snprintf(install->runtime, sizeof(install->runtime), "%s", runtime_name(manifest->runtime));
+	return runtime_will_start(manifest, install->install_dir, error);
 }
 
 static int
@@ -137,13 +134,9 @@ fill_request(const struct args *args, const struct document *document, struct ms
 	     struct warnings *warnings, struct error *error)
 {
 	struct msg_op_install *install = &request->op_install;
-	const char *runtime = args_value(args, "--runtime");
-	const struct manifest *manifest = document->manifest;
+	struct manifest *manifest = document->manifest;
 	int fd;
 
-	if (runtime &&
-	    check_runtime(runtime, install->runtime, sizeof(install->runtime), error) < 0)
-		return -1;
 	install->replace = args_flag(args, "--replace");
 	if (!realpath(document->path, install->manifest_path))
 		snprintf(install->manifest_path, sizeof(install->manifest_path), "%s",
@@ -154,7 +147,8 @@ fill_request(const struct args *args, const struct document *document, struct ms
 	msg_add_fd(request, fd);
 	if (resolve_dir(document->path, args_value(args, "--dir"), install->install_dir, error) <
 		0 ||
-	    open_dir(install->install_dir, request, error) < 0)
+	    open_dir(install->install_dir, request, error) < 0 ||
+	    settle_runtime(args, manifest, install, error) < 0)
 		return -1;
 	for (size_t i = 0; i < manifest->context.count; i++)
 		if (prove_context(i, manifest->context.items[i].source, request, error) < 0)

@@ -146,6 +146,9 @@ struct manifest {
 	struct strings args;
 	char *entrypoint;
 	struct strings packages;
+	/* What interprets the entrypoint, and its version, as found at install; of a plan, in no
+	 * manifest. NULL: nothing does, or its version is not known. */
+	char *interpreter, *interpreter_version;
 	struct pairs env;
 	char *task, *model;
 	enum trust_level trust_level;

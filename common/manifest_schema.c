@@ -267,6 +267,10 @@ static const struct field spec_fields[] = {
     GROUP(27, "workspace", workspace_record),
     {AT(LIST, 28, "skill_index", skill_index), .max = SKILLS_MAX, .record = &skill_record,
      .hidden = true},
+    {AT(TEXT, 29, "interpreter", interpreter), .max = PATH_LEN_MAX, .check = value_path,
+     .hidden = true},
+    {AT(TEXT, 30, "interpreter_version", interpreter_version), .max = VERSION_MAX,
+     .check = value_line, .hidden = true},
 };
 static const struct record spec_record = {RECORD(spec_fields)};
 

@@ -24,7 +24,7 @@ $(BUILD)/$(AGENT_SHARED): $(AGENT_OBJ)
 	$(call say,LINK,$@)$(LINK) -shared -Wl,-soname,$(AGENT_SONAME) $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) \
 		$(HARDEN) -o $@ $^
 comma := ,
-LIBAGENT := $(BUILD)/libagent.a $(BUILD)/$(AGENT_SHARED)
+LIBAGENT := $(BUILD)/libagent.a $(BUILD)/$(AGENT_SHARED) $(BUILD)/python/start.py
 
 # What runs the steps that every libagent does the same.
 AGENT_DRIVER := $(BUILD)/tests/agent-driver
@@ -42,17 +42,26 @@ $(AGENT_EXAMPLE): examples/agents/digest-c/digest.c $(SANITIZER_SRC) $(BUILD)/ge
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -I$(BUILD)/gen/include $(FLAGS) $(HARDEN) -pie -o $@ $< $(SANITIZER_SRC) $(BUILD)/libagent.a
 
+# What sandboxes of the runtime python show at /run/agentd/python: start.py and libagent beside it.
+PYTHON_START := libagent/python/start.py
+$(BUILD)/python/start.py: $(PYTHON_START) $(wildcard libagent/python/libagent/*.py)
+	@mkdir -p $(@D)/libagent
+	@cp libagent/python/libagent/*.py $(@D)/libagent/
+	@chmod 0755 $(@D) $(@D)/libagent
+	@chmod 0644 $(@D)/libagent/*.py
+	@install -m 0644 $< $@
 PYTHON_FILES := $(notdir $(wildcard libagent/python/libagent/*.py))
 RUST_FILES := $(patsubst libagent/rust/%,%,$(wildcard libagent/rust/Cargo.* libagent/rust/src/*.rs \
 	libagent/rust/examples/*.rs))
 LIBAGENT_INSTALLED := $(addprefix $(libdir)/,libagent.a libagent.so $(AGENT_SONAME) $(AGENT_SHARED) \
 	pkgconfig/libagent.pc) $(includedir)/scarab/agent.h \
-	$(addprefix $(pythondir)/libagent/,$(PYTHON_FILES)) $(addprefix $(rustdir)/,$(RUST_FILES))
+	$(addprefix $(pythondir)/libagent/,$(PYTHON_FILES)) \
+	$(addprefix $(libexecdir)/python/,start.py $(addprefix libagent/,$(PYTHON_FILES))) $(addprefix $(rustdir)/,$(RUST_FILES))
 
 .PHONY: install-libagent uninstall-libagent
 install-libagent: $(LIBAGENT)
 	@$(INSTALL) -d $(addprefix $(DESTDIR),$(libdir)/pkgconfig $(includedir)/scarab \
-		$(pythondir)/libagent $(rustdir)/src $(rustdir)/examples)
+		$(pythondir)/libagent $(libexecdir)/python/libagent $(rustdir)/src $(rustdir)/examples)
 	@$(INSTALL) -m 0644 $(BUILD)/libagent.a $(BUILD)/$(AGENT_SHARED) $(DESTDIR)$(libdir)
 	@ln -sf $(AGENT_SHARED) $(DESTDIR)$(libdir)/$(AGENT_SONAME)
 	@ln -sf $(AGENT_SONAME) $(DESTDIR)$(libdir)/libagent.so
@@ -63,10 +72,14 @@ install-libagent: $(LIBAGENT)
 	@chmod 0644 $(DESTDIR)$(libdir)/pkgconfig/libagent.pc
 	@$(INSTALL) -m 0644 $(addprefix libagent/python/libagent/,$(PYTHON_FILES)) \
 		$(DESTDIR)$(pythondir)/libagent
+	@$(INSTALL) -m 0644 $(addprefix libagent/python/libagent/,$(PYTHON_FILES)) \
+		$(DESTDIR)$(libexecdir)/python/libagent
+	@$(INSTALL) -m 0644 $(PYTHON_START) $(DESTDIR)$(libexecdir)/python/start.py
 	@set -e; for file in $(RUST_FILES); do \
 		$(INSTALL) -m 0644 libagent/rust/$$file $(DESTDIR)$(rustdir)/$$file; done
 uninstall-libagent:
 	@rm -f $(addprefix $(DESTDIR),$(LIBAGENT_INSTALLED))
 	@rm -rf $(DESTDIR)$(pythondir)/libagent/__pycache__
-	@rmdir $(addprefix $(DESTDIR),$(includedir)/scarab $(pythondir)/libagent $(rustdir)/src \
+	@rmdir $(addprefix $(DESTDIR),$(includedir)/scarab $(pythondir)/libagent $(libexecdir)/python/libagent \
+		$(libexecdir)/python $(rustdir)/src \
 		$(rustdir)/examples $(rustdir) $(datadir)/libagent) 2>/dev/null || :

@@ -76,6 +76,15 @@ agent_bridge_open(const char *libexec_dir, struct error *error)
 	return fd < 0 ? error_errno(error, errno, "cannot open mcp-bridge of libexec_dir") : fd;
 }
 
+int
+agent_python_open(const char *libexec_dir, struct error *error)
+{
+	_cleanup_close_ int dir = open(libexec_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(dir, "python", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? error_errno(error, errno, "cannot open python of libexec_dir") : fd;
+}
+
 /* 1, 0 or -errno. */
 static int
 is_empty(int tree)

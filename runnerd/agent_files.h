@@ -27,6 +27,9 @@ extern const struct agent_file agent_mcp_json;
  * running instance mixes nothing. Descriptor, or -1 with error. */
 int agent_bridge_open(const char *libexec_dir, struct error *error);
 
+/* The same of what an agent in Python finds at PYTHON_DIR (program.h). */
+int agent_python_open(const char *libexec_dir, struct error *error);
+
 /* Gives a home that holds nothing yet its files, owned by owner. tree: a readable descriptor of the
  * home, which nothing else writes meanwhile. A home with anything in it is left alone: what its
  * agent changed or removed stays so. 0 or -errno. */

@@ -9,7 +9,9 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "common/runtime.h"
 #include "net.h"
+#include "program.h"
 #include "sandbox/landlock_places.h"
 #include "sandbox/namespaces.h"
 #include "session.h"
@@ -41,6 +43,26 @@ tell_network(const struct session *s, struct facts *facts)
 		fact_item(facts, "network_allowlist", allowlist->items[i]);
 }
 
+/* What is executed, and with which interpreter. */
+static void
+tell_program(const struct session *s, struct facts *facts)
+{
+	const struct manifest *plan = s->agent->plan;
+	struct program program;
+
+	program_told(plan, s->agent->head.install_dir, &program);
+	fact_text(facts, "runtime", runtime_name(runtime_of(plan)));
+	fact_text(facts, "command", program.path);
+	if (!program.arguments[0] && !plan->args.count)
+		fact_item(facts, "arguments", NULL);
+	for (size_t i = 0; program.arguments[i]; i++)
+		fact_item(facts, "arguments", program.arguments[i]);
+	for (size_t i = 0; i < plan->args.count; i++)
+		fact_item(facts, "arguments", plan->args.items[i]);
+	fact_text(facts, "interpreter", program.entrypoint[0] ? program.path : NULL);
+	fact_text(facts, "interpreter_version", plan->interpreter_version);
+}
+
 static void
 tell_whole(const struct session *s, struct facts *facts)
 {
@@ -59,6 +81,7 @@ tell_whole(const struct session *s, struct facts *facts)
 	fact_text(facts, "trust_level", trust_level_name(s->effective.trust));
 	fact_text(facts, "image", plan->image ? plan->image : "host");
 	fact_text(facts, "install_dir", s->agent->head.install_dir);
+	tell_program(s, facts);
 	fact_text(facts, "home", home_mode_name(s->effective.home));
 	tell_network(s, facts);
 	fact_text(facts, "seccomp", profile_name(profile_of(s->effective.trust)));

@@ -17,6 +17,7 @@
 #include "ids.h"
 #include "pins.h"
 #include "policy.h"
+#include "program.h"
 #include "proof.h"
 #include "secrets.h"
 #include "session.h"
@@ -387,12 +388,25 @@ check_skills(const int *proofs, const struct agent *agent, struct error *error)
 	return 0;
 }
 
+/* For the plan that is kept: whatever control said of it. */
+static int
+note_interpreter(struct manifest *plan, const struct program *program, struct error *error)
+{
+	free(plan->interpreter);
+	free(plan->interpreter_version);
+	plan->interpreter = program->entrypoint[0] ? strdup(program->path) : NULL;
+	plan->interpreter_version = NULL;
+	if (program->entrypoint[0] && !plan->interpreter)
+		return error_errno(error, ENOMEM, "keeping what interprets it");
+	return 0;
+}
+
 static int
 check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, struct error *error)
 {
 	const struct manifest *plan = agent->plan;
 	const char *image = manifest_image_dir(plan);
-	char command[PATH_LEN_MAX + 1];
+	struct program program;
 	size_t i, proofs = plan->context.count + (image ? 1 : 0);
 	struct stat st;
 
@@ -413,7 +427,9 @@ check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, stru
 		return -1;
 	if (check_skills(&msg->fds[FD_CONTEXT + proofs], agent, error) < 0)
 		return -1;
-	return proof_command(plan, agent->head.install_dir, command, error);
+	if (program_find(plan, agent->head.install_dir, &program, error) < 0)
+		return -1;
+	return note_interpreter(agent->plan, &program, error);
 }
 
 static int
@@ -440,12 +456,20 @@ check_agent(struct runnerd *r, const struct msg *msg, struct agent *agent, struc
 static struct agent *
 put_agent(struct runnerd *r, struct agent *checked, struct error *error)
 {
+	_cleanup_free_ uint8_t *plan = NULL;
 	struct agent *agent;
+	size_t length;
+	int rc;
 
 	if (ids_assign(r->ids, checked->head.name, &checked->head.base_uid, error) < 0)
 		return NULL;
-	agent = agent_new(&checked->head, checked->plan_bytes, checked->head.plan_bytes,
-			  checked->manifest, checked->head.manifest_bytes, error);
+	rc = plan_encode(checked->plan, &plan, &length);
+	if (rc < 0) {
+		error_errno(error, -rc, "encoding the plan");
+		return NULL;
+	}
+	agent = agent_new(&checked->head, plan, length, checked->manifest,
+			  checked->head.manifest_bytes, error);
 	if (agent && store_put(r->store, agent, error) < 0) {
 		agent_unref(agent);
 		return NULL;

@@ -316,8 +316,9 @@ check_program(const char *path, int path_fd, struct error *error)
 	return check_format(path, path_fd, &st, error);
 }
 
+/* A file inside install_dir, O_PATH; path gets its name. */
 static int
-relative_command(const char *command, const char *install_dir, char *path, struct error *error)
+open_inside(const char *command, const char *install_dir, char *path, struct error *error)
 {
 	_cleanup_close_ int dir = -1, fd = -1;
 	int length;
@@ -334,9 +335,15 @@ relative_command(const char *command, const char *install_dir, char *path, struc
 	fd = open_as_stranger(dir, command, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 	if (fd == -EXDEV)
 		return error_why(error, ERR_INVALID, "%s leads out of install_dir", path);
-	if (fd < 0)
-		return refuse_open(path, "", -fd, error);
-	return check_program(path, fd, error);
+	return fd < 0 ? refuse_open(path, "", -fd, error) : steal_fd(&fd);
+}
+
+static int
+relative_command(const char *command, const char *install_dir, char *path, struct error *error)
+{
+	_cleanup_close_ int fd = open_inside(command, install_dir, path, error);
+
+	return fd < 0 ? -1 : check_program(path, fd, error);
 }
 
 static bool
@@ -391,16 +398,49 @@ absolute_command(const char *command, const char *image, const char *install_dir
 }
 
 int
+proof_program(const char *command, const struct manifest *plan, const char *install_dir, char *path,
+	      struct error *error)
+{
+	if (command[0] == '/')
+		return absolute_command(command, manifest_image_dir(plan), install_dir, path,
+					error);
+	return relative_command(command, install_dir, path, error);
+}
+
+int
 proof_command(const struct manifest *plan, const char *install_dir, char *path, struct error *error)
 {
 	const char *command = plan->command ? plan->command : plan->name;
-	int rc;
+	int rc = proof_program(command, plan, install_dir, path, error);
 
-	if (command[0] == '/')
-		rc = absolute_command(command, manifest_image_dir(plan), install_dir, path, error);
-	else
-		rc = relative_command(command, install_dir, path, error);
 	if (rc < 0)
 		error_as(error, ERR_INVALID);
 	return rc < 0 ? error_what(error, "spec.command") : 0;
+}
+
+static int
+check_script(const char *path, int fd, struct error *error)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return error_errno(error, errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_why(error, ERR_INVALID, "%s is no regular file", path);
+	if (st.st_mode & S_IROTH)
+		return 0;
+	error_why(error, ERR_INVALID, "%s may not be read by other users (mode %04o)", path,
+		  st.st_mode & 07777);
+	return error_hint(error, "the agent runs as a user of its own: chmod o+r %s", path);
+}
+
+int
+proof_entrypoint(const char *entrypoint, const char *install_dir, char *path, struct error *error)
+{
+	_cleanup_close_ int fd = open_inside(entrypoint, install_dir, path, error);
+
+	if (fd >= 0 && check_script(path, fd, error) == 0)
+		return 0;
+	error_as(error, ERR_INVALID);
+	return error_what(error, "spec.entrypoint");
 }

@@ -31,5 +31,11 @@ int proof_target(const char *target, struct error *error);
  * agent may run it. path gets its absolute name inside (PATH_LEN_MAX + 1 bytes). */
 int proof_command(const struct manifest *plan, const char *install_dir, char *path,
 		  struct error *error);
+/* The same of another program than spec.command. */
+int proof_program(const char *command, const struct manifest *plan, const char *install_dir,
+		  char *path, struct error *error);
+/* The entrypoint: a file inside install_dir that its agent may read. */
+int proof_entrypoint(const char *entrypoint, const char *install_dir, char *path,
+		     struct error *error);
 
 #endif

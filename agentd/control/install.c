@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/runtime.h"
 #include "common/skill.h"
 #include "requests.h"
 
@@ -67,20 +68,21 @@ check_proofs(const struct msg *msg, const struct manifest *manifest, struct erro
 }
 
 static int
-override_runtime(struct manifest *manifest, const char *name, struct error *error)
+settle_runtime(struct manifest *manifest, const char *name, struct error *error)
 {
-	enum runtime runtime;
+	enum runtime runtime = name[0] ? runtime_parse(name) : runtime_of(manifest);
 
-	if (!name[0])
-		return 0;
-	runtime = runtime_parse(name);
 	if (runtime == RUNTIME_ABSENT)
 		return error_why(error, ERR_USAGE,
 				 "--runtime %s is none of rust, native, python, "
 				 "node, wasm, container",
 				 name);
+	if (manifest->runtime && manifest->runtime != runtime)
+		return error_why(error, ERR_INVALID,
+				 "the runtime is to be %s, but the manifest says %s",
+				 runtime_name(runtime), runtime_name(manifest->runtime));
 	manifest->runtime = runtime;
-	return plan_enforceable(manifest, error);
+	return runtime_check(manifest, error) < 0 ? -1 : plan_enforceable(manifest, error);
 }
 
 static struct manifest *
@@ -206,7 +208,7 @@ send_plan(struct request *request, int plan)
 static int
 make_plan(struct request *request, struct manifest *manifest, struct error *error)
 {
-	if (override_runtime(manifest, request->msg.op_install.runtime, error) < 0 ||
+	if (settle_runtime(manifest, request->msg.op_install.runtime, error) < 0 ||
 	    check_proofs(&request->msg, manifest, error) < 0 ||
 	    index_skills(&request->msg, manifest, error) < 0)
 		return -1;

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "runnerd/proof.h"
+#include "runnerd/program.h"
 #include "steps.h"
 
 /* Rows of one memfd; the first failure sticks. */
@@ -93,23 +93,29 @@ agent_exec_spec(struct session *s, struct error *error)
 {
 	const struct manifest *plan = s->agent->plan;
 	struct spec spec = {.rows = rows_new("exec")};
+	struct program program;
 	struct msg record;
-	size_t i;
+	size_t i, own = 0;
 
 	if (!spec.rows)
 		return error_errno(error, errno, "memfd_create");
 	msg_init(&record, MSG_EXEC_SPEC);
-	if (proof_command(plan, s->agent->head.install_dir, record.exec_spec.path, error) < 0) {
+	if (program_find(plan, s->agent->head.install_dir, &program, error) < 0) {
 		rows_free(spec.rows);
 		return -1;
 	}
+	strcpy(record.exec_spec.path, program.path);
+	while (program.arguments[own])
+		own++;
 	strcpy(record.exec_spec.cwd, "/home/agent");
 	record.exec_spec.uid = record.exec_spec.gid = AGENT_UID;
 	record.exec_spec.open_files = s->effective.open_files;
-	record.exec_spec.arguments = 1 + (uint32_t)plan->args.count;
+	record.exec_spec.arguments = 1 + (uint32_t)(own + plan->args.count);
 	record.exec_spec.variables = count_environment(s);
 	spec_add(&spec, &record);
-	add_text(&spec, "", record.exec_spec.path);
+	add_text(&spec, "", program.path);
+	for (i = 0; i < own; i++)
+		add_text(&spec, "", program.arguments[i]);
 	for (i = 0; i < plan->args.count; i++)
 		add_text(&spec, "", plan->args.items[i]);
 	add_environment(&spec, s);

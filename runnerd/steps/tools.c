@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/runtime.h"
 #include "runnerd/agent_files.h"
 #include "runnerd/mission.h"
 #include "runnerd/mounts.h"
+#include "runnerd/program.h"
 #include "runnerd/tools.h"
 #include "steps.h"
 
@@ -27,6 +29,20 @@ bridge(struct session *s, struct error *error)
 	return 0;
 }
 
+/* libagent for an agent in Python, and what starts it. */
+static int
+python(struct session *s, struct error *error)
+{
+	char name[PATH_LEN_MAX + 1];
+	int rc;
+
+	if (runtime_of(s->agent->plan) != RUNTIME_PYTHON)
+		return 0;
+	snprintf(name, sizeof(name), "%.3900s/python", s->r->config->libexec_dir);
+	rc = recipe_view(&s->recipe, s->r->python, name, PYTHON_DIR, MOUNT_VIEW, true);
+	return rc < 0 ? error_errno(error, -rc, "open_tree of python of libexec_dir") : 0;
+}
+
 /* What there is of it before anything runs. mission: heap text, NULL with error. */
 static char *
 files(struct session *s, size_t *length, struct error *error)
@@ -40,7 +56,7 @@ files(struct session *s, size_t *length, struct error *error)
 	}
 	recipe_dir(&s->recipe, "/run/agentd", 0755, 0);
 	recipe_file(&s->recipe, "/run/agentd/mission.json", 0444, mission, *length);
-	if (bridge(s, error) == 0)
+	if (bridge(s, error) == 0 && python(s, error) == 0)
 		return mission;
 	free(mission);
 	return NULL;

@@ -158,7 +158,7 @@ static const struct {
 	bool enforced;
 } inert[] = {
     {"  runtime: rust\n  entrypoint: main.py\n",
-     "f:6:15: spec.entrypoint has no effect without runtime python, node or wasm\n", false},
+     "f:6:15: spec.entrypoint has no effect without runtime python, node or wasm\n", true},
     {"  network: {policy: none, allowlist: [\"a.example:443\"]}\n",
      "f:5:38: spec.network.allowlist has no effect without policy allowlist, local or full\n",
      true},
@@ -198,8 +198,9 @@ static const struct {
     {"", NULL},
     {"  runtime: rust\n", NULL},
     {"  runtime: native\n", NULL},
-    {"  runtime: node\n", "5:12: this build cannot enforce spec.runtime: node"},
-    {"  entrypoint: main.py\n", "5:15: this build cannot enforce spec.entrypoint: main.py"},
+    {"  runtime: node\n", NULL},
+    {"  runtime: wasm\n", "5:12: this build cannot enforce spec.runtime: wasm"},
+    {"  entrypoint: main.py\n", NULL},
     {"  packages: []\n", NULL},
     {"  packages: [a.whl]\n", "5:13: this build cannot enforce spec.packages"},
     {"  image: host\n", NULL},

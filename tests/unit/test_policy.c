@@ -1,5 +1,5 @@
 // with: runnerd/policy.c runnerd/policy_secret.c runnerd/secret_uses.c
-// with: runnerd/proof.c runnerd/fs.c runnerd/mission.c
+// with: runnerd/proof.c runnerd/program.c runnerd/fs.c runnerd/mission.c
 // with: runnerd/policy_net.c
 /* What runnerd judges by itself: root's ceilings, paths and their proofs, and the mission it
  * writes. */

@@ -6,7 +6,7 @@
 // with: runnerd/recover.c runnerd/seccomp.c runnerd/seccomp_rules.c
 // with: runnerd/seccomp_verdict.c runnerd/session.c runnerd/session_end.c
 // with: runnerd/session_frame.c runnerd/session_home.c runnerd/session_keeper.c
-// with: runnerd/session_setup.c
+// with: runnerd/session_setup.c runnerd/program.c
 // with: runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
 // with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c
 // with: runnerd/steps/*.c runnerd/credentials.c runnerd/secrets.c runnerd/policy_secret.c
@@ -208,6 +208,7 @@ begin(void)
 	r->home_jobs = home_jobs_new(r, &error);
 	ck_assert_msg(r->home_jobs != NULL, "%s: %s", error.what, error.why);
 	r->bridge = agent_bridge_open(r->config->libexec_dir, &error);
+	r->python = agent_python_open(r->config->libexec_dir, &error);
 	r->spawner = spawner_new(r->loop, r->config->libexec_dir, &error);
 	ck_assert_msg(r->spawner != NULL, "%s: %s", error.what, error.why);
 	stage_agent(r);
@@ -221,11 +222,12 @@ static void
 close_stage(struct stage *stage)
 {
 	struct runnerd *r = &stage->r;
-	int *const fds[] = {
-	    &r->at.live,           &r->at.empty,        &r->at.state,       &r->at.records,
-	    &r->at.store,          &r->at.homes,        &r->at.tools,       &r->at.logs,
-	    &r->keeper_program,    &r->builder_program, &r->init_program,   &r->agent_programs[0],
-	    &r->agent_programs[1], &r->bridge,          &r->broker_program, &r->broker_binary};
+	int *const fds[] = {&r->at.live,           &r->at.empty,     &r->at.state,
+			    &r->at.records,        &r->at.store,     &r->at.homes,
+			    &r->at.tools,          &r->at.logs,      &r->keeper_program,
+			    &r->builder_program,   &r->init_program, &r->agent_programs[0],
+			    &r->agent_programs[1], &r->bridge,       &r->broker_program,
+			    &r->broker_binary,     &r->python};
 	size_t i;
 
 	peer_free(&stage->schedd);

@@ -1,0 +1,136 @@
+#include "runtime.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/limits.h"
+#include "common/runtime.h"
+#include "libraries.h"
+
+/* --- what is there ------------------------------------------------------------------------------
+ */
+
+/* What is executed or interpreted, as the manifest names it. */
+static const char *
+program_name(const struct manifest *manifest)
+{
+	if (manifest->entrypoint)
+		return manifest->entrypoint;
+	return manifest->command ? manifest->command : manifest->name;
+}
+
+static bool
+is_image_layout(int dir, const char *below)
+{
+	char path[PATH_LEN_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/oci-layout", below);
+	return faccessat(dir, path, F_OK, 0) == 0;
+}
+
+static enum runtime
+look(const struct manifest *manifest, const char *install_dir)
+{
+	_cleanup_close_ int dir = open(install_dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	const char *program = program_name(manifest);
+	enum runtime by_name = manifest->entrypoint ? runtime_of_name(program) : RUNTIME_ABSENT;
+	enum runtime by_bytes = RUNTIME_ABSENT;
+	char head[4];
+	struct stat st;
+
+	fd = openat(dir, program, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    pread(fd, head, sizeof(head), 0) == sizeof(head))
+		by_bytes = runtime_of_bytes(head, sizeof(head));
+	else if (is_image_layout(dir, program) || (fd < 0 && is_image_layout(dir, ".")))
+		by_bytes = RUNTIME_CONTAINER;
+	return by_bytes ? by_bytes : by_name;
+}
+
+/* --- what holds ---------------------------------------------------------------------------------
+ */
+
+static int
+refuse_mismatch(const char *who, enum runtime wanted, const struct manifest *manifest,
+		enum runtime found, struct error *error)
+{
+	error_why(error, ERR_INVALID, "%s says runtime %s, but %s is a program for the runtime %s",
+		  who, runtime_name(wanted), program_name(manifest), runtime_name(found));
+	return error_hint(error, "say runtime %s, or nothing: it is told by the program",
+			  runtime_name(found));
+}
+
+int
+runtime_settle(struct manifest *manifest, const char *install_dir, const char *asked,
+	       struct error *error)
+{
+	enum runtime wanted = asked ? runtime_parse(asked) : RUNTIME_ABSENT, found;
+
+	if (asked && !wanted) {
+		error_why(error, ERR_USAGE, "--runtime: there is no runtime '%.40s'", asked);
+		return error_hint(error,
+				  "runtimes are rust (or native), python, node, wasm, container");
+	}
+	if (wanted && manifest->runtime && wanted != manifest->runtime) {
+		error_why(error, ERR_INVALID, "--runtime says %s, but the manifest says %s", asked,
+			  runtime_name(manifest->runtime));
+		return error_hint(error, "leave --runtime out, or change spec.runtime");
+	}
+	found = look(manifest, install_dir);
+	if (manifest->runtime)
+		wanted = manifest->runtime;
+	if (wanted && found && found != wanted)
+		return refuse_mismatch(asked ? "--runtime" : "the manifest", wanted, manifest,
+				       found, error);
+	manifest->runtime = wanted ? wanted : found ? found : RUNTIME_RUST;
+	return runtime_check(manifest, error);
+}
+
+/* --- will it start? ------------------------------------------------------------------------------
+ */
+
+/* Of an interpreter that nobody named: the first there is. */
+static const char *
+interpreter_place(const struct view *view, const struct interpreter *interpreter)
+{
+	for (size_t i = 0; interpreter->places[i]; i++) {
+		_cleanup_close_ int fd = view_open(view, interpreter->places[i]);
+
+		if (fd >= 0)
+			return interpreter->places[i];
+	}
+	return NULL;
+}
+
+static int
+check_program(const struct view *view, struct error *error)
+{
+	const struct manifest *manifest = view->manifest;
+	const struct interpreter *interpreter = runtime_interpreter(manifest->runtime);
+	const char *command = manifest->command, *place;
+	char path[2 * PATH_LEN_MAX + 2];
+
+	if (interpreter && !command) {
+		place = interpreter_place(view, interpreter);
+		return place ? libraries_check(view, place, error) : 0;
+	}
+	if (!command)
+		command = manifest->name;
+	snprintf(path, sizeof(path), "%s%s%s", command[0] == '/' ? "" : view->install_dir,
+		 command[0] == '/' ? "" : "/", command);
+	return libraries_check(view, path, error);
+}
+
+int
+runtime_will_start(const struct manifest *manifest, const char *install_dir, struct error *error)
+{
+	_cleanup_(view_close) struct view view = VIEW_INIT;
+
+	if (view_init(&view, manifest, install_dir) < 0)
+		return 0;
+	return check_program(&view, error);
+}

@@ -1,0 +1,19 @@
+/*
+ * How what is to be installed is executed: the word of the manifest or of --runtime, else what
+ * install_dir holds; and whether it will start.
+ */
+#ifndef ASH_RUNTIME_H
+#define ASH_RUNTIME_H
+
+#include "common/manifest.h"
+
+/* asked: of --runtime; NULL: not given. The manifest's runtime is set to what holds. -1 with error:
+ * there is no such runtime (ERR_USAGE), or two that name it disagree (ERR_INVALID). */
+int runtime_settle(struct manifest *manifest, const char *install_dir, const char *asked,
+		   struct error *error);
+/* The program, or the interpreter, is one for this host, with its loader and libraries. Says only
+ * what it can tell. */
+int runtime_will_start(const struct manifest *manifest, const char *install_dir,
+		       struct error *error);
+
+#endif

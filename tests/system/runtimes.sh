@@ -1,0 +1,195 @@
+#!/bin/bash
+# Agents of the runtimes rust, python and node: detection, what is found at install, one agent written
+# three times, and installing over one that runs.
+# timeout: 300
+# shellcheck disable=SC2154
+. "$(dirname "$0")/lib.sh"
+need_root "sessions"
+instance_new
+mkdir -p "$dir/tree/below" "$dir/images"
+printf 12345 >"$dir/tree/a.txt"
+printf '%s\n' "ceilings: {allowed_context: [$dir], allowed_images: [$dir/images]}" >>"$dir/agentd.yaml"
+instance_up "the instance starts"
+
+# manifest NAME SPEC: a folder for the agent with a manifest; prints the folder.
+manifest() {
+	mkdir -p "$dir/agents/$1"
+	printf 'apiVersion: scarab/v1\nkind: AgentManifest\nmetadata: {name: %s, version: 1.0.0}\nspec: {%s}\n' "$1" "$2" >"$dir/agents/$1/manifest.yaml"
+	echo "$dir/agents/$1"
+}
+# refused TEXT PATTERN NAME [OPTION…]: the install is refused as an invalid manifest, in these words.
+refused() {
+	local text=$1 pattern=$2 name=$3
+	shift 3
+	status "$text" 7 ash agent install --replace "$dir/agents/$name/manifest.yaml" "$@"
+	like "$text: in words" "$err" "$pattern"
+}
+runtime() { ash --json agent show "$1" | jq -r .runtime; }
+# notes AGENT KIND: what its newest session said of itself.
+notes() { grep -F "\"kind\":\"$2\"" "$dir/log/$1/$(latest "$1" .id).notes.jsonl"; }
+
+# --- detection --------------------------------------------------------------------------------------
+folder=$(manifest told 'entrypoint: main.py')
+echo 'print("python")' >"$folder/main.py"
+check ".py is Python" ash agent install "$folder/manifest.yaml"
+is "and is listed so" "$(ash agent list | awk '$1 == "told" { print $3 }')" python
+is "and runs" "$(ash agent run told)" python
+for end in js mjs cjs; do
+	folder=$(manifest "told-$end" "entrypoint: main.$end")
+	echo 'console.log("node")' >"$folder/main.$end"
+	check ".$end is Node.js" ash agent install "$folder/manifest.yaml"
+	is ".$end is listed so" "$(runtime "told-$end")" node
+done
+is "and runs" "$(ash agent run told-cjs)" node
+folder=$(manifest native '')
+cp "$BUILD/tests/true" "$folder/native"
+check "a program is a native one" ash agent install "$folder/manifest.yaml"
+is "and is listed so" "$(runtime native)" rust
+folder=$(manifest module 'entrypoint: module.bin')
+printf '\0asm\1\0\0\0' >"$folder/module.bin"
+refused "a module of WebAssembly" 'runtime: wasm|runtime wasm' module
+folder=$(manifest layout '')
+mkdir "$folder/layout"
+echo '{"imageLayoutVersion":"1.0.0"}' >"$folder/layout/oci-layout"
+refused "an image layout" 'container' layout
+
+# --- two that disagree are both named ------------------------------------------------------------------
+refused "--runtime beside a script of another" 'runtime node.*main.py.*python' told --runtime node
+status "--runtime that agrees" 0 ash agent install --replace "$dir/agents/told/manifest.yaml" --runtime python
+folder=$(manifest odd 'runtime: python, entrypoint: main.mjs')
+echo >"$folder/main.mjs"
+refused "a manifest beside a script of another" 'python.*main.mjs.*node' odd
+manifest odd 'runtime: python, entrypoint: main.py' >/dev/null
+refused "--runtime beside a manifest of another" 'rust.*python' odd --runtime rust
+manifest odd 'runtime: rust, command: x' >/dev/null
+printf '\0asm\1\0\0\0' >"$dir/agents/odd/x"
+refused "a module that is said to be native" 'rust.*wasm' odd
+manifest odd 'runtime: node' >/dev/null
+refused "no entrypoint" 'needs spec.entrypoint' odd
+
+# --- what cannot start is found at install --------------------------------------------------------------
+folder=$(manifest broken 'runtime: rust')
+cp "$BUILD/tests/true" "$folder/broken"
+printf '\267' | dd of="$folder/broken" bs=1 seek=18 conv=notrunc status=none
+refused "a program for another machine" 'program for aarch64, and this host runs x86_64' broken
+printf '\3\0' | dd of="$folder/broken" bs=1 seek=18 conv=notrunc status=none
+printf '\1' | dd of="$folder/broken" bs=1 seek=4 conv=notrunc status=none
+refused "one of 32 bits" 'program for i386' broken
+head -c 80 "$BUILD/tests/true" >"$folder/broken"
+refused "half a program" 'damaged ELF' broken
+cp "$BUILD/tests/true" "$folder/broken"
+chmod 0644 "$folder/broken"
+refused "one that may not be executed" 'may not be executed' broken
+rm "$folder/broken"
+refused "one that is not there" 'broken' broken
+cat >"$dir/one.c" <<-'C'
+	extern int two(void);
+	int main(void) { return two(); }
+C
+echo 'int two(void) { return 2; }' >"$dir/two.c"
+mkdir "$folder/lib"
+gcc -shared -fPIC -Wl,-soname,libscarabtwo.so.1 -o "$folder/lib/libscarabtwo.so.1" "$dir/two.c"
+gcc -o "$folder/broken" "$dir/one.c" "$folder/lib/libscarabtwo.so.1"
+refused "a library that is missing" 'shared library libscarabtwo.so.1 is not there' broken
+# shellcheck disable=SC2016
+gcc -Wl,-rpath,'$ORIGIN/lib' -o "$folder/broken" "$dir/one.c" "$folder/lib/libscarabtwo.so.1"
+check "one that lies beside the program is found" ash agent install "$folder/manifest.yaml"
+status "and the program runs" 2 ash agent run broken
+chmod 0600 "$folder/lib/libscarabtwo.so.1"
+refused "a library that the agent may not read" 'libscarabtwo' broken
+rm "$folder/lib/libscarabtwo.so.1"
+manifest broken "runtime: rust, env: {LD_LIBRARY_PATH: $folder/other}" >/dev/null
+mkdir "$folder/other"
+gcc -shared -fPIC -Wl,-soname,libscarabtwo.so.1 -o "$folder/other/libscarabtwo.so.1" "$dir/two.c"
+check "and where the manifest has it looked for" ash agent install --replace "$folder/manifest.yaml"
+status "and runs from there" 2 ash agent run broken
+mkdir -p "$dir/images/bare/bin"
+cp /bin/true "$dir/images/bare/bin/true"
+manifest broken "runtime: rust, command: /bin/true, image: 'dir:$dir/images/bare'" >/dev/null
+refused "an image without a loader" "loader /lib64/ld-linux-x86-64.so.2 is not there in $dir/images/bare" broken
+mkdir -p "$dir/images/bare/lib64" "$dir/images/bare/lib/x86_64-linux-gnu"
+cp /lib64/ld-linux-x86-64.so.2 "$dir/images/bare/lib64/"
+refused "an image without its libraries" "libc.so.6 is not there in $dir/images/bare" broken
+cp "$(ldconfig -p | awk '$1 == "libc.so.6" && /x86-64/ { print $NF; exit }')" "$dir/images/bare/lib/x86_64-linux-gnu/libc.so.6"
+check "an image that has them" ash agent install --replace "$dir/agents/broken/manifest.yaml"
+check "runs it" ash agent run broken
+manifest broken "entrypoint: main.py, image: 'dir:$dir/images/bare'" >/dev/null
+echo >"$dir/agents/broken/main.py"
+refused "an image without an interpreter" "no Python in the image $dir/images/bare" broken
+manifest broken "entrypoint: gone.py" >/dev/null
+refused "a script that is not there" 'gone.py' broken
+manifest broken "entrypoint: main.py" >/dev/null
+chmod 0600 "$dir/agents/broken/main.py"
+refused "a script that its agent may not read" 'may not be read by other users' broken
+
+# --- Python is left alone with its own -------------------------------------------------------------------
+folder=$(manifest alone 'entrypoint: src/main.py, args: [one, "two words"], env: {PYTHONPATH: /tmp, PYTHONSTARTUP: /tmp/x}')
+mkdir -p "$folder/src"
+echo 'HERE = "beside"' >"$folder/src/beside.py"
+cat >"$folder/src/main.py" <<-'PY'
+	import sys, os, json, libagent, beside
+	print(json.dumps([__name__, sys.argv[1:], beside.HERE, os.path.dirname(libagent.__file__), sys.flags.isolated,
+	    "/tmp" in sys.path, os.getcwd(), __file__ == sys.argv[0], sorted(k for k in globals() if not k.startswith("__"))]))
+PY
+check "an agent with modules installs" ash agent install "$folder/manifest.yaml"
+is "what it finds" "$(ash agent run alone)" '["__main__", ["one", "two words"], "beside", "/run/agentd/python/libagent", 1, false, "/home/agent", true, ["beside", "json", "libagent", "os", "sys"]]'
+is "what will be executed is shown" "$(ash --json agent show alone | jq -c '.sandbox | [.runtime, .command, .arguments[-3:]]')" \
+    "[\"python\",\"/usr/bin/python3\",[\"$folder/src/main.py\",\"one\",\"two words\"]]"
+like "in words too" "$(ash agent show alone)" "Command: +/usr/bin/python3 -I -u /run/agentd/python/start.py $folder/src/main.py one two words"
+like "with its interpreter" "$(ash agent show alone)" "Interpreter: +/usr/bin/python3"
+echo 'raise SystemExit(7)' >"$folder/src/main.py"
+status "its exit status is the session's" 7 ash agent run alone
+printf 'def f():\n    raise ValueError("inside")\nf()\n' >"$folder/src/main.py"
+status "what it does not catch" 1 ash agent run alone
+like "is told with its line" "$(ash session logs alone@latest 2>&1)" "main.py\", line 2, in f"
+
+# --- one agent, three runtimes ----------------------------------------------------------------------------
+agents=(python node)
+if ! command -v cargo >/dev/null; then
+	skip "Rust" "cargo is not installed"
+else
+	# As the README says it, with the example's crate under that name.
+	mkdir -p "$dir/work/etc/agents" "$dir/state/agents/my-agent"
+	cp -r "$root/examples/agents/hello-rust" "$dir/work/my-agent"
+	sed -i -e 's,^name = "hello-rust",name = "my-agent",' -e "s,\\.\\./\\.\\./\\.\\./libagent,$root/libagent," -e '/^\[workspace\]/d' "$dir/work/my-agent/Cargo.toml"
+	printf '[workspace]\nmembers = ["my-agent"]\nresolver = "2"\n' >"$dir/work/Cargo.toml"
+	manifest my-agent 'home: {mode: journal}' >/dev/null
+	mv "$dir/agents/my-agent/manifest.yaml" "$dir/work/etc/agents/my-agent.yaml"
+	cd "$dir/work" || exit 1
+	check "cargo builds the agent" cargo build --release --offline -q -p my-agent
+	cp target/release/my-agent "$dir/state/agents/my-agent/"
+	check "it is installed from where it was copied to" ash agent install etc/agents/my-agent.yaml --dir "$dir/state/agents/my-agent"
+	is "as a native program" "$(runtime my-agent)" rust
+	like "and runs" "$(ash agent run my-agent --task built 2>/dev/null)" 'hello from my-agent, visit 1: built'
+	cd "$dir" || exit 1
+	agents+=(rust)
+fi
+running() { [ "$(latest "$1" .state)" = running ] && ash session logs "$1@latest" 2>/dev/null | grep -q hello; }
+for kind in "${agents[@]}"; do
+	name=hello-$kind folder=$dir/agents/hello-$kind
+	cp -r "$root/examples/agents/$name" "$dir/agents/"
+	cp "$root/examples/plugins/survey/survey" "$folder/"
+	[ "$kind" != rust ] || cp "$dir/work/target/release/my-agent" "$folder/hello-rust"
+	# As it stands in the folder of examples, but for where things lie.
+	sed -i -e "s,/usr/share/doc\, target: /context/docs,$dir/tree\, target: /context/docs," -e "s,/usr/share/scarab-runtime/examples/plugins/survey/survey,./survey," "$folder/manifest.yaml"
+	check "$kind: the example installs" ash agent install "$folder/manifest.yaml"
+	is "$kind: is listed with its runtime" "$(ash agent list | awk -v n="$name" '$1 == n { print $3 }')" "$kind"
+	status "$kind: its session succeeds" 0 ash agent run "$name"
+	is "$kind: environment, mission and tool" "$out" "hello from $name, visit 1: greet
+/context: 1 files in 2 directories, 5 bytes"
+	is "$kind: reports" "$(notes "$name" result | jq -c '.data | [.task, .visits, .summary.bytes]')" '["greet",1,5]'
+	like "$kind: its home is kept" "$(ash agent run "$name" --task again)" "visit 2: again"
+	status "$kind: a deadline" 124 ash agent run "$name" --task wait --timeout 3s
+	is "$kind: is its end" "$(latest "$name" .outcome)" timed_out
+	ash agent run "$name" --task wait --detach >"$dir/detached" || fail "$kind: starts"
+	check "$kind: lives" eventually 20 running "$name"
+	# Installed over while it lives: the session is not disturbed, and the next is the new one.
+	check "$kind: is installed over" ash agent install --replace "$folder/manifest.yaml"
+	is "$kind: goes on" "$(latest "$name" .state)" running
+	check "$kind: is cancelled" ash session cancel "$name@latest"
+	status "$kind: its waiter is told" 125 ash session wait "$name@latest"
+	is "$kind: was cancelled" "$(latest "$name" .outcome)" cancelled
+	like "$kind: its home outlives the installation" "$(ash agent run "$name" --task last)" "visit [45]: last"
+	is "$kind: and its history" "$(ash --json home log "$name" | jq 'length > 1')" true
+done
+instance_stop

@@ -1,0 +1,354 @@
+// with: ash/elf_needs.c ash/ldcache.c ash/libraries.c ash/view.c ash/runtime.c
+/* What ash finds out of what is to be installed: its runtime, and whether it will start. */
+#include <elf.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ash/elf_needs.h"
+#include "ash/ldcache.h"
+#include "ash/libraries.h"
+#include "ash/runtime.h"
+#include "common/cleanup.h"
+#include "common/runtime.h"
+#include "tests/unit/suite.h"
+
+/* --- files of ELF, put together by hand ---------------------------------------------------------
+ */
+
+enum { STRINGS = 0x300, DYNAMIC = 0x200, LOADER = 0x1c0, FILE_BYTES = 0x400 };
+
+struct made {
+	Elf64_Ehdr head;
+	Elf64_Phdr segments[3];
+};
+
+static void
+make(uint8_t bytes[FILE_BYTES])
+{
+	static const char loader[] = "/lib/ld-test.so";
+	static const char strings[] = "\0libone.so\0$ORIGIN/lib:/opt/lib\0";
+	const Elf64_Dyn dynamic[] = {
+	    {.d_tag = DT_STRTAB, .d_un.d_ptr = STRINGS},
+	    {.d_tag = DT_STRSZ, .d_un.d_val = 0x80},
+	    {.d_tag = DT_NEEDED, .d_un.d_val = 1},
+	    {.d_tag = DT_RUNPATH, .d_un.d_val = 11},
+	    {.d_tag = DT_NULL},
+	};
+	struct made made = {.head = {.e_type = ET_DYN,
+				     .e_machine = EM_X86_64,
+				     .e_phoff = offsetof(struct made, segments),
+				     .e_phentsize = sizeof(Elf64_Phdr),
+				     .e_phnum = 3}};
+
+	memcpy(made.head.e_ident, ELFMAG, SELFMAG);
+	made.head.e_ident[EI_CLASS] = ELFCLASS64;
+	made.head.e_ident[EI_DATA] = ELFDATA2LSB;
+	made.segments[0] = (Elf64_Phdr){.p_type = PT_LOAD, .p_filesz = FILE_BYTES};
+	made.segments[1] =
+	    (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = LOADER, .p_filesz = sizeof(loader)};
+	made.segments[2] =
+	    (Elf64_Phdr){.p_type = PT_DYNAMIC, .p_offset = DYNAMIC, .p_filesz = sizeof(dynamic)};
+	memset(bytes, 0, FILE_BYTES);
+	memcpy(bytes, &made, sizeof(made));
+	memcpy(bytes + LOADER, loader, sizeof(loader));
+	memcpy(bytes + DYNAMIC, dynamic, sizeof(dynamic));
+	memcpy(bytes + STRINGS, strings, sizeof(strings));
+}
+
+static int
+file_of(const uint8_t *bytes, size_t size)
+{
+	int fd = memfd_create("elf", MFD_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
+	return fd;
+}
+
+static int
+read_made(const uint8_t *bytes, size_t size, struct elf *elf, struct error *error)
+{
+	_cleanup_close_ int fd = file_of(bytes, size);
+
+	return elf_read(fd, elf, error);
+}
+
+START_TEST(an_elf_file_says_what_it_needs)
+{
+	uint8_t bytes[FILE_BYTES];
+	struct error error = ERROR_INIT;
+	struct elf elf;
+
+	make(bytes);
+	ck_assert_int_eq(read_made(bytes, sizeof(bytes), &elf, &error), 0);
+	ck_assert(elf.native);
+	ck_assert_str_eq(elf.loader, "/lib/ld-test.so");
+	ck_assert_uint_eq(elf.count, 1);
+	ck_assert_str_eq(elf.needed[0], "libone.so");
+	ck_assert_str_eq(elf.runpath, "$ORIGIN/lib:/opt/lib");
+	ck_assert_ptr_null(elf.rpath);
+	elf_free(&elf);
+}
+END_TEST
+
+#define HEAD(member) offsetof(Elf64_Ehdr, member), sizeof(((Elf64_Ehdr *)0)->member)
+#define SEGMENT(i, member)                                                                         \
+	offsetof(struct made, segments) + (i) * sizeof(Elf64_Phdr) + offsetof(Elf64_Phdr, member), \
+	    sizeof(((Elf64_Phdr *)0)->member)
+#define ENTRY(i) DYNAMIC + (i) * sizeof(Elf64_Dyn) + offsetof(Elf64_Dyn, d_un), 8
+
+static const struct {
+	size_t at, size;
+	uint64_t value;
+	const char *why;
+} damage[] = {
+    {HEAD(e_type), ET_REL, "an object file"},
+    {HEAD(e_type), ET_CORE, "a core dump"},
+    {HEAD(e_phentsize), 55, "its table of segments"},
+    {HEAD(e_phnum), 0, "its table of segments"},
+    {HEAD(e_phnum), 60000, "its table of segments"},
+    {HEAD(e_phoff), UINT64_MAX - 8, "within its table"},
+    {HEAD(e_phoff), FILE_BYTES - 8, "within its table"},
+    {SEGMENT(1, p_filesz), 1, "the name of its loader"},
+    {SEGMENT(1, p_filesz), 5, "the name of its loader"},
+    {SEGMENT(1, p_filesz), UINT64_MAX, "the name of its loader"},
+    {SEGMENT(1, p_offset), INT64_MAX, "the name of its loader"},
+    {SEGMENT(2, p_filesz), UINT64_MAX, "its dynamic section"},
+    {SEGMENT(2, p_offset), FILE_BYTES, "within its dynamic section"},
+    {ENTRY(0), FILE_BYTES, "the names of its libraries"},
+    {ENTRY(0), UINT64_MAX, "the names of its libraries"},
+    {ENTRY(1), UINT64_MAX, "the names of its libraries"},
+    {ENTRY(2), 0, "the name of a library"},
+    {ENTRY(2), 0x80, "the name of a library"},
+    {ENTRY(2), UINT64_MAX, "the name of a library"},
+    {ENTRY(3), 0x90, "where its libraries are looked for"},
+};
+
+START_TEST(a_damaged_one_is_refused)
+{
+	uint8_t bytes[FILE_BYTES];
+	struct error error = ERROR_INIT;
+	struct elf elf;
+
+	make(bytes);
+	memcpy(bytes + damage[_i].at, &damage[_i].value, damage[_i].size);
+	ck_assert_int_lt(read_made(bytes, sizeof(bytes), &elf, &error), 0);
+	ck_assert_msg(strstr(error.why, damage[_i].why), "%s", error.why);
+	ck_assert_int_eq(error.code, ERR_INVALID);
+	elf_free(&elf);
+}
+END_TEST
+
+START_TEST(every_beginning_of_one_is_borne)
+{
+	uint8_t bytes[FILE_BYTES];
+	struct elf elf;
+
+	make(bytes);
+	for (size_t size = 0; size < sizeof(bytes); size++) {
+		struct error error = ERROR_INIT;
+
+		if (read_made(bytes, size, &elf, &error) < 0)
+			ck_assert(error.why[0]);
+		elf_free(&elf);
+	}
+}
+END_TEST
+
+START_TEST(another_machine_is_named)
+{
+	uint8_t bytes[FILE_BYTES];
+	struct error error = ERROR_INIT;
+	struct elf elf;
+
+	make(bytes);
+	bytes[offsetof(Elf64_Ehdr, e_machine)] = EM_AARCH64;
+	ck_assert_int_eq(read_made(bytes, sizeof(bytes), &elf, &error), 0);
+	ck_assert(!elf.native);
+	ck_assert_str_eq(elf.machine, "aarch64");
+	elf_free(&elf);
+	make(bytes);
+	bytes[EI_CLASS] = ELFCLASS32;
+	ck_assert_int_eq(read_made(bytes, sizeof(bytes), &elf, &error), 0);
+	ck_assert(!elf.native);
+	ck_assert_str_eq(elf.machine, "x86_64 with 32 bits");
+	elf_free(&elf);
+}
+END_TEST
+
+/* --- the cache of libraries ----------------------------------------------------------------------
+ */
+
+START_TEST(the_hosts_cache_is_read)
+{
+	_cleanup_close_ int fd = open("/etc/ld.so.cache", O_RDONLY | O_CLOEXEC);
+	struct ldcache cache;
+	const char *path;
+	size_t at = 0;
+
+	ldcache_read(fd, &cache);
+	ck_assert_ptr_nonnull(cache.bytes);
+	path = ldcache_next(&cache, "libc.so.6", &at);
+	ck_assert_ptr_nonnull(path);
+	ck_assert_ptr_nonnull(strstr(path, "/libc.so.6"));
+	at = 0;
+	ck_assert_ptr_null(ldcache_next(&cache, "libnothing.so.9", &at));
+	ldcache_free(&cache);
+	ldcache_read(-1, &cache);
+	ck_assert_ptr_null(ldcache_next(&cache, "libc.so.6", &at));
+}
+END_TEST
+
+START_TEST(a_cache_cut_short_is_none)
+{
+	_cleanup_close_ int fd = open("/etc/ld.so.cache", O_RDONLY | O_CLOEXEC);
+	static char bytes[4096];
+	ssize_t size = read(fd, bytes, sizeof(bytes));
+
+	for (ssize_t length = 0; length < size; length += 7) {
+		_cleanup_close_ int cut = file_of((uint8_t *)bytes, (size_t)length);
+		struct ldcache cache;
+		size_t at = 0;
+
+		lseek(cut, 0, SEEK_SET);
+		ldcache_read(cut, &cache);
+		while (ldcache_next(&cache, "libc.so.6", &at))
+			;
+		ldcache_free(&cache);
+	}
+}
+END_TEST
+
+/* --- which runtime
+ * -------------------------------------------------------------------------------- */
+
+static char top[] = "/tmp/scarab-runtime-XXXXXX";
+
+static void
+put(const char *name, const char *bytes, size_t length)
+{
+	char path[128];
+	_cleanup_close_ int fd = -1;
+
+	snprintf(path, sizeof(path), "%s/%s", top, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, bytes, length), (ssize_t)length);
+}
+
+static struct manifest *
+manifest_of(const char *spec)
+{
+	char text[512];
+	struct error error = ERROR_INIT;
+	struct manifest *manifest;
+
+	snprintf(text, sizeof(text),
+		 "apiVersion: scarab/v1\nkind: AgentManifest\n"
+		 "metadata: {name: worker, version: 1.0.0}\nspec: {%s}\n",
+		 spec);
+	manifest = manifest_read(text, strlen(text), "f", NULL, &error);
+	ck_assert_msg(manifest, "%s", error.why);
+	return manifest;
+}
+
+static const struct {
+	const char *spec, *asked;
+	enum runtime runtime; /* ABSENT: refused */
+	const char *one, *other;
+} settled[] = {
+    {"entrypoint: a.py", NULL, RUNTIME_PYTHON, NULL, NULL},
+    {"entrypoint: a.js", NULL, RUNTIME_NODE, NULL, NULL},
+    {"entrypoint: a.mjs", NULL, RUNTIME_NODE, NULL, NULL},
+    {"entrypoint: a.cjs", NULL, RUNTIME_NODE, NULL, NULL},
+    {"entrypoint: a.wasm", NULL, RUNTIME_WASM, NULL, NULL},
+    {"entrypoint: module", NULL, RUNTIME_WASM, NULL, NULL},
+    {"command: module", NULL, RUNTIME_WASM, NULL, NULL},
+    {"command: elf", NULL, RUNTIME_RUST, NULL, NULL},
+    {"", NULL, RUNTIME_RUST, NULL, NULL},
+    {"command: layout", NULL, RUNTIME_CONTAINER, NULL, NULL},
+    {"runtime: native", "rust", RUNTIME_RUST, NULL, NULL},
+    {"entrypoint: script", "python", RUNTIME_PYTHON, NULL, NULL},
+    {"entrypoint: a.py", "node", RUNTIME_ABSENT, "node", "python"},
+    {"runtime: node, entrypoint: a.py", NULL, RUNTIME_ABSENT, "node", "python"},
+    {"runtime: python, entrypoint: a.py", "node", RUNTIME_ABSENT, "node", "python"},
+    {"runtime: rust, entrypoint: a.py", NULL, RUNTIME_ABSENT, "rust", "python"},
+    {"runtime: rust, command: module", NULL, RUNTIME_ABSENT, "rust", "wasm"},
+    {"runtime: python, entrypoint: elf", NULL, RUNTIME_ABSENT, "python", "rust"},
+    {"runtime: python", NULL, RUNTIME_ABSENT, "python", "entrypoint"},
+    {"entrypoint: a.js, packages: [x.whl]", NULL, RUNTIME_ABSENT, "packages", "node"},
+    {"", "cobol", RUNTIME_ABSENT, "no runtime", "cobol"},
+};
+
+START_TEST(the_runtime_is_told_or_found)
+{
+	struct error error = ERROR_INIT;
+	struct manifest *manifest = manifest_of(settled[_i].spec);
+	char layout[64];
+	int rc;
+
+	strcpy(top, "/tmp/scarab-runtime-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(top));
+	put("module", "\0asm\1\0\0\0", 8);
+	put("elf", "\177ELF\2\1\1", 7);
+	put("script", "print()\n", 8);
+	snprintf(layout, sizeof(layout), "%s/layout", top);
+	ck_assert_int_eq(mkdir(layout, 0755), 0);
+	put("layout/oci-layout", "{}", 2);
+	rc = runtime_settle(manifest, top, settled[_i].asked, &error);
+	ck_assert_msg((rc == 0) == (settled[_i].runtime != RUNTIME_ABSENT), "%s", error.why);
+	if (rc == 0)
+		ck_assert_int_eq(manifest->runtime, settled[_i].runtime);
+	else
+		ck_assert_msg(strstr(error.why, settled[_i].one) &&
+				  strstr(error.why, settled[_i].other),
+			      "%s", error.why);
+	manifest_free(manifest);
+	snprintf(layout, sizeof(layout), "rm -r %s", top);
+	ck_assert_int_eq(system(layout), 0);
+}
+END_TEST
+
+START_TEST(programs_of_this_host_will_start)
+{
+	static const char *const programs[] = {"/usr/bin/python3", "/bin/sh", "/usr/bin/env"};
+	struct manifest *manifest = manifest_of("");
+	struct view view;
+
+	ck_assert_int_eq(view_init(&view, manifest, "/tmp"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+		struct error error = ERROR_INIT;
+
+		ck_assert_msg(libraries_check(&view, programs[i], &error) == 0, "%s: %s",
+			      programs[i], error.why);
+	}
+	view_close(&view);
+	manifest_free(manifest);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("runtime");
+	TCase *all = tcase_create("runtime");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_test(all, an_elf_file_says_what_it_needs);
+	tcase_add_loop_test(all, a_damaged_one_is_refused, 0, ARRAY_LEN(damage));
+	tcase_add_test(all, every_beginning_of_one_is_borne);
+	tcase_add_test(all, another_machine_is_named);
+	tcase_add_test(all, the_hosts_cache_is_read);
+	tcase_add_test(all, a_cache_cut_short_is_none);
+	tcase_add_loop_test(all, the_runtime_is_told_or_found, 0, ARRAY_LEN(settled));
+	tcase_add_test(all, programs_of_this_host_will_start);
+	suite_add_tcase(suite, all);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
