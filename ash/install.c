@@ -121,12 +121,18 @@ static int
 settle_runtime(const struct args *args, struct manifest *manifest, struct msg_op_install *install,
 	       struct error *error)
 {
+	struct found_interpreter found;
+
 	if (runtime_settle(manifest, install->install_dir, args_value(args, "--runtime"), error) <
 		0 ||
 	    plan_enforceable(manifest, error) < 0)
 		return -1;
 	snprintf(install->runtime, sizeof(install->runtime), "%s", runtime_name(manifest->runtime));
-	return runtime_will_start(manifest, install->install_dir, error);
+	if (runtime_will_start(manifest, install->install_dir, &found, error) < 0)
+		return -1;
+	strcpy(install->interpreter, found.path);
+	strcpy(install->interpreter_version, found.version);
+	return 0;
 }
 
 static int

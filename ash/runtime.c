@@ -93,44 +93,38 @@ runtime_settle(struct manifest *manifest, const char *install_dir, const char *a
 /* --- will it start? ------------------------------------------------------------------------------
  */
 
-/* Of an interpreter that nobody named: the first there is. */
-static const char *
-interpreter_place(const struct view *view, const struct interpreter *interpreter)
-{
-	for (size_t i = 0; interpreter->places[i]; i++) {
-		_cleanup_close_ int fd = view_open(view, interpreter->places[i]);
-
-		if (fd >= 0)
-			return interpreter->places[i];
-	}
-	return NULL;
-}
-
 static int
-check_program(const struct view *view, struct error *error)
+check_native(const struct view *view, struct error *error)
 {
 	const struct manifest *manifest = view->manifest;
-	const struct interpreter *interpreter = runtime_interpreter(manifest->runtime);
-	const char *command = manifest->command, *place;
+	const char *command = manifest->command ? manifest->command : manifest->name;
 	char path[2 * PATH_LEN_MAX + 2];
 
-	if (interpreter && !command) {
-		place = interpreter_place(view, interpreter);
-		return place ? libraries_check(view, place, error) : 0;
-	}
-	if (!command)
-		command = manifest->name;
 	snprintf(path, sizeof(path), "%s%s%s", command[0] == '/' ? "" : view->install_dir,
 		 command[0] == '/' ? "" : "/", command);
 	return libraries_check(view, path, error);
 }
 
-int
-runtime_will_start(const struct manifest *manifest, const char *install_dir, struct error *error)
+/* First whether it can start at all: what cannot says nothing of its version. */
+static int
+check_interpreted(const struct view *view, const struct interpreter *interpreter,
+		  struct found_interpreter *found, struct error *error)
 {
+	if (interpreter_find(view, interpreter, found, error) < 0)
+		return -1;
+	return found->path[0] ? libraries_check(view, found->path, error) : 0;
+}
+
+int
+runtime_will_start(const struct manifest *manifest, const char *install_dir,
+		   struct found_interpreter *found, struct error *error)
+{
+	const struct interpreter *interpreter = runtime_interpreter(manifest->runtime);
 	_cleanup_(view_close) struct view view = VIEW_INIT;
 
+	found->path[0] = found->version[0] = '\0';
 	if (view_init(&view, manifest, install_dir) < 0)
 		return 0;
-	return check_program(&view, error);
+	return interpreter ? check_interpreted(&view, interpreter, found, error)
+			   : check_native(&view, error);
 }

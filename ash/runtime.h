@@ -6,14 +6,15 @@
 #define ASH_RUNTIME_H
 
 #include "common/manifest.h"
+#include "interpreter.h"
 
 /* asked: of --runtime; NULL: not given. The manifest's runtime is set to what holds. -1 with error:
  * there is no such runtime (ERR_USAGE), or two that name it disagree (ERR_INVALID). */
 int runtime_settle(struct manifest *manifest, const char *install_dir, const char *asked,
 		   struct error *error);
-/* The program, or the interpreter, is one for this host, with its loader and libraries. Says only
- * what it can tell. */
+/* The program, or the interpreter, is one for this host, with its loader and libraries, and the
+ * interpreter, which is told, new enough. Says only what it can tell. */
 int runtime_will_start(const struct manifest *manifest, const char *install_dir,
-		       struct error *error);
+		       struct found_interpreter *found, struct error *error);
 
 #endif

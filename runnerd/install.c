@@ -388,10 +388,14 @@ check_skills(const int *proofs, const struct agent *agent, struct error *error)
 	return 0;
 }
 
-/* For the plan that is kept: whatever control said of it. */
+/* For the plan that is kept. What control said of a version holds for what control named. */
 static int
 note_interpreter(struct manifest *plan, const struct program *program, struct error *error)
 {
+	bool same = plan->interpreter && !strcmp(plan->interpreter, program->path);
+
+	if (same && program->entrypoint[0])
+		return 0;
 	free(plan->interpreter);
 	free(plan->interpreter_version);
 	plan->interpreter = program->entrypoint[0] ? strdup(program->path) : NULL;

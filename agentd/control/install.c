@@ -206,11 +206,30 @@ send_plan(struct request *request, int plan)
 }
 
 static int
+keep_text(char **field, const char *text, struct error *error)
+{
+	*field = text[0] ? strdup(text) : NULL;
+	return text[0] && !*field ? error_errno(error, ENOMEM, "keeping the interpreter") : 0;
+}
+
+/* As the operator's ash found it; runnerd looks whether it is one. */
+static int
+note_interpreter(const struct msg_op_install *asked, struct manifest *manifest, struct error *error)
+{
+	if (!runtime_interpreter(manifest->runtime) || !asked->interpreter[0])
+		return 0;
+	if (keep_text(&manifest->interpreter, asked->interpreter, error) < 0)
+		return -1;
+	return keep_text(&manifest->interpreter_version, asked->interpreter_version, error);
+}
+
+static int
 make_plan(struct request *request, struct manifest *manifest, struct error *error)
 {
 	if (settle_runtime(manifest, request->msg.op_install.runtime, error) < 0 ||
 	    check_proofs(&request->msg, manifest, error) < 0 ||
-	    index_skills(&request->msg, manifest, error) < 0)
+	    index_skills(&request->msg, manifest, error) < 0 ||
+	    note_interpreter(&request->msg.op_install, manifest, error) < 0)
 		return -1;
 	return encode_plan(manifest, error);
 }

@@ -122,6 +122,37 @@ manifest broken "entrypoint: main.py" >/dev/null
 chmod 0600 "$dir/agents/broken/main.py"
 refused "a script that its agent may not read" 'may not be read by other users' broken
 
+# --- the interpreter's version is asked, without rights -----------------------------------------------
+version() { ash --json agent show "$1" | jq -r .sandbox.interpreter_version; }
+is "Python's is recorded" "$(version told)" "$(/usr/bin/python3 -c 'import platform; print(platform.python_version())')"
+is "Node.js's too" "v$(version told-mjs)" "$(/usr/bin/node --version)"
+like "and shown" "$(ash agent show told)" "Interpreter: +/usr/bin/python3, [0-9.]+"
+mkdir -p "$dir/images/node/usr/bin" "$dir/images/node/tmp"
+chmod 1777 "$dir/images/node/tmp"
+# says WORDS: the image's Node.js prints them.
+says() {
+	cat >"$dir/says.c" <<-C
+		#include <fcntl.h>
+		#include <stdio.h>
+		#include <unistd.h>
+		int main(void) { int fd = open("/tmp/x", O_CREAT | O_WRONLY, 0644), said = fd >= 0 && write(fd, "x", 1) == 1; $1; }
+	C
+	gcc -static -o "$dir/images/node/usr/bin/node" "$dir/says.c"
+}
+says 'return printf("v16.20.2\n") < 0'
+manifest old "entrypoint: main.js, image: 'dir:$dir/images/node'" >/dev/null
+echo >"$dir/agents/old/main.js"
+refused "one that is too old" '/usr/bin/node is Node.js 16.20.2, and agents need 18.0 or later' old
+says 'return printf("v18.%u.%u-%d\n", (unsigned)getuid(), (unsigned)getpid(), said) < 0'
+check "an image's own" ash agent install "$dir/agents/old/manifest.yaml"
+is "is asked as nobody, as the first process of a namespace, and can write nothing" "$(version old)" 18.65534.1-0
+says 'for (int i = 0; i < 100000; i++) puts("v18.0.0\033[31m")'
+check "one that talks without end" ash agent install --replace "$dir/agents/old/manifest.yaml"
+is "says nothing" "$(version old)" null
+manifest old "entrypoint: main.js, command: /usr/bin/env" >/dev/null
+check "an interpreter that the manifest names" ash agent install --replace "$dir/agents/old/manifest.yaml"
+is "is the agent's" "$(ash --json agent show old | jq -r .sandbox.interpreter)" /usr/bin/env
+
 # --- Python is left alone with its own -------------------------------------------------------------------
 folder=$(manifest alone 'entrypoint: src/main.py, args: [one, "two words"], env: {PYTHONPATH: /tmp, PYTHONSTARTUP: /tmp/x}')
 mkdir -p "$folder/src"

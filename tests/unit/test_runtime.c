@@ -1,4 +1,4 @@
-// with: ash/elf_needs.c ash/ldcache.c ash/libraries.c ash/view.c ash/runtime.c
+// with: ash/elf_needs.c ash/ldcache.c ash/libraries.c ash/view.c ash/runtime.c ash/interpreter.c
 /* What ash finds out of what is to be installed: its runtime, and whether it will start. */
 #include <elf.h>
 #include <fcntl.h>
@@ -330,6 +330,38 @@ START_TEST(programs_of_this_host_will_start)
 }
 END_TEST
 
+static const struct {
+	const char *text, *version; /* NULL: it says nothing */
+	unsigned major, minor;
+} answers[] = {
+    {"Python 3.11.2\n", "3.11.2", 3, 11},
+    {"v20.20.2\n", "20.20.2", 20, 20},
+    {"Python 3.13.0rc1+\n", "3.13.0rc1+", 3, 13},
+    {"v18.0", "18.0", 18, 0},
+    {"", NULL, 0, 0},
+    {"Python\n", NULL, 0, 0},
+    {"Python 3\n", NULL, 0, 0},
+    {"v-1.2\n", NULL, 0, 0},
+    {"v18.0.0\nmore\n", NULL, 0, 0},
+    {"v18.0.0\033[31m\n", NULL, 0, 0},
+    {"v18.0 0\n", NULL, 0, 0},
+};
+
+START_TEST(a_version_is_plain)
+{
+	char version[VERSION_MAX + 1] = "";
+	unsigned major, minor;
+	bool said = interpreter_version(answers[_i].text, version, &major, &minor);
+
+	ck_assert_msg(said == (answers[_i].version != NULL), "%s", answers[_i].text);
+	if (!said)
+		return;
+	ck_assert_str_eq(version, answers[_i].version);
+	ck_assert_uint_eq(major, answers[_i].major);
+	ck_assert_uint_eq(minor, answers[_i].minor);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -346,6 +378,7 @@ main(void)
 	tcase_add_test(all, a_cache_cut_short_is_none);
 	tcase_add_loop_test(all, the_runtime_is_told_or_found, 0, ARRAY_LEN(settled));
 	tcase_add_test(all, programs_of_this_host_will_start);
+	tcase_add_loop_test(all, a_version_is_plain, 0, ARRAY_LEN(answers));
 	suite_add_tcase(suite, all);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
