@@ -1,4 +1,5 @@
-// with: ash/elf_needs.c ash/ldcache.c ash/libraries.c ash/view.c ash/runtime.c ash/interpreter.c
+// with: ash/elf_needs.c ash/ldcache.c ash/libraries.c ash/view.c
+// with: ash/runtime.c ash/interpreter.c
 /* What ash finds out of what is to be installed: its runtime, and whether it will start. */
 #include <elf.h>
 #include <fcntl.h>
