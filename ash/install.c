@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "document.h"
 #include "output.h"
+#include "packages.h"
 #include "rows.h"
 #include "runtime.h"
 #include "secret.h"
@@ -136,6 +137,17 @@ settle_runtime(const struct args *args, struct manifest *manifest, struct msg_op
 }
 
 static int
+add_packages(const struct manifest *manifest, const struct msg_op_install *install,
+	     struct msg *request, struct error *error)
+{
+	_cleanup_(view_close) struct view view = VIEW_INIT;
+
+	if (view_init(&view, manifest, install->install_dir) < 0)
+		return error_errno(error, errno, "opening the image");
+	return packages_unpack(&view, install->interpreter, request, error);
+}
+
+static int
 fill_request(const struct args *args, const struct document *document, struct msg *request,
 	     struct warnings *warnings, struct error *error)
 {
@@ -160,6 +172,8 @@ fill_request(const struct args *args, const struct document *document, struct ms
 		if (prove_context(i, manifest->context.items[i].source, request, error) < 0)
 			return -1;
 	if (prove_image(manifest_image_dir(manifest), request, error) < 0)
+		return -1;
+	if (add_packages(manifest, install, request, error) < 0)
 		return -1;
 	return skills_prove(manifest, install->install_dir, request, warn, warnings, error);
 }

@@ -64,7 +64,11 @@ enum {
 	AUDIT_FILE_BYTES = 64 << 20,                 /* then a new audit.log is begun */
 	AUDIT_FILES_MAX = 16,                        /* shown at once: 1 GiB */
 	RESTART_WAIT_MS = 10000, /* how long ash waits for daemons to come back */
-	NET_NAME_MAX = 253,      /* of a DNS name, without the dot at its end */
+	PACKAGE_PATH_MAX = 1023, /* of a file that spec.packages brings */
+	PACKAGE_FILES_MAX = 65536,
+	PACKAGES_BYTES_MAX =
+	    512 << 20,      /* unpacked and compiled, of one agent; in memory at install */
+	NET_NAME_MAX = 253, /* of a DNS name, without the dot at its end */
 };
 
 #endif

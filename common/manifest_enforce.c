@@ -25,7 +25,6 @@ struct enforced {
 static const struct enforced table[] = {
     {"spec.runtime", .rule = WORDS_ONLY,
      .words = WORD(RUNTIME_RUST) | WORD(RUNTIME_PYTHON) | WORD(RUNTIME_NODE)},
-    {"spec.packages", .rule = ABSENT_ONLY},
     {"spec.image", .rule = NOT_BEGUN, .text = "oci:"},
     {"spec.retry.max", .rule = ZERO_ONLY},
     {"spec.lifecycle.restart_policy", .rule = WORDS_ONLY, .words = WORD(RESTART_NEVER)},

@@ -250,37 +250,10 @@ home_has_trash(int homes_fd, const char *agent)
 
 /* --- deletion ------------------------------------------------------------------------------- */
 
-/* The child keeps one descriptor and is nobody's to wait for: it is forked twice. */
-static void
-delete_in_child(int homes_fd, const char *name)
-{
-	int fd = dup3(homes_fd, 3, 0);
-
-	if (fd < 0 || close_from(4) < 0)
-		_exit(1);
-	if (fork() == 0)
-		trash_delete(fd, name);
-	_exit(0);
-}
-
-static int
-delete_aside(int homes_fd, const char *name)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		return -errno;
-	if (!pid)
-		delete_in_child(homes_fd, name);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	return 0;
-}
-
 int
 homes_sweep(int homes_fd)
 {
-	return trash_each(homes_fd, delete_aside);
+	return trash_each(homes_fd, trash_delete_aside);
 }
 
 int
@@ -291,5 +264,5 @@ home_purge(int homes_fd, const char *agent)
 
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
-	return delete_aside(homes_fd, name);
+	return trash_delete_aside(homes_fd, name);
 }

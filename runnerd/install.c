@@ -15,6 +15,7 @@
 #include "home_jobs.h"
 #include "homes.h"
 #include "ids.h"
+#include "packages.h"
 #include "pins.h"
 #include "policy.h"
 #include "program.h"
@@ -26,6 +27,7 @@
 #define ZONEINFO "/usr/share/zoneinfo"
 
 enum { FD_PLAN, FD_MANIFEST, FD_INSTALL_DIR, FD_CONTEXT };
+enum { PACKAGE_FDS = 2 /* behind context and image */ };
 
 /* --- telling others ------------------------------------------------------------------------- */
 
@@ -412,12 +414,14 @@ check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, stru
 	const char *image = manifest_image_dir(plan);
 	struct program program;
 	size_t i, proofs = plan->context.count + (image ? 1 : 0);
+	size_t packages = plan->packages.count ? PACKAGE_FDS : 0;
 	struct stat st;
 
-	if (msg->nfds != FD_CONTEXT + proofs + plan->skills.count)
+	if (msg->nfds != FD_CONTEXT + proofs + packages + plan->skills.count)
 		return error_why(error, ERR_INVALID,
-				 "%u descriptors came for %zu sources of context, image and skills",
-				 msg->nfds - FD_CONTEXT, proofs + plan->skills.count);
+				 "%u descriptors came for %zu sources of context, image and skills "
+				 "and %zu of packages",
+				 msg->nfds - FD_CONTEXT, proofs + plan->skills.count, packages);
 	if (proof_install_dir(agent->head.install_dir, msg->fds[FD_INSTALL_DIR], &st, error) < 0 ||
 	    proof_place(agent->head.install_dir, r->config, error) < 0)
 		return -1;
@@ -429,7 +433,7 @@ check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, stru
 			return -1;
 	if (image && proof_image(image, msg->fds[FD_CONTEXT + proofs - 1], r->config, error) < 0)
 		return -1;
-	if (check_skills(&msg->fds[FD_CONTEXT + proofs], agent, error) < 0)
+	if (check_skills(&msg->fds[FD_CONTEXT + proofs + packages], agent, error) < 0)
 		return -1;
 	if (program_find(plan, agent->head.install_dir, &program, error) < 0)
 		return -1;
@@ -437,18 +441,27 @@ check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, stru
 }
 
 static int
+check_new(const struct runnerd *r, const struct msg_agent_install *request, const char *name,
+	  struct error *error)
+{
+	bool damaged;
+
+	if (request->replace || !store_find(r->store, name, &damaged))
+		return 0;
+	error_why(error, ERR_CONFLICT, "it is installed already");
+	return error_hint(error, "--replace installs over it and keeps its home");
+}
+
+static int
 check_agent(struct runnerd *r, const struct msg *msg, struct agent *agent, struct error *error)
 {
 	const char *name = agent->plan->name;
-	bool damaged;
 
 	if (!agent_name_valid(name))
 		return error_why(error, ERR_INVALID, "metadata.name is no agent name");
 	snprintf(agent->head.name, sizeof(agent->head.name), "%s", name);
-	if (!msg->agent_install.replace && store_find(r->store, name, &damaged)) {
-		error_why(error, ERR_CONFLICT, "it is installed already");
-		return error_hint(error, "--replace installs over it and keeps its home");
-	}
+	if (check_new(r, &msg->agent_install, name, error) < 0)
+		return -1;
 	if (check_zones(agent->plan, error) < 0 ||
 	    policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0 ||
 	    disk_check(r, agent->plan, error) < 0 || check_targets(agent->plan, error) < 0)
@@ -478,21 +491,6 @@ put_agent(struct runnerd *r, struct agent *checked, struct error *error)
 		agent_unref(agent);
 		return NULL;
 	}
-	return agent;
-}
-
-static struct agent *
-install(struct runnerd *r, struct msg *msg, struct error *error)
-{
-	struct agent *checked = read_agent(r, msg, error), *agent = NULL;
-
-	if (!checked)
-		return NULL;
-	if (check_agent(r, msg, checked, error) == 0)
-		agent = put_agent(r, checked, error);
-	if (!agent)
-		error_what(error, "cannot install %s", checked->plan->name);
-	agent_unref(checked);
 	return agent;
 }
 
@@ -563,25 +561,151 @@ reply_agent(struct channel *channel, uint32_t id, const struct agent *agent, int
 	reply_rows(channel, id, rows, second);
 }
 
-void
-agent_install(struct runnerd *r, struct channel *channel, struct msg *msg)
-{
-	const struct msg_agent_install *request = &msg->agent_install;
-	struct error error = ERROR_INIT;
-	struct agent *agent = install(r, msg, &error);
+/* One that was asked for and is not answered: its packages are being written. */
+struct install {
+	struct install *next;
+	struct runnerd *r;
+	uint32_t control, id; /* which control process asked, and in which request */
+	struct msg_agent_install asked;
+	struct agent *checked;
+};
 
-	audit_operator(r, "store.put", agent ? agent->head.name : "", request->uid, request->pid,
-		       request->login_uid, agent ? NULL : &error);
-	if (!agent) {
-		channel_reply_error(channel, msg->id, &error);
-		return;
-	}
+bool
+installs_under_way(const struct runnerd *r, const char *agent)
+{
+	for (const struct install *install = r->installs; install; install = install->next)
+		if (!strcmp(install->checked->head.name, agent))
+			return true;
+	return false;
+}
+
+static void
+install_free(struct install *install)
+{
+	struct install **at = &install->r->installs;
+
+	while (*at && *at != install)
+		at = &(*at)->next;
+	if (*at)
+		*at = install->next;
+	if (install->checked)
+		agent_unref(install->checked);
+	free(install);
+}
+
+static void
+install_refuse(struct install *install, struct error *error)
+{
+	struct runnerd *r = install->r;
+	const struct msg_agent_install *asked = &install->asked;
+
+	if (install->checked)
+		error_what(error, "cannot install %s", install->checked->plan->name);
+	audit_operator(r, "store.put", "", asked->uid, asked->pid, asked->login_uid, error);
+	if (r->control && r->controls == install->control)
+		channel_reply_error(r->control, install->id, error);
+	install_free(install);
+}
+
+static void
+install_tell(struct install *install, struct agent *agent)
+{
+	struct runnerd *r = install->r;
+	const struct msg_agent_install *asked = &install->asked;
+
+	audit_operator(r, "store.put", agent->head.name, asked->uid, asked->pid, asked->login_uid,
+		       NULL);
 	log_info("agent %s %s installed from %s", agent->head.name, agent->plan->version,
 		 agent->head.install_dir);
 	announce(r, agent);
 	secrets_tell_plan(r->secrets, agent);
-	reply_agent(channel, msg->id, agent, -1);
-	agent_unref(agent);
+	if (r->control && r->controls == install->control)
+		reply_agent(r->control, install->id, agent, -1);
+}
+
+/* Everything is there: from now on sessions are the new one's. */
+static void
+install_finish(struct install *install)
+{
+	struct runnerd *r = install->r;
+	struct agent *checked = install->checked, *agent = NULL;
+	struct error error = ERROR_INIT;
+	char name[AGENT_NAME_MAX + 1];
+
+	if (check_new(r, &install->asked, checked->plan->name, &error) == 0)
+		agent = put_agent(r, checked, &error);
+	memcpy(name, checked->head.name, sizeof(name));
+	if (!agent) {
+		install_refuse(install, &error);
+	} else {
+		install_tell(install, agent);
+		install_free(install);
+		agent_unref(agent);
+	}
+	packages_sweep(r, name);
+}
+
+static void
+packages_written(void *arg, const struct error *error)
+{
+	struct install *install = arg;
+	struct runnerd *r = install->r;
+	char name[AGENT_NAME_MAX + 1];
+	struct error why;
+
+	if (!error) {
+		install_finish(install);
+		return;
+	}
+	why = *error;
+	memcpy(name, install->checked->head.name, sizeof(name));
+	install_refuse(install, &why);
+	packages_sweep(r, name);
+}
+
+static int
+install_begin(struct install *install, struct msg *msg, struct error *error)
+{
+	const struct manifest *plan;
+	size_t at;
+
+	install->checked = read_agent(install->r, msg, error);
+	if (!install->checked || check_agent(install->r, msg, install->checked, error) < 0)
+		return -1;
+	plan = install->checked->plan;
+	if (!plan->packages.count) {
+		install_finish(install);
+		return 0;
+	}
+	at = FD_CONTEXT + plan->context.count + (manifest_image_dir(plan) ? 1 : 0);
+	return packages_write(
+	    install->r,
+	    &(struct packages_request){.agent = install->checked->head.name,
+				       .when_ms = install->checked->head.installed_at_ms,
+				       .index = msg->fds[at],
+				       .content = msg->fds[at + 1]},
+	    packages_written, install, error);
+}
+
+void
+agent_install(struct runnerd *r, struct channel *channel, struct msg *msg)
+{
+	struct install *install = calloc(1, sizeof(*install));
+	struct error error = ERROR_INIT;
+
+	if (!install) {
+		error_errno(&error, ENOMEM, "installing");
+		channel_reply_error(channel, msg->id, &error);
+		return;
+	}
+	*install = (struct install){.next = r->installs,
+				    .r = r,
+				    .control = r->controls,
+				    .id = msg->id,
+				    .asked = msg->agent_install};
+	r->installs = install;
+	if (install_begin(install, msg, &error) < 0)
+		install_refuse(install, &error);
 }
 
 /* --- AGENT_REMOVE --------------------------------------------------------------------------- */
@@ -611,6 +735,8 @@ remove_agent(struct runnerd *r, const struct msg_agent_remove *request, struct e
 		return error_why(error, ERR_NOT_FOUND, "no such agent");
 	if (home_job_runs(r, request->agent))
 		return error_why(error, ERR_CONFLICT, "its home is being changed");
+	if (installs_under_way(r, request->agent))
+		return error_why(error, ERR_CONFLICT, "it is being installed");
 	if (sessions_of_agent(r->sessions, request->agent)) {
 		error_why(error, ERR_CONFLICT, "a session of it is live");
 		return error_hint(error, "wait for it (ash session wait %s@latest) or cancel it",
@@ -619,6 +745,7 @@ remove_agent(struct runnerd *r, const struct msg_agent_remove *request, struct e
 	rc = store_remove(r->store, request->agent);
 	if (rc < 0)
 		return error_errno(error, -rc, "cannot take its plan out of the store");
+	packages_sweep(r, request->agent);
 	announce_gone(r, request->agent);
 	secrets_tell_gone(r->secrets, request->agent);
 	return request->purge ? purge(r, request->agent, error) : 0;

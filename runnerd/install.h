@@ -12,6 +12,9 @@ void agent_install(struct runnerd *r, struct channel *channel, struct msg *msg);
 void agent_remove(struct runnerd *r, struct channel *channel, struct msg *msg);
 void agent_query(struct runnerd *r, struct channel *channel, struct msg *msg);
 
+/* Is one of this agent not answered yet? */
+bool installs_under_way(const struct runnerd *r, const char *agent);
+
 /* Tells schedd of every installed agent; returns how many. */
 uint32_t agents_announce(struct runnerd *r);
 

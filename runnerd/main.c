@@ -25,6 +25,7 @@
 #include "ids.h"
 #include "mechanism.h"
 #include "peers.h"
+#include "packages.h"
 #include "recover.h"
 #include "runnerd.h"
 #include "secrets.h"
@@ -249,7 +250,10 @@ begin(struct runnerd *r, struct error *error)
 	if (open_state(r, error) < 0 || find_mechanisms(r, error) < 0 || make_parts(r, error) < 0)
 		return -1;
 	say_walls(r);
-	return recover_sessions(r, error);
+	if (recover_sessions(r, error) < 0)
+		return -1;
+	packages_sweep(r, NULL);
+	return 0;
 }
 
 /* --- agentd

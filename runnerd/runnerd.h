@@ -43,6 +43,7 @@ struct runnerd {
 	struct spools *spools;
 	struct emitted *emitted; /* events of agents that schedd has not yet */
 	struct session_table *sessions;
+	struct install *installs; /* install.c: those that wait for their packages */
 	struct asks_over *asks_over;
 	int keeper_program, builder_program, init_program; /* sealed memfds, confine_program() */
 	int broker_program, egress_program;

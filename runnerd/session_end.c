@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "home_jobs.h"
 #include "journal.h"
+#include "packages.h"
 #include "session.h"
 #include "spawner.h"
 #include "steps/steps.h"
@@ -217,6 +218,7 @@ finish(struct session *s)
 	/* What a homekeeper of an earlier runnerd took out of the home and did not delete. */
 	if (s->effective.home != HOME_NONE)
 		home_job_tidy(s->r, s->agent_name);
+	packages_sweep(s->r, s->agent_name);
 }
 
 /* Nothing came in time: no more waiting for a spawner, and no more mercy. */

@@ -4,9 +4,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/confine.h"
 #include "common/loop.h"
 
 static const char trash_prefix[] = ".purged-";
@@ -87,6 +89,33 @@ trash_delete(int dir_fd, const char *name)
 	while (found && empty_round(top, &serial, &found) == 0)
 		;
 	unlinkat(dir_fd, name, AT_REMOVEDIR);
+}
+
+/* The child keeps one descriptor and is nobody's to wait for: it is forked twice. */
+static void
+delete_in_child(int dir_fd, const char *name)
+{
+	int fd = dup3(dir_fd, 3, 0);
+
+	if (fd < 0 || close_from(4) < 0)
+		_exit(1);
+	if (fork() == 0)
+		trash_delete(fd, name);
+	_exit(0);
+}
+
+int
+trash_delete_aside(int dir_fd, const char *name)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		delete_in_child(dir_fd, name);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return 0;
 }
 
 int

@@ -13,6 +13,8 @@ enum { TRASH_NAME_MAX = 64 };
 int trash_put(int trash_dir, int dir_fd, const char *name, char *moved);
 /* Deletes this tree now. */
 void trash_delete(int dir_fd, const char *name);
+/* The same in a process of its own that nobody waits for. 0 or -errno. */
+int trash_delete_aside(int dir_fd, const char *name);
 /* Calls fn with every name in dir_fd that trash_put made; stops at the first that is not 0. */
 typedef int trash_fn(int dir_fd, const char *name);
 int trash_each(int dir_fd, trash_fn *fn);

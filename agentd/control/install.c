@@ -16,6 +16,7 @@
 #include "requests.h"
 
 enum { FD_MANIFEST, FD_INSTALL_DIR, FD_CONTEXT };
+enum { PACKAGE_FDS = 2 /* behind context and image: their index and their bytes */ };
 
 static int
 check_directory(int fd, const char *what, struct error *error)
@@ -49,19 +50,23 @@ check_proofs(const struct msg *msg, const struct manifest *manifest, struct erro
 {
 	const char *image = manifest_image_dir(manifest);
 	size_t proofs = manifest->context.count + manifest->skills.count + (image ? 1 : 0);
+	size_t before = proofs - manifest->skills.count;
+	unsigned packages = manifest->packages.count ? PACKAGE_FDS : 0;
 
 	if (msg->op_install.install_dir[0] != '/')
 		return error_why(error, ERR_USAGE, "install_dir %s is not an absolute path",
 				 msg->op_install.install_dir);
 	if (check_directory(msg->fds[FD_INSTALL_DIR], "install_dir", error) < 0)
 		return -1;
-	if (msg->nfds - FD_CONTEXT != proofs + (manifest->skills.count > 0))
+	if (msg->nfds - FD_CONTEXT != proofs + packages + (manifest->skills.count > 0))
 		return error_why(error, ERR_USAGE,
 				 "%u descriptors came for the manifest's %zu sources of context, "
-				 "image and skills",
-				 msg->nfds - FD_CONTEXT, proofs);
+				 "image and skills, and %u of packages",
+				 msg->nfds - FD_CONTEXT, proofs, packages);
 	for (size_t i = 0; i < proofs; i++) {
-		if (check_directory(msg->fds[FD_CONTEXT + i], proof_name(manifest, i), error) < 0)
+		size_t at = FD_CONTEXT + i + (i < before ? 0 : packages);
+
+		if (check_directory(msg->fds[at], proof_name(manifest, i), error) < 0)
 			return -1;
 	}
 	return 0;

@@ -10,6 +10,7 @@
 #include "runnerd/agent_files.h"
 #include "runnerd/mission.h"
 #include "runnerd/mounts.h"
+#include "runnerd/packages.h"
 #include "runnerd/program.h"
 #include "runnerd/tools.h"
 #include "steps.h"
@@ -29,6 +30,27 @@ bridge(struct session *s, struct error *error)
 	return 0;
 }
 
+/* What the installation made of spec.packages. */
+static int
+packages(struct session *s, struct error *error)
+{
+	const struct msg_store_head *head = &s->agent->head;
+	_cleanup_close_ int dir = -1;
+	char name[PATH_LEN_MAX + 1];
+	int rc;
+
+	snprintf(name, sizeof(name), "%.3900s/packages/%s/%llu", s->r->config->state_dir,
+		 s->agent_name, (unsigned long long)head->installed_at_ms);
+	if (!s->recipe.facts)
+		dir = packages_open(s->r, s->agent_name, head->installed_at_ms);
+	if (dir < 0 && !s->recipe.facts) {
+		error_errno(error, -dir, "cannot open its packages, %s", name);
+		return error_hint(error, "install the agent again");
+	}
+	rc = recipe_view(&s->recipe, dir, name, PACKAGES_DIR, MOUNT_VIEW, true);
+	return rc < 0 ? error_errno(error, -rc, "open_tree of its packages") : 0;
+}
+
 /* libagent for an agent in Python, and what starts it. */
 static int
 python(struct session *s, struct error *error)
@@ -40,7 +62,9 @@ python(struct session *s, struct error *error)
 		return 0;
 	snprintf(name, sizeof(name), "%.3900s/python", s->r->config->libexec_dir);
 	rc = recipe_view(&s->recipe, s->r->python, name, PYTHON_DIR, MOUNT_VIEW, true);
-	return rc < 0 ? error_errno(error, -rc, "open_tree of python of libexec_dir") : 0;
+	if (rc < 0)
+		return error_errno(error, -rc, "open_tree of python of libexec_dir");
+	return s->agent->plan->packages.count ? packages(s, error) : 0;
 }
 
 /* What there is of it before anything runs. mission: heap text, NULL with error. */

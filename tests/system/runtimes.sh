@@ -174,6 +174,111 @@ printf 'def f():\n    raise ValueError("inside")\nf()\n' >"$folder/src/main.py"
 status "what it does not catch" 1 ash agent run alone
 like "is told with its line" "$(ash session logs alone@latest 2>&1)" "main.py\", line 2, in f"
 
+# --- packages ---------------------------------------------------------------------------------------------
+# wheel FILE ENTRY=TEXT…: a wheel with these files, as they stand; link:ENTRY=TARGET is a link.
+wheel() {
+	/usr/bin/python3 - "$@" <<-'PY'
+		import sys, warnings, zipfile
+		warnings.simplefilter("ignore")
+		with zipfile.ZipFile(sys.argv[1], "w", zipfile.ZIP_DEFLATED) as wheel:
+		    for argument in sys.argv[2:]:
+		        name, text = argument.split("=", 1)
+		        entry = zipfile.ZipInfo(name.removeprefix("link:"))
+		        entry.compress_type = zipfile.ZIP_DEFLATED
+		        entry.external_attr = (0o120777 if name.startswith("link:") else 0o100644) << 16
+		        wheel.writestr(entry, text if text != "BOMB" else bytes(600 << 20))
+	PY
+}
+# packed NAME PACKAGES [REST]: an agent in Python with these packages.
+packed() { manifest "$1" "entrypoint: main.py, packages: [$2]${3:+, $3}"; }
+entries() { find "$dir/state/packages/$1" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l; }
+folder=$(packed packed wheels/greet-1.0-py3-none-any.whl)
+mkdir "$folder/wheels"
+wheel "$folder/wheels/greet-1.0-py3-none-any.whl" 'greet/__init__.py=import os; WORD = open(os.path.join(os.path.dirname(__file__), "word")).read()' \
+    greet/word=packed greet-1.0.data/purelib/other.py='THERE = __cached__' greet-1.0.data/scripts/tool='#!python' 'greet.pth=import sys; sys.told = True' greet-1.0.dist-info/METADATA=x
+cat >"$folder/main.py" <<-'PY'
+	import greet, other, os, sys
+	print(greet.WORD, os.path.dirname(os.path.dirname(greet.__file__)), sys.told, os.path.exists(other.THERE), os.access(greet.__file__, os.W_OK))
+	if os.path.exists("/context/gate/fifo"):
+	    open("/context/gate/fifo").readline()
+PY
+check "an agent with a wheel installs" ash agent install "$folder/manifest.yaml"
+is "what it brought is imported, compiled, and not the agent's" "$(ash agent run packed)" "packed /run/agentd/packages True True False"
+is "and is root's" "$(find "$dir/state/packages/packed" ! -user root | wc -l)" 0
+is "scripts are left out" "$(find "$dir/state/packages" -name tool | wc -l)" 0
+hash=$(sha256sum "$folder/wheels/greet-1.0-py3-none-any.whl" | cut -d' ' -f1)
+packed packed wheels/list.txt >/dev/null
+printf '# what it needs\n./greet-1.0-py3-none-any.whl \\\n    --hash=sha256:%s\n' "$hash" >"$folder/wheels/list.txt"
+check "a list with hashes" ash agent install --replace "$folder/manifest.yaml"
+is "brings the same" "$(ash agent run packed)" "packed /run/agentd/packages True True False"
+is "and only the newest is kept" "$(entries packed)" 1
+printf './greet-1.0-py3-none-any.whl --hash=sha256:%s\n' "${hash//[0-8]/9}" >"$folder/wheels/list.txt"
+refused "another hash" 'another SHA-256 than its list says' packed
+echo './greet-1.0-py3-none-any.whl' >"$folder/wheels/list.txt"
+refused "a list without hashes" 'no --hash=sha256:' packed
+echo 'greet==1.0' >"$folder/wheels/list.txt"
+refused "a list of names" 'greet==1.0 is no wheel' packed
+is "what was refused is not kept" "$(entries packed)" 1
+is "and the one before runs on" "$(ash agent run packed)" "packed /run/agentd/packages True True False"
+# bad TEXT PATTERN FILE ENTRY…
+bad() {
+	local text=$1 pattern=$2 file=$3
+	shift 3
+	packed bad "$file" >/dev/null
+	cp "$folder/main.py" "$dir/agents/bad/"
+	wheel "$dir/agents/bad/$file" "$@"
+	refused "$text" "$pattern" bad
+}
+bad "a file out of it" "a file of the name '../x'" a-1-py3-none-any.whl ../x=1
+bad "an absolute one" "a file of the name '/etc/x'" a-1-py3-none-any.whl /etc/x=1
+bad "one out of a data directory" "a file of the name 'a-1.data/purelib/../../x'" a-1-py3-none-any.whl a-1.data/purelib/../../x=1
+bad "a link" "no regular file" a-1-py3-none-any.whl link:x=/etc/passwd
+bad "a file twice" "x.py, which is there already" a-1-py3-none-any.whl x.py=1 x.py=2
+bad "a file that is a directory too" "x/y, which is there already" a-1-py3-none-any.whl x=1 x/y=2
+bad "a wheel for another Python" 'not for Python 3' a-1-cp27-cp27m-any.whl x.py=1
+bad "one for another machine" 'not for x86_64' a-1-py3-none-manylinux_2_17_aarch64.whl x.py=1
+bad "one with another name" 'not that of a wheel' a.whl x.py=1
+bad "one that swells" 'larger than 512 MiB' a-1-py3-none-any.whl x=BOMB
+echo garbage >"$dir/agents/bad/a-1-py3-none-any.whl"
+refused "what is no wheel" 'a-1-py3-none-any.whl: .*zip' bad
+packed bad gone-1-py3-none-any.whl >/dev/null
+refused "one that is not there" 'gone-1-py3-none-any.whl' bad
+packed bad a-1.tar.gz >/dev/null
+refused "source" 'neither a wheel' bad
+is "nothing of them is left" "$(entries bad)" 0
+# Over one that lives: its packages stay until it ends.
+gate_new
+packed packed wheels/greet-1.0-py3-none-any.whl "$gate_context" >/dev/null
+check "one that waits" ash agent install --replace "$folder/manifest.yaml"
+gate_shut
+ash agent run packed --detach >/dev/null || fail "starts"
+said() { ash session logs packed@latest | grep -q '^packed'; }
+check "lives" eventually 20 said
+packed packed wheels/greet-1.0-py3-none-any.whl >/dev/null
+check "is installed over" ash agent install --replace "$folder/manifest.yaml"
+is "and both have their packages" "$(entries packed)" 2
+gate_open
+status "it goes on to its end" 0 ash session wait packed@latest
+alone() { [ "$(entries packed)" -eq 1 ]; }
+check "then one" eventually 10 alone
+# A death while it is installed over: the old definition or the new one, whole, and nothing else.
+for round in 1 2 3 4 5; do
+	before=$(entries packed)
+	sed -i "s/version: [0-9.]*/version: $round.0.0/" "$folder/manifest.yaml"
+	"$BUILD/ash" -s "$sock" agent install --replace "$folder/manifest.yaml" >/dev/null 2>&1 &
+	installing=$!
+	more() { [ "$(entries packed)" -ne "$before" ] || ended "$installing"; }
+	eventually 20 more
+	kill -KILL "$(daemon runnerd)" || fail "runnerd is there"
+	wait "$installing"
+	eventually 20 ash --json agent list >/dev/null || fail "runnerd is back"
+	eventually 10 alone || fail "round $round leaves $(entries packed) directories"
+	[ "$(ash agent run packed </dev/null)" = "packed /run/agentd/packages True True False" ] || fail "round $round leaves an agent that does not run"
+done
+ok "a death at an install leaves the old one or the new, and no stray file"
+check "removed" ash agent remove packed
+is "with its packages" "$(find "$dir/state/packages" -mindepth 1 -name packed | wc -l)" 0
+
 # --- one agent, three runtimes ----------------------------------------------------------------------------
 agents=(python node)
 if ! command -v cargo >/dev/null; then

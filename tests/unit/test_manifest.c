@@ -202,7 +202,7 @@ static const struct {
     {"  runtime: wasm\n", "5:12: this build cannot enforce spec.runtime: wasm"},
     {"  entrypoint: main.py\n", NULL},
     {"  packages: []\n", NULL},
-    {"  packages: [a.whl]\n", "5:13: this build cannot enforce spec.packages"},
+    {"  packages: [a.whl]\n", NULL},
     {"  image: host\n", NULL},
     {"  image: oci:/srv/x\n", "5:10: this build cannot enforce spec.image: oci:/srv/x"},
     {"  home: {mode: direct}\n", NULL},

@@ -1,5 +1,6 @@
 // with: ash/elf_needs.c ash/ldcache.c ash/libraries.c ash/view.c
-// with: ash/runtime.c ash/interpreter.c
+// with: ash/runtime.c ash/interpreter.c ash/jail.c ash/packages.c ash/wheels.c
+// with: runnerd/package_files.c runnerd/fs.c
 /* What ash finds out of what is to be installed: its runtime, and whether it will start. */
 #include <elf.h>
 #include <fcntl.h>
@@ -11,9 +12,11 @@
 #include "ash/elf_needs.h"
 #include "ash/ldcache.h"
 #include "ash/libraries.h"
+#include "ash/packages.h"
 #include "ash/runtime.h"
 #include "common/cleanup.h"
 #include "common/runtime.h"
+#include "runnerd/package_files.h"
 #include "tests/unit/suite.h"
 
 /* --- files of ELF, put together by hand ---------------------------------------------------------
@@ -363,6 +366,104 @@ START_TEST(a_version_is_plain)
 }
 END_TEST
 
+/* --- packages
+ * ------------------------------------------------------------------------------------- */
+
+#define HASH "--hash=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789ABCDEF"
+
+static const struct {
+	const char *text;
+	int answer;
+	const char *path; /* or what is wrong */
+	size_t count;
+} lists[] = {
+    {"", 0, NULL, 0},
+    {"# nothing\n\n  \n", 0, NULL, 0},
+    {"a.whl " HASH, 1, "a.whl", 1},
+    {"./a.whl " HASH " # why\n", 1, "a.whl", 1},
+    {"\n# one\nb/a.whl \\\n  " HASH " \\\n  " HASH "\nnext.whl\n", 1, "b/a.whl", 2},
+    {"a.whl\n", -1, "no --hash", 0},
+    {"a.whl --hash=md5:00\n", -1, "is not --hash=sha256:", 0},
+    {"a.whl " HASH "0\n", -1, "is not --hash=sha256:", 0},
+    {"a.whl; python_version > '3' " HASH, -1, "no wheel", 0},
+    {"name==1.0 " HASH, -1, "no wheel", 0},
+    {"-r other.txt\n", -1, "no wheel", 0},
+    {"--index-url=https://a.example/\n", -1, "no wheel", 0},
+    {".whl " HASH, -1, "no wheel", 0},
+};
+
+START_TEST(a_list_of_wheels_is_read)
+{
+	struct error error = ERROR_INIT;
+	const char *text = lists[_i].text;
+	struct wheel_line line;
+
+	ck_assert_int_eq(wheel_line_next(&text, &line, &error), lists[_i].answer);
+	if (lists[_i].answer < 0) {
+		ck_assert_msg(strstr(error.why, lists[_i].path), "%s", error.why);
+	} else if (lists[_i].answer) {
+		ck_assert_str_eq(line.path, lists[_i].path);
+		ck_assert_uint_eq(line.count, lists[_i].count);
+		ck_assert_uint_eq(line.hashes[0][31], 0xef);
+	}
+}
+END_TEST
+
+/* Of each file the index says; refused NULL: it is made. */
+static const struct {
+	const char *path;
+	uint64_t offset, size;
+	const char *refused;
+} package_files[] = {
+    {"a/b/c.py", 0, 5, NULL},
+    {"a.py", 5, 0, NULL},
+    {"../a.py", 0, 5, "no path without"},
+    {"/etc/a.py", 0, 5, "no path without"},
+    {"a/./b.py", 0, 5, "no path without"},
+    {"a//b.py", 0, 5, "no path without"},
+    {"", 0, 5, "no path without"},
+    {"a/", 0, 5, "no path without"},
+    {"link/x", 0, 5, "opening link"},
+    {"there", 0, 5, "making there"},
+    {"a.py", 1, 5, "did not come"},
+    {"a.py", 6, 0, "did not come"},
+    {"a.py", UINT64_MAX, 5, "did not come"},
+    {"a.py", 4, UINT64_MAX - 2, "did not come"},
+    {"1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4", 0, 5, "deeper"},
+};
+
+START_TEST(files_of_packages_stay_inside)
+{
+	struct rows *rows = rows_new("index");
+	_cleanup_close_ int index = -1, content = memfd_sealed("content", "12345", 5), dir = -1;
+	struct error error = ERROR_INIT;
+	char command[64];
+	struct msg record;
+	int rc;
+
+	strcpy(top, "/tmp/scarab-runtime-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(top));
+	put("there", "", 0);
+	dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_eq(symlinkat("/tmp", dir, "link"), 0);
+	msg_init(&record, MSG_PACKAGE_FILE);
+	snprintf(record.package_file.path, sizeof(record.package_file.path), "%s",
+		 package_files[_i].path);
+	record.package_file.offset = package_files[_i].offset;
+	record.package_file.size = package_files[_i].size;
+	ck_assert_int_eq(rows_add(rows, &record), 0);
+	index = rows_seal(rows);
+	rc = package_files_make(dir, index, content, &error);
+	ck_assert_msg((rc == 0) == !package_files[_i].refused, "%s", error.why);
+	if (package_files[_i].refused)
+		ck_assert_msg(strstr(error.why, package_files[_i].refused), "%s", error.why);
+	else
+		ck_assert_int_eq(faccessat(dir, package_files[_i].path, R_OK, 0), 0);
+	snprintf(command, sizeof(command), "rm -r %s", top);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -380,6 +481,8 @@ main(void)
 	tcase_add_loop_test(all, the_runtime_is_told_or_found, 0, ARRAY_LEN(settled));
 	tcase_add_test(all, programs_of_this_host_will_start);
 	tcase_add_loop_test(all, a_version_is_plain, 0, ARRAY_LEN(answers));
+	tcase_add_loop_test(all, a_list_of_wheels_is_read, 0, ARRAY_LEN(lists));
+	tcase_add_loop_test(all, files_of_packages_stay_inside, 0, ARRAY_LEN(package_files));
 	suite_add_tcase(suite, all);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
