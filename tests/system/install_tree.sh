@@ -20,6 +20,8 @@ status "make install" 0 run_make install DESTDIR="$tree" prefix=/opt/scarab
 for file in bin/ash sbin/agentd libexec/scarab-runtime/{agentd-control,agentd-config,schedd,secretd,runnerd,spawner,keeper,init,homekeeper,hold,mcp-bridge}; do
 	[ -x "$tree/opt/scarab/$file" ] || fail "$file is not installed"
 done
+check "what starts an agent in Python" test -s "$tree/opt/scarab/libexec/scarab-runtime/python/start.py"
+check "and its libagent" test -s "$tree/opt/scarab/libexec/scarab-runtime/python/libagent/__init__.py"
 check "the configuration" test -s "$tree/etc/scarab-runtime/agentd.yaml"
 for page in agentd.8 ash.1 agent-manifest.5 agentd.yaml.5; do
 	[ -s "$tree/opt/scarab/share/man/man${page##*.}/$page" ] || fail "$page is not installed"
