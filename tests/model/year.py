@@ -144,7 +144,7 @@ class Comparison:
         self.runs = collections.defaultdict(list)
         self.absences, self.stored = Absences(), {}
         self.mismatches, self.compared, self.missed = [], 0, 0
-        self.end = self.deaths = self.calls = None
+        self.end = self.deaths = self.calls = self.troubles = None
         for line in lines:
             word, *rest = line.split("\t")
             if word == "run":
@@ -158,7 +158,7 @@ class Comparison:
             elif word == "settled":
                 self.absences.settled(int(rest[0]))
             elif word == "end":
-                self.end, self.deaths, self.calls = map(int, rest)
+                self.end, self.deaths, self.calls, self.troubles = map(int, rest)
         self.starts = [span[0] for span in self.absences.spans]
 
     def mismatch(self, *what):
@@ -220,10 +220,10 @@ def main():
     seed, days, count = (int(v) for v in (sys.argv[4:] + ["1", "365", "1000"][len(sys.argv) - 4:]))
     found = agents(random.Random(seed), count)
     run = subprocess.run([driver, directory, str(seed), str(days), deaths], input=plan(found),
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = run.stdout.splitlines()
     if run.returncode or not lines or not lines[-1].startswith("end\t"):
-        print("the driver ended with status %d: %s" % (run.returncode, "\n".join(lines[-5:])))
+        print("the driver ended with status %d: %s" % (run.returncode, "\n".join(run.stderr.splitlines()[-5:])))
         sys.exit(1)
     model, comparison = Model(), Comparison(lines)
     for name, (triggers, _) in found.items():
@@ -232,13 +232,11 @@ def main():
     comparison.events(found)
     for mismatch in comparison.mismatches[:20]:
         print("mismatch:", mismatch)
-    for line in [line for line in lines if not line.split("\t")[0] in
-                 ("run", "stored", "away", "back", "settled", "end")][:20]:
-        print("schedd said:", line)
     print("%d agents, %d days, seed %d: %d fires, %d deaths at %d calls, %d clock steps, %d times missed, "
-          "%d mismatches" % (count, days, seed, comparison.compared, comparison.deaths, comparison.calls,
+          "%d troubles of the disk, of which it said %d lines, %d mismatches" % (count, days, seed, comparison.compared, comparison.deaths, comparison.calls,
                              sum("\tset" in l or l.startswith("back") or "\tsleep" in l for l in lines),
-                             comparison.missed, len(comparison.mismatches)))
+                             comparison.missed, comparison.troubles, len(run.stderr.splitlines()),
+                             len(comparison.mismatches)))
     sys.exit(len(comparison.mismatches) > 0)
 
 

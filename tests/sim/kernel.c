@@ -68,6 +68,17 @@ die(void)
 		result;                                                                            \
 	})
 
+/* The disk is full, read-only or broken. */
+static bool
+fails(void)
+{
+	if (!sim || !sim->fails_at || sim->calls + 1 < sim->fails_at)
+		return false;
+	sim->calls++;
+	errno = sim->fails_with;
+	return true;
+}
+
 REPLACED ssize_t
 sendmsg(int fd, const struct msghdr *message, int flags)
 {
@@ -78,6 +89,8 @@ sendmsg(int fd, const struct msghdr *message, int flags)
 REPLACED ssize_t
 pwrite64(int fd, const void *bytes, size_t length, off64_t offset)
 {
+	if (fails())
+		return -1;
 	if (sim && sim->calls + 1 == sim->dies_at && length > 1)
 		syscall(SYS_pwrite64, fd, bytes, (size_t)sim_draw(&sim->random, (uint64_t)length),
 			offset);
@@ -87,18 +100,24 @@ pwrite64(int fd, const void *bytes, size_t length, off64_t offset)
 REPLACED int
 fdatasync(int fd)
 {
+	if (fails())
+		return -1;
 	return (int)LEAVE_TRACE(syscall(SYS_fdatasync, fd));
 }
 
 REPLACED int
 ftruncate64(int fd, off64_t length)
 {
+	if (fails())
+		return -1;
 	return (int)LEAVE_TRACE(syscall(SYS_ftruncate, fd, length));
 }
 
 REPLACED int
 unlink(const char *path)
 {
+	if (fails())
+		return -1;
 	return (int)LEAVE_TRACE(syscall(SYS_unlink, path));
 }
 

@@ -22,8 +22,10 @@ struct sim {
 	int64_t wall_due, boot_due; /* what its timers wait for, SIM_NEVER: nothing */
 	bool wall_cancelled;        /* the clock was set: the timer's next read says so */
 	uint64_t random;
-	uint64_t calls;   /* that left a trace, of all processes so far */
-	uint64_t dies_at; /* at this one; 0: never */
+	uint64_t calls;    /* that left a trace, of all processes so far */
+	uint64_t dies_at;  /* at this one; 0: never */
+	uint64_t fails_at; /* from this one on nothing can be written; 0: all can */
+	int fails_with;    /* errno */
 };
 
 /* The ends that a process has of what the test made for it. */

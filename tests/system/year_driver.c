@@ -1,19 +1,13 @@
-// with: tests/sim/kernel.c schedd/[a-ln-z]*.c
+// with: tests/sim/*.c schedd/[a-ln-z]*.c
 /*
- * year_driver DIRECTORY SEED DAYS DEATHS <PLAN: schedd's real code through so many days in a
- * moment.
+ * year_driver DIRECTORY SEED DAYS DEATHS <PLAN (tests/sim/plan.h): schedd's real code through so
+ * many days in a moment.
  *
  * schedd is a child of this program under a simulated kernel (tests/sim/kernel.h) with its ledger
  * in DIRECTORY; it dies DEATHS times, at random calls, and is born again on the same file. This
  * program is the world that outlives it: clocks that are set and hosts that sleep, a runnerd that
- * remembers its sessions, a control that tells events until it hears that they are stored. Nothing
- * here knows when an agent should run.
- *
- * The plan, fields between tabs, times in milliseconds; the lines of an agent follow each other:
- *   agent NAME COUNT                                then COUNT lines of what time starts:
- *   time KIND MISSED JITTER EVERY AT ZONE CRON      -1 and - for what a kind has not
- *   event TYPE                                      perhaps, after these
- *   types TYPE…                                     of the events that are told
+ * remembers its sessions, a disk in trouble, a control that tells events until it hears that they
+ * are stored. Nothing here knows when an agent should run.
  *
  * Prints what happened, in its order:
  *   run AGENT KIND SCHEDULED NOW TASK   a session was let through its gate
@@ -21,7 +15,7 @@
  *   away FROM TO WHY                    times that no schedd saw pass
  *   back FROM                           the clock was set back
  *   settled NOW                         it has done all that is due, after an away
- *   end NOW DEATHS CALLS
+ *   end NOW DEATHS CALLS TROUBLES
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,19 +34,20 @@
 #include "schedd/peers.h"
 #include "schedd/schedd.h"
 #include "tests/sim/kernel.h"
+#include "tests/sim/plan.h"
 
-enum { MS = 1000000, TYPES_MAX = 16, EVENTS_A_DAY = 5, STEPS_A_DAY = 1, DEATH_CALLS = 80 };
+enum {
+	MS = 1000000,
+	EVENTS_A_DAY = 5,
+	STEPS_A_DAY = 1,
+	TROUBLES_A_DAY = 1,
+	DEATH_CALLS = 80,
+};
 #define SECOND (INT64_C(1000) * MS)
 #define MINUTE (60 * SECOND)
 #define DAY (1440 * MINUTE)
 #define BEGIN INT64_C(1798761600000) /* 2027-01-01 00:00 UTC, ms */
 
-/* A message as it lies in the socket. */
-struct parcel {
-	uint8_t *bytes;
-	size_t length;
-	int fd; /* -1: none */
-};
 struct held {
 	struct uuid id;
 	enum session_state state; /* setup, running, ended */
@@ -77,19 +72,18 @@ struct world {
 	bool dead, settled;
 	int control, runnerd, my_turn, its_turn, wall_timer, boot_timer;
 
-	struct parcel *definitions;
-	size_t definition_count;
+	struct plan plan;
 	struct held *held;
 	size_t held_count, held_room;
 
-	char *types[TYPES_MAX];
-	unsigned type_count;
 	struct told *told; /* not stored yet */
 	size_t told_count, told_room;
 	uint32_t events;
 
 	uint64_t deaths, deaths_wanted;
 	int64_t next_death, next_step, next_event, until; /* until by the wall clock */
+	int64_t trouble; /* when the disk's next one begins, or this one ends */
+	uint64_t troubles;
 	int64_t death_every;
 };
 
@@ -123,138 +117,6 @@ grown(void *all, size_t count, size_t *room, size_t size)
 	if (!all)
 		fatal("memory", -ENOMEM);
 	return all;
-}
-
-/* --- the plan ------------------------------------------------------------------------------------
- */
-
-static struct parcel
-parcel(struct msg *msg)
-{
-	uint8_t bytes[PROTO_MESSAGE_MAX];
-	ssize_t length = msg_encode(msg, bytes, sizeof(bytes));
-	struct parcel made = {.fd = msg->nfds ? msg_take_fd(msg, 0) : -1};
-
-	made.bytes = length > 0 ? malloc((size_t)length) : NULL;
-	if (!made.bytes)
-		fatal("a message", length < 0 ? (int)length : -ENOMEM);
-	memcpy(made.bytes, bytes, (size_t)length);
-	made.length = (size_t)length;
-	return made;
-}
-
-static void
-define(struct world *world, struct msg *msg)
-{
-	world->definitions = reallocarray(world->definitions, world->definition_count + 1,
-					  sizeof(*world->definitions));
-	if (!world->definitions)
-		fatal("memory", -ENOMEM);
-	world->definitions[world->definition_count++] = parcel(msg);
-}
-
-static const char *
-field(char **line)
-{
-	const char *text = strsep(line, "\t");
-
-	if (!text)
-		fatal("a line of the plan is short", -EINVAL);
-	return text;
-}
-
-static uint64_t
-number(char **line)
-{
-	const char *text = field(line);
-
-	return *text == '-' ? ABSENT : strtoull(text, NULL, 10);
-}
-
-static void
-define_agent(struct world *world, char *name, char *line)
-{
-	struct msg msg;
-
-	snprintf(name, AGENT_NAME_MAX + 1, "%s", field(&line));
-	msg_init(&msg, MSG_AGENT_DEF);
-	strcpy(msg.agent_def.agent, name);
-	msg.agent_def.max = 1;
-	msg.agent_def.queue_limit = 1000000;
-	msg.agent_def.timeout_ms = 86400000;
-	msg.agent_def.triggers = (uint32_t)number(&line);
-	define(world, &msg);
-}
-
-static void
-define_time(struct world *world, const char *name, unsigned place, char *line)
-{
-	struct msg msg;
-	const char *zone;
-
-	msg_init(&msg, MSG_TRIGGER_DEF);
-	strcpy(msg.trigger_def.agent, name);
-	msg.trigger_def.place = (uint8_t)place;
-	msg.trigger_def.kind = (uint8_t)number(&line);
-	msg.trigger_def.missed = (uint8_t)number(&line);
-	msg.trigger_def.missed_within_ms = ABSENT;
-	msg.trigger_def.jitter_ms = number(&line);
-	msg.trigger_def.every_ms = number(&line);
-	msg.trigger_def.at_ms = number(&line);
-	zone = field(&line);
-	snprintf(msg.trigger_def.timezone, sizeof(msg.trigger_def.timezone), "%s",
-		 *zone == '-' ? "" : zone);
-	zone = field(&line);
-	snprintf(msg.trigger_def.cron, sizeof(msg.trigger_def.cron), "%s",
-		 *zone == '-' ? "" : zone);
-	define(world, &msg);
-}
-
-static void
-define_event(struct world *world, const char *name, char *line)
-{
-	struct rows *rows = rows_new("triggers");
-	struct msg msg, row;
-	int fd;
-
-	msg_init(&row, MSG_EVENT_TRIGGER);
-	strcpy(row.event_trigger.id, "event-1");
-	row.event_trigger.kind = TRIGGER_EVENT;
-	snprintf(row.event_trigger.event, sizeof(row.event_trigger.event), "%s", field(&line));
-	strcpy(row.event_trigger.task, "{{event.id}}");
-	fd = rows && rows_add(rows, &row) == 0 ? rows_seal(rows) : -1;
-	if (fd < 0)
-		fatal("an agent's events", fd);
-	msg_init(&msg, MSG_AGENT_EVENTS);
-	strcpy(msg.agent_events.agent, name);
-	msg_add_fd(&msg, fd);
-	define(world, &msg);
-}
-
-static void
-read_plan(struct world *world)
-{
-	char text[1024], name[AGENT_NAME_MAX + 1] = "";
-	unsigned place = 0;
-
-	while (fgets(text, sizeof(text), stdin)) {
-		char *line = text;
-		const char *word;
-
-		text[strcspn(text, "\n")] = '\0';
-		word = field(&line);
-		if (strcmp(word, "agent") == 0) {
-			define_agent(world, name, line);
-			place = 0;
-		} else if (strcmp(word, "time") == 0) {
-			define_time(world, name, place++, line);
-		} else if (strcmp(word, "event") == 0) {
-			define_event(world, name, line);
-		} else {
-			for (; line && world->type_count < TYPES_MAX; world->type_count++)
-				world->types[world->type_count] = strdup(field(&line));
-		}
-	}
 }
 
 /* --- turns and messages --------------------------------------------------------------------------
@@ -294,7 +156,7 @@ send_parcel(struct world *world, int fd, const struct parcel *sent)
 static void
 send_msg(struct world *world, int fd, struct msg *msg)
 {
-	struct parcel sent = parcel(msg);
+	struct parcel sent = parcel_of(msg);
 
 	send_parcel(world, fd, &sent);
 	free(sent.bytes);
@@ -437,8 +299,8 @@ meet_as_runnerd(struct world *world)
 	struct msg msg;
 
 	greet(world, world->runnerd, ROLE_RUNNERD);
-	for (size_t i = 0; i < world->definition_count; i++)
-		send_parcel(world, world->runnerd, &world->definitions[i]);
+	for (size_t i = 0; i < world->plan.count; i++)
+		send_parcel(world, world->runnerd, &world->plan.definitions[i]);
 	for (size_t i = 0; i < world->held_count; i++) {
 		const struct held *held = &world->held[i];
 
@@ -470,7 +332,7 @@ tell_event(struct world *world, const struct told *told)
 
 	msg_init(&msg, MSG_EVENT_EMIT);
 	msg.id = told->number;
-	strcpy(msg.event_emit.type, world->types[told->type]);
+	strcpy(msg.event_emit.type, world->plan.types[told->type]);
 	strcpy(msg.event_emit.source, "/year");
 	snprintf(msg.event_emit.id, sizeof(msg.event_emit.id), "e%u", told->number);
 	fd = memfd_sealed("event", data, (size_t)snprintf(data, sizeof(data), "%u", told->number));
@@ -483,6 +345,8 @@ tell_event(struct world *world, const struct told *told)
 static void
 hear_control(struct world *world, const struct msg *msg)
 {
+	if (msg->type == MSG_ERROR && world->sim->fails_at)
+		return; /* it is told again */
 	if (msg->type == MSG_ERROR) {
 		fprintf(stderr, "year_driver: schedd refuses event %u: %s\n", msg->id,
 			msg->error.why);
@@ -493,7 +357,7 @@ hear_control(struct world *world, const struct msg *msg)
 
 		if (told->number != msg->id)
 			continue;
-		printf("stored\te%u\t%s\n", told->number, world->types[told->type]);
+		printf("stored\te%u\t%s\n", told->number, world->plan.types[told->type]);
 		*told = world->told[--world->told_count];
 	}
 }
@@ -702,8 +566,38 @@ new_event(struct world *world)
 	    grown(world->told, world->told_count, &world->told_room, sizeof(*world->told));
 	told = &world->told[world->told_count++];
 	*told = (struct told){.number = ++world->events,
-			      .type = (unsigned)draw(world, world->type_count)};
+			      .type = (unsigned)draw(world, world->plan.type_count)};
 	tell_event(world, told);
+}
+
+static int64_t
+most(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The disk is full, read-only or broken from one of the next calls on, for a while. What could not
+ * be stored is told again behind it. */
+static void
+turn_trouble(struct world *world)
+{
+	static const int errors[] = {ENOSPC, EROFS, EIO};
+	struct sim *sim = world->sim;
+
+	if (!sim->fails_at) {
+		sim->fails_with = errors[draw(world, ARRAY_LEN(errors))];
+		sim->fails_at = sim->calls + 1 + (uint64_t)draw(world, DEATH_CALLS);
+		world->trouble = sim->boot + draw(world, draw(world, 4) ? MINUTE : 20 * MINUTE);
+		world->troubles++;
+		return;
+	}
+	sim->fails_at = 0;
+	world->trouble = sim->boot + 1 + draw(world, 2 * DAY / TROUBLES_A_DAY);
+	/* What it could not write it tries again each second. */
+	world->next_death = most(world->next_death, sim->boot + 2 * SECOND);
+	world->next_step = most(world->next_step, sim->boot + 2 * SECOND);
+	for (size_t i = 0; i < world->told_count; i++)
+		tell_event(world, &world->told[i]);
 }
 
 static int64_t
@@ -717,11 +611,17 @@ static int64_t
 next_moment(const struct world *world)
 {
 	const struct sim *sim = world->sim;
-	int64_t next = least(least(world->next_step, world->next_event), sim->boot_due);
+	int64_t next = least(world->next_event, sim->boot_due);
+
+	/* Deaths and clocks that are set wait for the end of a trouble. */
+	if (!sim->fails_at)
+		next = least(next, world->next_step);
+	if (!sim->dies_at)
+		next = least(next, world->trouble);
 
 	if (sim->wall_due != SIM_NEVER)
 		next = least(next, sim->boot + (sim->wall_due - sim->wall));
-	if (world->deaths < world->deaths_wanted && !sim->dies_at)
+	if (world->deaths < world->deaths_wanted && !sim->dies_at && !sim->fails_at)
 		next = least(next, world->next_death);
 	for (size_t i = 0; i < world->held_count; i++)
 		if (world->held[i].state == STATE_RUNNING)
@@ -744,14 +644,16 @@ advance(struct world *world)
 	for (size_t i = 0; i < world->held_count; i++)
 		if (world->held[i].state == STATE_RUNNING && world->held[i].ends_at <= sim->boot)
 			end_held(world, &world->held[i], OUTCOME_SUCCESS);
-	if (!sim->dies_at)
+	if (sim->boot >= world->trouble && !sim->dies_at)
+		turn_trouble(world);
+	if (!sim->dies_at && !sim->fails_at)
 		arm_death(world);
 	if (sim->boot >= world->next_event) {
 		world->next_event = sim->boot + 1 + draw(world, 2 * DAY / EVENTS_A_DAY);
-		if (world->type_count)
+		if (world->plan.type_count)
 			new_event(world);
 	}
-	if (sim->boot >= world->next_step) {
+	if (sim->boot >= world->next_step && !sim->fails_at) {
 		world->next_step = sim->boot + 1 + draw(world, 2 * DAY / STEPS_A_DAY);
 		step_clock(world);
 	}
@@ -770,7 +672,7 @@ live_through(struct world *world)
 				printf("settled\t%" PRId64 "\n", wall_ms(world));
 			world->settled = true;
 			if (world->sim->wall >= world->until && !world->told_count &&
-			    world->deaths >= world->deaths_wanted)
+			    !world->sim->fails_at && world->deaths >= world->deaths_wanted)
 				return;
 			advance(world);
 		}
@@ -801,6 +703,7 @@ begin(struct world *world, char **argv)
 	world->death_every = world->deaths_wanted ? days * DAY / (int64_t)world->deaths_wanted : 0;
 	world->next_death = world->sim->boot + world->death_every;
 	world->next_step = world->sim->boot + DAY / STEPS_A_DAY;
+	world->trouble = world->sim->boot + DAY / TROUBLES_A_DAY;
 	world->next_event = world->sim->boot + DAY / EVENTS_A_DAY;
 }
 
@@ -814,11 +717,11 @@ main(int argc, char **argv)
 	log_set_level(LOG_LEVEL_ERROR);
 	signal(SIGPIPE, SIG_IGN);
 	begin(&world, argv);
-	read_plan(&world);
+	plan_read(&world.plan, stdin);
 	live_through(&world);
 	kill(world.child, SIGKILL);
 	waitpid(world.child, NULL, 0);
-	printf("end\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64 "\n", wall_ms(&world), world.deaths,
-	       world.sim->calls);
+	printf("end\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", wall_ms(&world),
+	       world.deaths, world.sim->calls, world.troubles);
 	return 0;
 }
