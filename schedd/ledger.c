@@ -1,11 +1,14 @@
 /* The ledger's file, transactions and rows; see ledger.h. Questions are in ledger_query.c. */
 #include "ledger_sql.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/io.h"
 #include "common/log.h"
 
 enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x53435242 /* "SCRB" */ };
@@ -327,8 +330,6 @@ check_version(struct ledger *ledger, struct error *error)
 	if (query_number(ledger, "PRAGMA user_version", &version, error) < 0 ||
 	    query_number(ledger, "PRAGMA application_id", &application, error) < 0)
 		return -1;
-	if (version == 0 && application == 0)
-		return create_schema(ledger, error);
 	if (application != APPLICATION_ID) {
 		error_why(error, ERR_FAILED, "the file belongs to another program");
 		return error_what(error, "ledger %s", ledger->name);
@@ -381,13 +382,13 @@ prepare_all(struct ledger *ledger, struct error *error)
 	return prepare_writes(ledger, error);
 }
 
+/* create: 0 or SQLITE_OPEN_CREATE. */
 static int
-open_database(struct ledger *ledger, const char *path, struct error *error)
+open_database(struct ledger *ledger, const char *path, int create, struct error *error)
 {
-	int rc = sqlite3_open_v2(path, &ledger->db,
-				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW |
-				     SQLITE_OPEN_EXRESCODE,
-				 NULL);
+	int rc = sqlite3_open_v2(
+	    path, &ledger->db,
+	    SQLITE_OPEN_READWRITE | create | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL);
 
 	if (rc != SQLITE_OK) {
 		error_why(error, ERR_FAILED, "%s",
@@ -404,6 +405,58 @@ open_database(struct ledger *ledger, const char *path, struct error *error)
 		       error);
 }
 
+/* Under another name until it is whole: a ledger that is found empty was one once. */
+static int
+create_file(struct ledger *ledger, const char *path, struct error *error)
+{
+	char fresh[PATH_LEN_MAX + 8], wal[PATH_LEN_MAX + 16];
+	_cleanup_close_ int directory = -1;
+
+	snprintf(fresh, sizeof(fresh), "%.*s.new", PATH_LEN_MAX, path);
+	snprintf(wal, sizeof(wal), "%s-wal", fresh);
+	unlink(fresh);
+	unlink(wal);
+	if (open_database(ledger, fresh, SQLITE_OPEN_CREATE, error) < 0 ||
+	    create_schema(ledger, error) < 0)
+		return -1;
+	if (sqlite3_close(ledger->db) != SQLITE_OK)
+		return ledger_error(ledger, error);
+	ledger->db = NULL;
+	if (rename(fresh, path) < 0)
+		return error_errno(error, errno, "making the ledger %s", ledger->name);
+	*(strrchr(fresh, '/') + 1) = '\0';
+	directory = open(fresh, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0 || sync_dir(directory) < 0)
+		return error_errno(error, errno, "syncing the directory of %s", ledger->name);
+	log_info("there was no ledger: %s begins, without any session", ledger->name);
+	return 0;
+}
+
+/* Nothing is begun anew where something of a ledger is left. */
+static int
+find_file(struct ledger *ledger, const char *path, struct error *error)
+{
+	char wal[PATH_LEN_MAX + 8];
+	const char *left = NULL;
+	struct stat st;
+
+	snprintf(wal, sizeof(wal), "%.*s-wal", PATH_LEN_MAX, path);
+	if (stat(path, &st) == 0)
+		left = st.st_size == 0 ? "the file is empty" : NULL;
+	else if (errno != ENOENT)
+		return error_errno(error, errno, "looking for the ledger %s", ledger->name);
+	else if (stat(wal, &st) < 0)
+		return create_file(ledger, path, error);
+	else
+		left = "the file is missing, its -wal file is there";
+	if (!left)
+		return 0;
+	error_why(error, ERR_FAILED, "%s", left);
+	error_hint(error, "restore it and its -wal file from a backup, or move away what is left "
+			  "of them: the history of sessions then starts anew");
+	return error_what(error, "ledger %s", ledger->name);
+}
+
 struct ledger *
 ledger_open(const char *path, const char *name, struct error *error)
 {
@@ -415,8 +468,9 @@ ledger_open(const char *path, const char *name, struct error *error)
 	}
 	ledger->durability = DURABLE;
 	snprintf(ledger->name, sizeof(ledger->name), "%s", name);
-	if (open_database(ledger, path, error) < 0 || check_pages(ledger, error) < 0 ||
-	    check_version(ledger, error) < 0 || prepare_all(ledger, error) < 0) {
+	if (find_file(ledger, path, error) < 0 || open_database(ledger, path, 0, error) < 0 ||
+	    check_pages(ledger, error) < 0 || check_version(ledger, error) < 0 ||
+	    prepare_all(ledger, error) < 0) {
 		ledger_close(ledger);
 		return NULL;
 	}

@@ -34,9 +34,9 @@ struct ledger_filter {
 	uint32_t limit;           /* 0: all */
 };
 
-/* Creates the file where there is none. A corrupt file, one of another program or of a newer
- * version is refused. name: the path as people know it, from outside the private root. NULL with
- * error. */
+/* Creates the file where there is none. A corrupt or empty file, one of another program or of a
+ * newer version is refused, and left as it is. name: the path as people know it, from outside the
+ * private root. NULL with error. */
 struct ledger *ledger_open(const char *path, const char *name, struct error *error);
 void ledger_close(struct ledger *ledger);
 

@@ -52,7 +52,7 @@ is "and no time came twice" "$(scheduled | uniq -d)" ""
 status "the event is stored now" 0 ash event emit demo.full --id full
 check "and starts its agent" eventually 20 ran full 1
 is "it is the same schedd" "$(daemon schedd)" "$pid"
-is "what was acknowledged is there" "$(ash --json event list | jq -c '[.[].id] | sort')" '["before","full"]'
+is "what was acknowledged is there" "$(ash --json event list --type 'demo.*' | jq -c '[.[].id] | sort')" '["before","full"]'
 
 # --- read-only ----------------------------------------------------------------------------------
 # While a file is open to be written the kernel makes nothing read-only: it happens beneath a schedd
@@ -71,7 +71,7 @@ status "when it can be written again, what ran meanwhile has its outcome" 0 ash 
 last=$(scheduled | tail -n 1)
 check "and time starts agents again" eventually 20 later
 is "each time once" "$(scheduled | uniq -d)" ""
-is "nothing is lost" "$(ash --json event list | jq -c '[.[].id] | sort')" '["before","full"]'
+is "nothing is lost" "$(ash --json event list --type 'demo.*' | jq -c '[.[].id] | sort')" '["before","full"]'
 
 # --- damaged ----------------------------------------------------------------------------------
 instance_stop
@@ -93,9 +93,18 @@ damaged() { # TEXT COMMAND…: what agentd says of such a file, which stays as i
 overwrite() { dd if=/dev/urandom of="$sched/ledger.db" bs=4096 seek="$1" count="$2" conv=notrunc 2>/dev/null; }
 damaged "a table with other pages" overwrite 2 4
 damaged "another file" overwrite 0 1
-damaged "half a file" truncate -s $(($(stat -c %s "$dir/good") / 8192 * 4096)) "$sched/ledger.db"
+half=$(($(stat -c %s "$dir/good") / 8192))
+damaged "half a file" truncate -s $((half * 4096)) "$sched/ledger.db"
 damaged "an empty file" truncate -s 0 "$sched/ledger.db"
+mv "$sched/ledger.db" "$dir/empty"
+: >"$sched/ledger.db-wal"
+mark
+instance_run >/dev/null && fail "agentd starts without the file and with its -wal"
+check "a file that is missing beside its -wal is named" said "schedd: error: .*ledger $sched/ledger.db: the file is missing"
+instance_stop
+rm "$sched/ledger.db-wal"
 cat "$dir/good" >"$sched/ledger.db"
+chown "$((uid_base + 2))" "$sched/ledger.db"
 status "with the file of before it starts" 0 instance_run
-is "and has everything" "$(ash --json event list | jq -c '[.[].id] | sort')" '["before","full"]'
+is "and has everything" "$(ash --json event list --type 'demo.*' | jq -c '[.[].id] | sort')" '["before","full"]'
 instance_stop
