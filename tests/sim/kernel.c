@@ -124,12 +124,14 @@ unlink(const char *path)
 REPLACED int
 open64(const char *path, int flags, ...)
 {
+	mode_t mode = 0;
 	va_list ap;
-	mode_t mode;
 
-	va_start(ap, flags);
-	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, mode_t) : 0;
-	va_end(ap);
+	if (flags & (O_CREAT | O_TMPFILE)) {
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	}
 	if (!(flags & O_CREAT))
 		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 	return (int)LEAVE_TRACE(syscall(SYS_openat, AT_FDCWD, path, flags, mode));
