@@ -59,6 +59,31 @@ last_json(const struct msg_agent_last *last, struct json *json)
 }
 
 static void
+standing_json(const struct msg_agent_last *last, struct json *json)
+{
+	bool paused = last && last->paused_at_ms;
+
+	json_key(json, "paused");
+	json_bool(json, paused);
+	json_key(json, "paused_at");
+	json_time(json, paused ? last->paused_at_ms : 0);
+	json_key(json, "paused_by");
+	json_string(json, paused && last->paused_by[0] ? last->paused_by : NULL);
+	json_key(json, "pause_reason");
+	json_string(json, paused ? last->pause_reason : NULL);
+	json_key(json, "failures");
+	if (last)
+		json_uint(json, last->failures);
+	else
+		json_null(json);
+	json_key(json, "runs_today");
+	if (last)
+		json_uint(json, last->runs_today);
+	else
+		json_null(json);
+}
+
+static void
 triggers_json(const struct msg_agent_row *row, struct json *json)
 {
 	char text[sizeof(row->trigger_text)], *rest = text, *line;
@@ -88,8 +113,7 @@ agent_json_keys(const struct msg_agent_row *row, const struct msg_agent_last *la
 	json_string(json, row->install_dir);
 	json_key(json, "installed_at");
 	json_time(json, row->installed_at_ms);
-	json_key(json, "paused");
-	json_bool(json, row->paused);
+	standing_json(last, json);
 	json_key(json, "triggers");
 	triggers_json(row, json);
 	json_key(json, "first_uid");
@@ -141,7 +165,9 @@ list_row(struct table *table, const struct msg_agent_row *row, const struct msg_
 	bool ran = last && !uuid_is_nil(&last->session);
 	const char *outcome = ran ? session_shown(last->state, last->outcome) : NULL;
 
-	table_cell(table, row->name, NULL, row->paused ? COLOR_DIM : COLOR_NONE);
+	bool paused = last && last->paused_at_ms;
+
+	table_cell(table, row->name, NULL, paused ? COLOR_DIM : COLOR_NONE);
 	table_cell(table, row->version, NULL, COLOR_NONE);
 	table_cell(table, row->runtime, NULL, COLOR_NONE);
 	snprintf(triggers, sizeof(triggers), "%u", row->triggers);
@@ -149,7 +175,10 @@ list_row(struct table *table, const struct msg_agent_row *row, const struct msg_
 	table_cell(table, outcome, NULL,
 		   ran ? session_color(last->state, last->outcome) : COLOR_NONE);
 	minute_format(last ? last->next_fire_at_ms : 0, time);
-	table_cell(table, time, strlen(time) > 11 ? time + 5 : NULL, COLOR_NONE);
+	if (paused)
+		table_cell(table, "paused", NULL, COLOR_WARN);
+	else
+		table_cell(table, time, strlen(time) > 11 ? time + 5 : NULL, COLOR_NONE);
 	table_cell(table, row->install_dir, NULL, COLOR_NONE);
 	minute_format(row->installed_at_ms, time);
 	snprintf(brief, sizeof(brief), "%.10s", time);
@@ -340,8 +369,10 @@ show_text(const struct ash *ash, const struct msg_agent_row *row, const struct m
 	    "arguments", "interpreter", "interpreter_version", NULL};
 	char time[32];
 
-	output_line(ash, "Agent", COLOR_NONE, "%s %s%s", row->name, row->version,
-		    row->paused ? ", paused" : "");
+	output_line(ash, "Agent", COLOR_NONE, "%s %s", row->name, row->version);
+	if (last && last->paused_at_ms)
+		output_line(ash, "Paused", COLOR_WARN, "since %s: %s",
+			    minute_format(last->paused_at_ms, time), last->pause_reason);
 	if (*row->description)
 		output_line(ash, "Description", COLOR_NONE, "%s", row->description);
 	output_line(ash, "Runtime", COLOR_NONE, "%s", row->runtime);

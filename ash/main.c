@@ -10,6 +10,7 @@
 #include "ash.h"
 #include "common/cleanup.h"
 #include "output.h"
+#include "pause.h"
 
 #define DEFAULT_SOCKET "/run/scarab-runtime/agentd.sock"
 
@@ -60,11 +61,15 @@ static const struct command commands[] = {
     {.words = "agent pause",
      .usage = "NAME|--all",
      .about = "start no new sessions",
-     .later = true},
+     .options = {{"--all", 0, NULL, "of every installed agent"}},
+     .max = 1,
+     .run = agent_pause_command},
     {.words = "agent resume",
      .usage = "NAME|--all",
      .about = "start sessions again",
-     .later = true},
+     .options = {{"--all", 0, NULL, "of every installed agent"}},
+     .max = 1,
+     .run = agent_resume_command},
     {.words = "session list",
      .usage = "[--agent A] [--state S] [--since D]",
      .about = "sessions, newest first",

@@ -181,11 +181,40 @@ steps_json(const struct session *session, struct json *json)
 	json_array_end(json);
 }
 
+const char *
+succession_name(uint8_t succession)
+{
+	return succession == SUCCESSION_RETRY     ? "retry"
+	       : succession == SUCCESSION_RESTART ? "restart"
+						  : NULL;
+}
+
+/* Another session of the chain and how one follows the other; null: none. */
+static void
+link_json(const char *key, const struct uuid *session, uint8_t succession, struct json *json)
+{
+	char id[UUID_TEXT_LEN + 1];
+
+	json_key(json, key);
+	if (!succession) {
+		json_null(json);
+		return;
+	}
+	json_object(json);
+	json_text(json, "session", uuid_format(session, id));
+	json_text(json, "as", succession_name(succession));
+	json_object_end(json);
+}
+
 static void
 more_json(const struct msg_session_row *row, struct json *json)
 {
 	bool waiting = row->state == STATE_QUEUED;
 
+	json_known(json, "attempts", row->attempts, 1);
+	link_json("follows", &row->former, row->succession, json);
+	link_json("followed_by", &row->next, row->next_succession, json);
+	json_when(json, "not_before", row->not_before_ms);
 	json_text(json, "operator", row->operator);
 	json_text(json, "task", row->task);
 	json_known(json, "timeout_ms", (int64_t)row->timeout_ms, 1);

@@ -40,6 +40,8 @@ void session_json(const struct session *session, struct json *json);
 /* The same object's keys without the braces around it. */
 void session_json_keys(const struct session *session, struct json *json);
 
+/* "retry", "restart"; NULL for none. */
+const char *succession_name(uint8_t succession);
 /* The outcome, or the state of a session that has not ended. */
 const char *session_shown(uint8_t state, uint8_t outcome);
 enum color session_color(uint8_t state, uint8_t outcome);

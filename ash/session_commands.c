@@ -417,6 +417,30 @@ struct reasons {
 };
 
 static void
+why_queued(const struct msg_session_row *row, struct reasons *why)
+{
+	char time[32];
+
+	if (row->not_before_ms) {
+		local_format(row->not_before_ms, time);
+		snprintf(why->words, sizeof(why->words), "%s waits until %s%s%s", row->agent, time,
+			 *row->reason ? "; " : "", row->reason);
+		why->advice = "spec.retry says how long it waits; 'ash session cancel' ends the "
+			      "attempts";
+	} else if (*row->reason) {
+		snprintf(why->words, sizeof(why->words), "%s waits in the queue: %s", row->agent,
+			 row->reason);
+	} else {
+		snprintf(
+		    why->words, sizeof(why->words),
+		    "%s waits in the queue at position %u: every slot that it may use is taken",
+		    row->agent, row->queue_position);
+		why->advice = "see what runs with 'ash session list --state running', or change "
+			      "limits in agentd.yaml or spec.concurrency";
+	}
+}
+
+static void
 why_live(const struct msg_session_row *row, struct reasons *why)
 {
 	char since[32] = "";
@@ -424,17 +448,7 @@ why_live(const struct msg_session_row *row, struct reasons *why)
 
 	switch ((enum session_state)row->state) {
 	case STATE_QUEUED:
-		if (*row->reason) {
-			snprintf(why->words, sizeof(why->words), "%s waits: %s", row->agent,
-				 row->reason);
-			break;
-		}
-		snprintf(
-		    why->words, sizeof(why->words),
-		    "%s waits in the queue at position %u: every slot that it may use is taken",
-		    row->agent, row->queue_position);
-		why->advice = "see what runs with 'ash session list --state running', or change "
-			      "limits in agentd.yaml or spec.concurrency";
+		why_queued(row, why);
 		break;
 	case STATE_SETUP:
 		snprintf(why->words, sizeof(why->words), "%s is being set up%s%s", row->agent,
@@ -502,6 +516,55 @@ show_denials(const struct ash *ash, const struct denials *denials)
 		output_line(ash, "Denied", COLOR_NONE, "more, which its log tells");
 }
 
+enum { CHAIN_MAX = 16 /* that many of the newest are told */ };
+
+static void
+chain_line(const struct ash *ash, const char *label, const struct msg_session_row *row)
+{
+	struct ending ending = session_ending(row);
+	char id[UUID_TEXT_LEN + 1], text[ENDING_TEXT_MAX + 1];
+
+	if (row->state == STATE_ENDED)
+		ending_text(&ending, text);
+	else
+		snprintf(text, sizeof(text), "%s", session_state_name(row->state));
+	output_line(ash, label, session_color(row->state, row->outcome), "%s, attempt %u: %s",
+		    uuid_format(&row->session, id), row->attempt, text);
+}
+
+/* Whom it follows, the newest first, as far as they are kept, and who follows it. */
+static int
+show_chain(struct ash *ash, const struct msg_session_row *row, struct error *error)
+{
+	struct session other;
+	char id[UUID_TEXT_LEN + 1];
+
+	if (row->attempts > 1 || row->attempt > 1)
+		output_line(ash, "Attempt", COLOR_NONE, "%u of %u", row->attempt,
+			    row->attempts > row->attempt ? row->attempts : row->attempt);
+	other.row = *row;
+	for (int i = 0; i < CHAIN_MAX && other.row.succession; i++) {
+		const char *label =
+		    other.row.succession == SUCCESSION_RETRY ? "Retry of" : "Restart of";
+
+		if (session_get(ash, uuid_format(&other.row.former, id), &other, error) < 0) {
+			if (error->code != ERR_NOT_FOUND)
+				return -1;
+			*error = (struct error)ERROR_INIT;
+			output_line(ash, label, COLOR_NONE, "%s, which is not kept any more", id);
+			break;
+		}
+		chain_line(ash, label, &other.row);
+	}
+	if (!row->next_succession)
+		return 0;
+	if (session_get(ash, uuid_format(&row->next, id), &other, error) < 0)
+		return -1;
+	chain_line(ash, row->next_succession == SUCCESSION_RETRY ? "Tried again" : "Restarted",
+		   &other.row);
+	return 0;
+}
+
 int
 session_why_command(struct ash *ash, const struct args *args, struct error *error)
 {
@@ -531,6 +594,8 @@ session_why_command(struct ash *ash, const struct args *args, struct error *erro
 	}
 	show_trigger(ash, &session.row);
 	show_event(ash, &session);
+	if (show_chain(ash, &session.row, error) < 0)
+		return -1;
 	output_line(ash, "Why", session_color(session.row.state, session.row.outcome), "%s",
 		    why.words);
 	show_denials(ash, &denials);

@@ -7,7 +7,6 @@
 
 enum rule {
 	ABSENT_ONLY, /* whatever is written asks for something */
-	ZERO_ONLY,   /* 0 asks for nothing */
 	WORDS_ONLY,  /* an enum: the values whose bits are in words */
 	NOT_BEGUN,   /* a text that does not begin so */
 };
@@ -26,10 +25,6 @@ static const struct enforced table[] = {
     {"spec.runtime", .rule = WORDS_ONLY,
      .words = WORD(RUNTIME_RUST) | WORD(RUNTIME_PYTHON) | WORD(RUNTIME_NODE)},
     {"spec.image", .rule = NOT_BEGUN, .text = "oci:"},
-    {"spec.retry.max", .rule = ZERO_ONLY},
-    {"spec.lifecycle.restart_policy", .rule = WORDS_ONLY, .words = WORD(RESTART_NEVER)},
-    {"spec.budget.max_runs_per_day", .rule = ZERO_ONLY},
-    {"spec.budget.failures_before_pause", .rule = ZERO_ONLY},
 };
 
 static bool
@@ -40,8 +35,6 @@ enforced(const struct enforced *row, const struct field *field, const void *obje
 	if (field_absent(field, object))
 		return true;
 	switch (row->rule) {
-	case ZERO_ONLY:
-		return *(const uint64_t *)slot == 0;
 	case WORDS_ONLY:
 		return (row->words & WORD(*(const unsigned *)slot)) != 0;
 	case NOT_BEGUN:

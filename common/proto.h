@@ -180,6 +180,12 @@ const char *channel_kind_name(enum channel_kind kind);
 const char *daemon_state_name(enum daemon_state state);
 const char *grant_state_name(enum grant_state state);
 const char *session_state_name(enum session_state state);
+/* How a session follows the end of another. */
+enum succession {
+	SUCCESSION_NONE,
+	SUCCESSION_RETRY,   /* of a failed one */
+	SUCCESSION_RESTART, /* restart_policy */
+};
 const char *session_outcome_name(enum session_outcome outcome);
 const char *session_step_name(enum session_step step);
 enum session_state session_state_parse(const char *name);

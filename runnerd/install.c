@@ -182,6 +182,14 @@ announce(struct runnerd *r, const struct agent *agent)
 	msg.agent_def.queue_limit = e.queue_limit;
 	msg.agent_def.priority = (int32_t)agent->plan->priority;
 	msg.agent_def.timeout_ms = e.timeout_ms;
+	msg.agent_def.retry_max = e.retry_max;
+	msg.agent_def.backoff_ms = e.backoff_ms;
+	msg.agent_def.factor_milli = e.factor_milli;
+	msg.agent_def.max_backoff_ms = e.max_backoff_ms;
+	msg.agent_def.restart = (uint8_t)e.restart;
+	msg.agent_def.max_restarts = e.max_restarts;
+	msg.agent_def.max_runs_per_day = e.max_runs_per_day;
+	msg.agent_def.failures_before_pause = e.failures_before_pause;
 	snprintf(msg.agent_def.task, sizeof(msg.agent_def.task), "%s",
 		 agent->plan->task ? agent->plan->task : "");
 	snprintf(msg.agent_def.model, sizeof(msg.agent_def.model), "%s",

@@ -169,3 +169,23 @@ log_view(const struct session_log *log, struct log_view *view)
 	view->total = view->offset + (uint64_t)st.st_size;
 	return 0;
 }
+
+int
+log_delete(int logs_fd, const char *agent, const struct uuid *session)
+{
+	static const char *const endings[] = {"jsonl.1", "tools", "notes.jsonl", "result.json",
+					      "jsonl"};
+	_cleanup_close_ int dir = open_resolved(logs_fd, agent, O_RDONLY | O_DIRECTORY,
+						RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	char id[UUID_TEXT_LEN + 1], name[LOG_NAME_MAX];
+
+	if (dir < 0)
+		return dir == -ENOENT ? 0 : dir;
+	uuid_format(session, id);
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+		snprintf(name, sizeof(name), "%s.%s", id, endings[i]);
+		if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}

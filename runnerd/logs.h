@@ -37,6 +37,10 @@ void log_finish(struct session_log *log, bool never);
 uint64_t log_length(const struct session_log *log);
 void log_detach(struct session_log *log);
 
+/* Deletes all that LOG_DIR/AGENT keeps of a session that has ended: its log, what is known of its
+ * tools, its notes and result. Nothing there: 0. 0 or -errno. */
+int log_delete(int logs_fd, const char *agent, const struct uuid *session);
+
 /* What LOG carries. older is -1 when there is none. */
 struct log_view {
 	int newest, older;

@@ -243,7 +243,28 @@ static void
 end_ack(struct runnerd *r, struct channel *channel, struct msg *msg)
 {
 	(void)channel;
-	session_ack(r, &msg->end_ack.session, msg->end_ack.keep_input);
+	session_ack(r, &msg->end_ack);
+}
+
+/* Of one that is here nothing is deleted: schedd asks again, later. */
+static void
+session_prune(struct runnerd *r, struct channel *channel, struct msg *msg)
+{
+	const struct msg_session_prune *asked = &msg->session_prune;
+	struct msg answer;
+	int rc = -EINVAL;
+
+	if (session_find(r->sessions, &asked->session))
+		rc = -EBUSY;
+	else if (agent_name_valid(asked->agent))
+		rc = log_delete(r->at.logs, asked->agent, &asked->session);
+	if (rc < 0)
+		log_session(LOG_LEVEL_WARNING, &asked->session, "%s: deleting its log: %s",
+			    asked->agent, strerrordesc_np(-rc));
+	msg_init(&answer, MSG_SESSION_PRUNED);
+	answer.session_pruned.session = asked->session;
+	answer.session_pruned.gone = rc == 0;
+	channel_send(channel, &answer);
 }
 
 static void
@@ -258,6 +279,7 @@ static const struct peer_rule schedd_rules[] = {
     {.type = MSG_GO, .handler = go},
     {.type = MSG_CANCEL, .handler = cancel},
     {.type = MSG_END_ACK, .handler = end_ack},
+    {.type = MSG_SESSION_PRUNE, .handler = session_prune},
     {.type = MSG_AGENT_EVENT_ACK, .handler = agent_event_ack},
 };
 

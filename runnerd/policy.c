@@ -13,7 +13,15 @@
 
 enum context_rule { CONTEXT_NONE, CONTEXT_ALLOWED, CONTEXT_ANY };
 
-enum { HOME_HISTORY = 5 };
+/* What holds where a manifest is silent, agent-manifest(5). */
+enum {
+	HOME_HISTORY = 5,
+	BACKOFF_MS = 10000,
+	BACKOFF_FACTOR_MILLI = 2000,
+	MAX_BACKOFF_MS = 600000,
+	MAX_RESTARTS = 3,
+	FAILURES_BEFORE_PAUSE = 5,
+};
 #define HOME_MAX_BYTES (UINT64_C(1) << 30)
 
 /* The ceiling and the defaults of each level, CONTRACT 6. */
@@ -173,6 +181,22 @@ apply_limits(const struct manifest *plan, const struct config *config, struct ef
 		memcpy((char *)effective + limit_rules[i].value, &limit.value, sizeof(limit.value));
 }
 
+/* What follows when a session has ended. */
+static void
+effective_ends(const struct manifest *plan, struct effective *effective)
+{
+	effective->retry_max = bounded32(present(plan->retry.max, 0));
+	effective->backoff_ms = present(plan->retry.backoff_ms, BACKOFF_MS);
+	effective->factor_milli = present(plan->retry.factor_milli, BACKOFF_FACTOR_MILLI);
+	effective->max_backoff_ms = present(plan->retry.max_backoff_ms, MAX_BACKOFF_MS);
+	effective->restart =
+	    plan->lifecycle.restart_policy ? plan->lifecycle.restart_policy : RESTART_NEVER;
+	effective->max_restarts = bounded32(present(plan->lifecycle.max_restarts, MAX_RESTARTS));
+	effective->max_runs_per_day = present(plan->budget.max_runs_per_day, 0);
+	effective->failures_before_pause =
+	    present(plan->budget.failures_before_pause, FAILURES_BEFORE_PAUSE);
+}
+
 void
 policy_effective(const struct manifest *plan, const struct config *config,
 		 struct effective *effective)
@@ -188,6 +212,7 @@ policy_effective(const struct manifest *plan, const struct config *config,
 	effective->overlap = plan->concurrency.policy ? plan->concurrency.policy : OVERLAP_QUEUE;
 	effective->max = bounded32(present(plan->concurrency.max, 1));
 	effective->queue_limit = bounded32(present(plan->concurrency.queue_limit, 16));
+	effective_ends(plan, effective);
 	apply_limits(plan, config, effective);
 }
 

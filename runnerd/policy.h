@@ -18,6 +18,10 @@ struct effective {
 	enum network_policy network;
 	enum overlap overlap;
 	uint32_t max, queue_limit;
+	uint32_t retry_max, max_restarts; /* max_restarts 0: without bound */
+	uint64_t backoff_ms, factor_milli, max_backoff_ms;
+	enum restart_policy restart;
+	uint64_t max_runs_per_day, failures_before_pause; /* 0: off */
 	uint64_t timeout_ms, grace_ms, open_files;
 	uint64_t disk;    /* bytes */
 	uint64_t idle_ms; /* 0: for ever */

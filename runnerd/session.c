@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/crash.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "disk.h"
 #include "fs.h"
@@ -463,15 +464,42 @@ forget_records(struct runnerd *r, const char *name, bool keep_input)
 	unlinkat(r->at.records, name, AT_REMOVEDIR);
 }
 
-void
-session_ack(struct runnerd *r, const struct uuid *id, bool keep_input)
+/* An input goes over to the session that comes after: durable there before its first owner is
+ * forgotten, and once however often it is asked. */
+static void
+bequeath_input(struct runnerd *r, const char *name, const struct uuid *heir)
 {
-	struct session *s = session_find(r->sessions, id);
+	_cleanup_close_ int from = -1, to = -1;
+	char heir_name[UUID_TEXT_LEN + 1];
+	int rc = 0;
+
+	from = open_resolved(r->at.records, name, O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH);
+	if (from < 0 || faccessat(from, "input", F_OK, 0) < 0)
+		return;
+	to = dir_make(r->at.records, uuid_format(heir, heir_name), 0700, 0, 0);
+	if (to < 0 || renameat(from, "input", to, "input") < 0)
+		rc = to < 0 ? to : -errno;
+	if (!rc)
+		rc = sync_dir(to);
+	if (!rc)
+		rc = sync_dir(r->at.records);
+	if (rc < 0)
+		log_session(LOG_LEVEL_ERROR, heir, "taking over the input of session %s: %s", name,
+			    strerrordesc_np(-rc));
+}
+
+void
+session_ack(struct runnerd *r, const struct msg_end_ack *ack)
+{
+	struct session *s = session_find(r->sessions, &ack->session);
 	char name[UUID_TEXT_LEN + 1];
 
 	if (s && s->phase != PHASE_ENDED)
 		return;
-	forget_records(r, uuid_format(id, name), keep_input);
+	uuid_format(&ack->session, name);
+	if (!uuid_is_nil(&ack->heir))
+		bequeath_input(r, name, &ack->heir);
+	forget_records(r, name, ack->keep_input);
 	if (s)
 		session_free(s);
 }

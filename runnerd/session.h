@@ -114,7 +114,7 @@ uint32_t sessions_announce(struct runnerd *r);
 void session_prepare(struct runnerd *r, const struct msg *msg);
 void session_go(struct runnerd *r, const struct uuid *id);
 void session_cancel(struct runnerd *r, const struct msg_cancel *cancel);
-void session_ack(struct runnerd *r, const struct uuid *id, bool keep_input);
+void session_ack(struct runnerd *r, const struct msg_end_ack *ack);
 
 /* --- for the modules that make up a session ----------------------------------------------------
  */

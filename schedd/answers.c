@@ -11,6 +11,7 @@
 #include "events.h"
 #include "gate.h"
 #include "schedule.h"
+#include "successors.h"
 
 /* --- references ------------------------------------------------------------------------------- */
 
@@ -145,6 +146,29 @@ refresh(struct schedd *schedd, struct msg_session_row *row)
 		tell_wait(schedd, session, row);
 }
 
+/* Whom it follows, and who follows it. */
+static void
+tell_chain(struct schedd *schedd, const struct ledger_session *session, struct msg_session_row *row)
+{
+	const struct agent *agent = queue_agent(schedd->queue, row->agent);
+	const struct session *live = queue_find(schedd->queue, &row->session);
+	struct successor link;
+
+	if (agent && agent->installed)
+		row->attempts = agent->retry_max + 1;
+	if (successors_get(schedd->successors, session->seq, &link, NULL) > 0) {
+		row->succession = (uint8_t)link.kind;
+		row->former = link.former;
+	}
+	if (live && live->deferred.waits)
+		row->not_before_ms = (uint64_t)live->deferred.at_ms;
+	if (row->state == STATE_ENDED &&
+	    successors_after(schedd->successors, &row->session, &link, NULL) > 0) {
+		row->next_succession = (uint8_t)link.kind;
+		row->next = link.session;
+	}
+}
+
 static int
 add_row(struct rows_walk *walk, const struct ledger_session *session)
 {
@@ -154,6 +178,7 @@ add_row(struct rows_walk *walk, const struct ledger_session *session)
 	record.session_row = session->row;
 	trigger_id_cut(record.session_row.trigger_id);
 	refresh(walk->schedd, &record.session_row);
+	tell_chain(walk->schedd, session, &record.session_row);
 	walk->failed = rows_add(walk->rows, &record);
 	return walk->failed;
 }
@@ -266,6 +291,22 @@ answer_sessions(struct schedd *schedd, const struct msg *query, struct msg *answ
 	return finish(&walk, rc, answer, error);
 }
 
+static void
+fill_standing(struct schedd *schedd, struct msg_agent_last *last)
+{
+	const struct agent *agent = queue_agent(schedd->queue, last->agent);
+
+	last->next_fire_at_ms = schedule_next_ms(schedd->schedule, last->agent);
+	if (!agent)
+		return;
+	last->paused_at_ms = agent->standing.paused_at_ms;
+	snprintf(last->paused_by, sizeof(last->paused_by), "%s", agent->standing.paused_by);
+	snprintf(last->pause_reason, sizeof(last->pause_reason), "%s",
+		 agent->standing.pause_reason);
+	last->failures = agent->standing.failures;
+	last->runs_today = standing_runs(&agent->standing, schedule_now(schedd->schedule));
+}
+
 static int
 add_last(const struct ledger_session *session, void *arg)
 {
@@ -282,7 +323,7 @@ add_last(const struct ledger_session *session, void *arg)
 	record.agent_last.at_ms = row.state == STATE_ENDED ? row.ended_at_ms
 				  : row.started_at_ms      ? row.started_at_ms
 							   : row.queued_at_ms;
-	record.agent_last.next_fire_at_ms = schedule_next_ms(walk->schedd->schedule, row.agent);
+	fill_standing(walk->schedd, &record.agent_last);
 	walk->failed = rows_add(walk->rows, &record);
 	return walk->failed;
 }
@@ -290,26 +331,22 @@ add_last(const struct ledger_session *session, void *arg)
 struct never_ran {
 	struct rows_walk *walk;
 	struct ledger_session row;
-	char agent[AGENT_NAME_MAX + 1]; /* the one before */
 };
 
-/* Triggers come agent by agent. */
+/* An installed agent of which no session is kept. */
 static void
-add_waiting(const struct trigger *trigger, const char *agent, void *arg)
+add_unrun(struct agent *agent, void *arg)
 {
 	struct never_ran *never = arg;
 	struct schedd *schedd = never->walk->schedd;
 	struct msg record;
 
-	(void)trigger;
-	if (never->walk->failed || strcmp(agent, never->agent) == 0)
-		return;
-	snprintf(never->agent, sizeof(never->agent), "%s", agent);
-	if (ledger_latest(schedd->ledger, agent, &never->row, NULL) != 0)
+	if (never->walk->failed || (!agent->installed && !agent->damaged) ||
+	    ledger_latest(schedd->ledger, agent->name, &never->row, NULL) != 0)
 		return;
 	msg_init(&record, MSG_AGENT_LAST);
-	memcpy(record.agent_last.agent, never->agent, sizeof(never->agent));
-	record.agent_last.next_fire_at_ms = schedule_next_ms(schedd->schedule, agent);
+	memcpy(record.agent_last.agent, agent->name, sizeof(agent->name));
+	fill_standing(schedd, &record.agent_last);
 	never->walk->failed = rows_add(never->walk->rows, &record);
 }
 
@@ -327,7 +364,7 @@ answer_agents_last(struct schedd *schedd, struct msg *answer, struct error *erro
 	rc = ledger_each_last(schedd->ledger, add_last, &walk, error);
 	never->walk = &walk;
 	if (rc == 0)
-		triggers_each(schedule_triggers(schedd->schedule), NULL, add_waiting, never);
+		queue_each_agent(schedd->queue, add_unrun, never);
 	return finish(&walk, rc, answer, error);
 }
 

@@ -186,8 +186,11 @@ deliver_end(struct schedd *schedd, const struct ledger_session *row, struct erro
 int64_t
 trigger_id_cut(char *id)
 {
-	char *slash = strrchr(id, '/');
+	char *mark = strrchr(id, SUCCESSOR_MARK), *slash;
 
+	if (mark)
+		*mark = '\0';
+	slash = strrchr(id, '/');
 	if (!slash)
 		return 0;
 	*slash = '\0';

@@ -19,8 +19,10 @@ int deliver_end(struct schedd *schedd, const struct ledger_session *row, struct 
 /* How many sessions before this one started one another; 0 where nothing is known of it. */
 uint32_t deliver_depth_of(struct schedd *schedd, const struct uuid *session);
 
-/* A session's trigger id in the ledger names the event too, as TRIGGER/SEQ; people and agents see
- * TRIGGER. Cuts the rest off; the event's seq, or 0. */
+/* A session's trigger id in the ledger names the event too, as TRIGGER/SEQ, and of a retry or
+ * restart whom it follows, as …~SEQ; people and agents see TRIGGER. Cuts the rest off; the event's
+ * seq, or 0. */
+#define SUCCESSOR_MARK '~'
 int64_t trigger_id_cut(char *id);
 /* For PREPARE of a session that an event started: the event as mission.json has it (a sealed memfd,
  * the caller's), -1: it is not kept any more, or there is none. */

@@ -14,6 +14,7 @@
 #include "deliver.h"
 #include "events.h"
 #include "gate.h"
+#include "prune.h"
 #include "schedule.h"
 
 static bool
@@ -112,8 +113,8 @@ fill_row(struct ledger_session *row, const struct fire *fire, const struct agent
 
 /* It never starts: its row says why. */
 static int
-record_unstarted(struct schedd *schedd, struct ledger_session *row, enum session_outcome outcome,
-		 const char *reason, struct error *error)
+record_unstarted(struct schedd *schedd, struct agent *agent, struct ledger_session *row,
+		 enum session_outcome outcome, const char *reason, struct error *error)
 {
 	int inserted;
 
@@ -133,6 +134,7 @@ record_unstarted(struct schedd *schedd, struct ledger_session *row, enum session
 	events_deliver_soon(schedd->events);
 	session_forget(schedd, &row->row.session, false);
 	session_announce_end(schedd, row);
+	prune_note_end(schedd->prune, agent);
 	return 0;
 }
 
@@ -156,12 +158,15 @@ withdraw(struct schedd *schedd, struct session *session)
 /* In memory, in the ledger, and, when it may start, on its way at runnerd. 1: recorded; 0: that
  * fire is recorded already. */
 static int
-record(struct schedd *schedd, struct ledger_session *row, bool start, struct session **recorded,
-       struct error *error)
+record(struct schedd *schedd, struct agent *agent, struct ledger_session *row, bool start,
+       struct session **recorded, struct error *error)
 {
+	struct standing standing = agent->standing;
 	struct session *session;
 	int inserted;
 
+	standing_count_run(&standing, schedule_now(schedd->schedule));
+	standing.restarts = 0;
 	if (ledger_begin(schedd->ledger, error) < 0)
 		return -1;
 	if (start) {
@@ -173,6 +178,10 @@ record(struct schedd *schedd, struct ledger_session *row, bool start, struct ses
 	if (inserted <= 0) {
 		ledger_rollback(schedd->ledger);
 		return inserted;
+	}
+	if (standings_put(schedd->standings, row->row.agent, &standing, error) < 0) {
+		ledger_rollback(schedd->ledger);
+		return -1;
 	}
 	session =
 	    queue_add(schedd->queue, &row->row.session, row->seq, row->row.agent, row->row.state);
@@ -186,6 +195,7 @@ record(struct schedd *schedd, struct ledger_session *row, bool start, struct ses
 		withdraw(schedd, session);
 		return -1;
 	}
+	agent->standing = standing;
 	*recorded = session;
 	return 1;
 }
@@ -229,23 +239,24 @@ admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
 
 	fill_row(row, fire, agent, (uint64_t)question.now_ms);
 	if (fire->refused)
-		return record_unstarted(schedd, row, OUTCOME_REFUSED, fire->refused, error);
+		return record_unstarted(schedd, agent, row, OUTCOME_REFUSED, fire->refused, error);
 	if (gate.word == GATE_SKIP)
-		return record_unstarted(schedd, row, OUTCOME_SKIPPED, gate.reason, error);
+		return record_unstarted(schedd, agent, row, OUTCOME_SKIPPED, gate.reason, error);
 	if (admission == ADMIT_SKIP)
 		return record_unstarted(
-		    schedd, row, OUTCOME_SKIPPED,
+		    schedd, agent, row, OUTCOME_SKIPPED,
 		    "a session of this agent is there, concurrency.policy is skip", error);
 	dark = is_manual(fire) ? schedule_dark_until(schedd->schedule, agent->name) : 0;
 	if (dark)
 		return refuse_dark(agent, dark, error);
 	if (check_admission(schedd, agent, admission, &refusal) < 0) {
 		if (!is_manual(fire))
-			return record_unstarted(schedd, row, OUTCOME_SKIPPED, refusal.why, error);
+			return record_unstarted(schedd, agent, row, OUTCOME_SKIPPED, refusal.why,
+						error);
 		*error = refusal;
 		return -1;
 	}
-	recorded = record(schedd, row, admission == ADMIT_START, &session, error);
+	recorded = record(schedd, agent, row, admission == ADMIT_START, &session, error);
 	if (recorded <= 0)
 		return recorded;
 	session_announce(schedd, session);

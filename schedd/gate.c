@@ -1,5 +1,6 @@
 #include "gate.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "common/cleanup.h"
@@ -11,12 +12,29 @@ typedef void gate_check_fn(const struct gate_question *question, struct gate_ver
 static void
 check_pause(const struct gate_question *question, struct gate_verdict *verdict)
 {
-	if (!question->agent->paused)
+	const struct standing *standing = &question->agent->standing;
+
+	if (!standing->paused_at_ms)
 		return;
 	verdict->word = question->arrives ? GATE_SKIP : GATE_WAIT;
 	verdict->until_ms = NEVER;
-	snprintf(verdict->reason, sizeof(verdict->reason), "the agent is paused: %.900s",
-		 question->agent->pause_reason ? question->agent->pause_reason : "");
+	snprintf(verdict->reason, sizeof(verdict->reason), "the agent is paused: %s",
+		 standing->pause_reason);
+}
+
+/* A session was counted when it arrived. */
+static void
+check_runs(const struct gate_question *question, struct gate_verdict *verdict)
+{
+	const struct agent *agent = question->agent;
+
+	if (!question->arrives || agent->max_runs_per_day == 0 ||
+	    standing_runs(&agent->standing, question->now_ms) < agent->max_runs_per_day)
+		return;
+	verdict->word = GATE_SKIP;
+	snprintf(verdict->reason, sizeof(verdict->reason),
+		 "budget.max_runs_per_day is %" PRIu64 ", and so many sessions began today (UTC)",
+		 agent->max_runs_per_day);
 }
 
 static void
@@ -34,6 +52,7 @@ check_blackout(const struct gate_question *question, struct gate_verdict *verdic
 /* The order is that of the reasons: of two skips, or of two waits as long, the first is told. */
 static gate_check_fn *const gates[] = {
     check_pause,
+    check_runs,
     check_blackout,
 };
 

@@ -57,9 +57,14 @@ static const char *const statement_sql[ST_COUNT] = {
 			       " ORDER BY agent",
     [ST_COUNT_ENDED] = "SELECT (SELECT count(*) FROM session)"
 		       " - (SELECT count(*) FROM session WHERE state <> 5)",
-    [ST_PRUNE_COUNT] = "DELETE FROM session WHERE state = 5 AND seq <= (SELECT seq FROM session"
-		       " WHERE state = 5 ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
-    [ST_PRUNE_AGE] = "DELETE FROM session WHERE state = 5 AND ended_at < ?1",
+    [ST_SURPLUS] =
+	"SELECT id FROM (SELECT seq, id, ended_at,"
+	" row_number() OVER newest AS place, sum(log_bytes) OVER newest AS bytes"
+	" FROM session WHERE agent = ?1 AND state = 5 WINDOW newest AS (ORDER BY seq DESC))"
+	" WHERE place > ?2 OR (place > 1 AND bytes > ?3) OR ended_at < ?4"
+	" ORDER BY seq LIMIT ?5",
+    [ST_NEXT_AGENT] = "SELECT agent FROM session WHERE agent > ?1 ORDER BY agent LIMIT 1",
+    [ST_DELETE] = "DELETE FROM session WHERE id = ?1 AND state = 5",
 };
 
 /* --- columns: one row each, for insert, update and reading ---------------------------------- */
@@ -150,8 +155,8 @@ bind_column(sqlite3_stmt *statement, int place, const struct column *column, con
 	}
 }
 
-static void
-read_text(sqlite3_stmt *statement, int place, char *text, size_t size)
+void
+ledger_read_text(sqlite3_stmt *statement, int place, char *text, size_t size)
 {
 	const unsigned char *found = sqlite3_column_text(statement, place);
 
@@ -170,7 +175,7 @@ read_column(sqlite3_stmt *statement, int place, const struct column *column, voi
 			memcpy(value, blob, sizeof(struct uuid));
 		break;
 	case COLUMN_TEXT:
-		read_text(statement, place, value, column->size);
+		ledger_read_text(statement, place, value, column->size);
 		break;
 	case COLUMN_U8:
 		*(uint8_t *)value = (uint8_t)sqlite3_column_int(statement, place);
@@ -237,16 +242,36 @@ ledger_error(struct ledger *ledger, struct error *error)
 }
 
 int
-ledger_run(struct ledger *ledger, enum statement which, struct error *error)
+ledger_prepare(struct ledger *ledger, const char *schema_sql, const char *const *sql,
+	       sqlite3_stmt **statements, size_t count, struct error *error)
 {
-	sqlite3_stmt *statement = ledger->statements[which];
-	int rc = sqlite3_step(statement);
+	if (sqlite3_exec(ledger->db, schema_sql, NULL, NULL, NULL) != SQLITE_OK)
+		return ledger_error(ledger, error);
+	for (size_t i = 0; i < count; i++)
+		if (sqlite3_prepare_v3(ledger->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+				       &statements[i], NULL) != SQLITE_OK)
+			return ledger_error(ledger, error);
+	return 0;
+}
 
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+int
+ledger_stepped(struct ledger *ledger, sqlite3_stmt *statement, int rc, struct error *error)
+{
+	bool done = rc == SQLITE_DONE || rc == SQLITE_ROW;
+
+	if (!done)
 		ledger_error(ledger, error);
 	sqlite3_reset(statement);
 	sqlite3_clear_bindings(statement);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+	return done ? 0 : -1;
+}
+
+int
+ledger_run(struct ledger *ledger, enum statement which, struct error *error)
+{
+	sqlite3_stmt *statement = ledger->statements[which];
+
+	return ledger_stepped(ledger, statement, sqlite3_step(statement), error);
 }
 
 static int
@@ -295,7 +320,7 @@ check_pages(struct ledger *ledger, struct error *error)
 	int rc = sqlite3_prepare_v2(ledger->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
 
 	if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
-		read_text(statement, 0, found, sizeof(found));
+		ledger_read_text(statement, 0, found, sizeof(found));
 	if (rc != SQLITE_ROW)
 		ledger_error(ledger, error);
 	sqlite3_finalize(statement);
@@ -577,15 +602,13 @@ ledger_put_steps(struct ledger *ledger, int64_t seq, const struct step_time *tim
 }
 
 int
-ledger_prune(struct ledger *ledger, uint64_t keep, uint64_t before_ms, struct error *error)
+ledger_delete(struct ledger *ledger, const struct uuid *session, struct error *error)
 {
 	if (ledger_durability(ledger, RELAXED, error) < 0)
 		return -1;
-	if (keep > INT64_MAX)
-		keep = INT64_MAX;
-	sqlite3_bind_int64(ledger->statements[ST_PRUNE_COUNT], 1, (int64_t)keep);
-	if (ledger_run(ledger, ST_PRUNE_COUNT, error) < 0)
+	sqlite3_bind_blob(ledger->statements[ST_DELETE], 1, session->bytes, sizeof(session->bytes),
+			  SQLITE_STATIC);
+	if (ledger_run(ledger, ST_DELETE, error) < 0)
 		return -1;
-	sqlite3_bind_int64(ledger->statements[ST_PRUNE_AGE], 1, (int64_t)before_ms);
-	return ledger_run(ledger, ST_PRUNE_AGE, error);
+	return sqlite3_changes(ledger->db) > 0;
 }

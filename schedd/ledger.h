@@ -83,7 +83,20 @@ int ledger_each(struct ledger *ledger, const struct ledger_filter *filter, ledge
 int ledger_each_last(struct ledger *ledger, ledger_fn *fn, void *arg, struct error *error);
 
 int ledger_count_ended(struct ledger *ledger, uint64_t *count, struct error *error);
-/* Deletes ended rows beyond the newest keep and those that ended before before_ms. */
-int ledger_prune(struct ledger *ledger, uint64_t keep, uint64_t before_ms, struct error *error);
+/* What of an agent's ended sessions is kept: the newest, and the very newest whatever its log
+ * takes. */
+struct ledger_bounds {
+	uint64_t sessions, log_bytes;
+	uint64_t before_ms; /* what ended before goes */
+};
+/* Of the others, oldest first, max at most. fn must not change the ledger. */
+typedef void ledger_surplus_fn(const struct uuid *session, const char *agent, void *arg);
+int ledger_each_surplus(struct ledger *ledger, const char *agent,
+			const struct ledger_bounds *bounds, uint32_t max, ledger_surplus_fn *fn,
+			void *arg, struct error *error);
+/* The next agent by name that has rows, in the place of this one. 1: there is one; 0; -1: error. */
+int ledger_next_agent(struct ledger *ledger, char agent[AGENT_NAME_MAX + 1], struct error *error);
+/* Deletes a row that has ended. 1: it was there; 0; -1: error. */
+int ledger_delete(struct ledger *ledger, const struct uuid *session, struct error *error);
 
 #endif

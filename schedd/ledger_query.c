@@ -2,6 +2,7 @@
 #include "ledger_sql.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 
@@ -162,4 +163,48 @@ ledger_count_ended(struct ledger *ledger, uint64_t *count, struct error *error)
 		ledger_error(ledger, error);
 	sqlite3_reset(statement);
 	return rc == SQLITE_ROW ? 0 : -1;
+}
+
+static int64_t
+bounded(uint64_t number)
+{
+	return number > INT64_MAX ? INT64_MAX : (int64_t)number;
+}
+
+int
+ledger_each_surplus(struct ledger *ledger, const char *agent, const struct ledger_bounds *bounds,
+		    uint32_t max, ledger_surplus_fn *fn, void *arg, struct error *error)
+{
+	sqlite3_stmt *statement = ledger->statements[ST_SURPLUS];
+	int rc;
+
+	sqlite3_bind_text(statement, 1, agent, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(statement, 2, bounded(bounds->sessions));
+	sqlite3_bind_int64(statement, 3, bounded(bounds->log_bytes));
+	sqlite3_bind_int64(statement, 4, bounded(bounds->before_ms));
+	sqlite3_bind_int64(statement, 5, max);
+	while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+		struct uuid id = {{0}};
+		const void *blob = sqlite3_column_blob(statement, 0);
+
+		if (blob && sqlite3_column_bytes(statement, 0) == sizeof(id.bytes))
+			memcpy(id.bytes, blob, sizeof(id.bytes));
+		fn(&id, agent, arg);
+	}
+	return ledger_stepped(ledger, statement, rc, error);
+}
+
+int
+ledger_next_agent(struct ledger *ledger, char agent[AGENT_NAME_MAX + 1], struct error *error)
+{
+	sqlite3_stmt *statement = ledger->statements[ST_NEXT_AGENT];
+	int rc;
+
+	sqlite3_bind_text(statement, 1, agent, -1, SQLITE_TRANSIENT);
+	rc = sqlite3_step(statement);
+	if (rc == SQLITE_ROW)
+		ledger_read_text(statement, 0, agent, AGENT_NAME_MAX + 1);
+	if (ledger_stepped(ledger, statement, rc, error) < 0)
+		return -1;
+	return rc == SQLITE_ROW;
 }

@@ -1,5 +1,5 @@
-/* What ledger.c, ledger_query.c and events_table.c share: the connection and its kept statements.
- * Nobody else. */
+/* What the files share that know SQL: ledger.c, ledger_query.c, events_table.c, triggers_table.c,
+ * standing.c, successors.c. Nobody else. */
 #ifndef SCARAB_SCHEDD_LEDGER_SQL_H
 #define SCARAB_SCHEDD_LEDGER_SQL_H
 
@@ -23,8 +23,9 @@ enum statement {
 	ST_LIST,
 	ST_LAST,
 	ST_COUNT_ENDED,
-	ST_PRUNE_COUNT,
-	ST_PRUNE_AGE,
+	ST_SURPLUS,
+	ST_NEXT_AGENT,
+	ST_DELETE,
 	ST_COUNT,
 };
 
@@ -46,6 +47,12 @@ void ledger_read_row(sqlite3_stmt *statement, struct ledger_session *session);
 int ledger_error(struct ledger *ledger, struct error *error);
 /* Of the next transaction, or statement outside of one. */
 int ledger_durability(struct ledger *ledger, enum durability durability, struct error *error);
+/* Makes a table that may be missing and the statements on it. 0, or -1 with error. */
+int ledger_prepare(struct ledger *ledger, const char *schema, const char *const *sql,
+		   sqlite3_stmt **statements, size_t count, struct error *error);
+/* After the last step of a statement that ended with rc: resets it. 0, or -1 with error. */
+int ledger_stepped(struct ledger *ledger, sqlite3_stmt *statement, int rc, struct error *error);
+void ledger_read_text(sqlite3_stmt *statement, int place, char *text, size_t size);
 /* Steps a bound statement once and resets it. */
 int ledger_run(struct ledger *ledger, enum statement which, struct error *error);
 

@@ -10,6 +10,8 @@
 #include "event_plans.h"
 #include "events.h"
 #include "gate.h"
+#include "pause.h"
+#include "prune.h"
 #include "schedule.h"
 #include "sessions.h"
 
@@ -237,6 +239,7 @@ static const struct peer_rule control_rules[] = {
     {MSG_LEDGER_QUERY, ledger_query},
     {MSG_SCHEDULE_QUERY, schedule_query},
     {MSG_DRAIN, drain},
+    {MSG_AGENT_PAUSE, pause_request},
     {MSG_EVENT_EMIT, events_emit},
     {MSG_EVENT_QUERY, events_query},
     {MSG_EVENT_REPLAY, events_replay},
@@ -252,13 +255,35 @@ control_message(struct channel *channel, struct msg *msg, void *arg)
 /* --- runnerd -----------------------------------------------------------------------------------
  */
 
+/* An agent whose standing cannot be read may be paused: it starts nothing, and the log says so. */
+static void
+learn_standing(struct schedd *schedd, struct agent *agent)
+{
+	struct error error = ERROR_INIT;
+
+	if (agent->standing_known)
+		return;
+	agent->standing_known =
+	    standings_get(schedd->standings, agent->name, &agent->standing, &error) == 0;
+	if (agent->standing_known)
+		return;
+	log_problem(LOG_LEVEL_ERROR, &error);
+	agent->standing.paused_at_ms = realtime_ms();
+	snprintf(agent->standing.pause_reason, sizeof(agent->standing.pause_reason),
+		 "the ledger could not say whether it is");
+}
+
 static void
 agent_def(struct schedd *schedd, const struct msg *msg)
 {
-	if (!queue_define(schedd->queue, &msg->agent_def))
+	struct agent *agent = queue_define(schedd->queue, &msg->agent_def);
+
+	if (!agent) {
 		log_error("agent %s: out of memory", msg->agent_def.agent);
-	else
+	} else {
+		learn_standing(schedd, agent);
 		sessions_pump(schedd);
+	}
 	schedule_define(schedd->schedule, msg->agent_def.agent, msg->agent_def.triggers);
 }
 
@@ -303,6 +328,27 @@ agent_damaged(struct schedd *schedd, const struct msg *msg)
 		log_error("agent %s: out of memory", msg->agent_damaged.agent);
 }
 
+/* One that is installed again begins anew. */
+static void
+forget_standing(struct schedd *schedd, struct agent *agent)
+{
+	struct error error = ERROR_INIT;
+
+	memset(&agent->standing, 0, sizeof(agent->standing));
+	agent->standing_known = true;
+	if (standings_drop(schedd->standings, agent->name, &error) < 0)
+		log_problem(LOG_LEVEL_WARNING, &error);
+}
+
+static bool
+is_installed(const char *name, void *arg)
+{
+	struct schedd *schedd = arg;
+	const struct agent *agent = queue_agent(schedd->queue, name);
+
+	return agent && (agent->installed || agent->damaged);
+}
+
 static void
 agent_gone(struct schedd *schedd, const struct msg *msg)
 {
@@ -312,6 +358,7 @@ agent_gone(struct schedd *schedd, const struct msg *msg)
 		return;
 	schedule_remove(schedd->schedule, agent->name);
 	agent->installed = agent->confirmed = agent->damaged = false;
+	forget_standing(schedd, agent);
 	event_plans_drop(schedd->event_plans, agent->name);
 	queue_each(schedd->queue, cancel_orphan, schedd);
 }
@@ -387,7 +434,10 @@ static void
 inventory_end(struct schedd *schedd, const struct msg *msg)
 {
 	uint32_t gone = queue_sweep(schedd->queue);
+	struct error error = ERROR_INIT;
 
+	if (standings_sweep(schedd->standings, is_installed, schedd, &error) < 0)
+		log_problem(LOG_LEVEL_WARNING, &error);
 	queue_each(schedd->queue, note_not_held, schedd);
 	schedd->known = schedd->synced = true;
 	log_info("runnerd holds %u sessions, %u agents are installed%s",
@@ -399,6 +449,13 @@ inventory_end(struct schedd *schedd, const struct msg *msg)
 	schedule_known(schedd->schedule);
 	sessions_pump(schedd);
 	sessions_drained(schedd);
+	prune_all(schedd->prune);
+}
+
+static void
+session_pruned(struct schedd *schedd, const struct msg *msg)
+{
+	prune_answered(schedd->prune, &msg->session_pruned);
 }
 
 static const struct peer_rule runnerd_rules[] = {
@@ -414,6 +471,7 @@ static const struct peer_rule runnerd_rules[] = {
     {MSG_PREPARED, prepared},
     {MSG_RUNNING, running},
     {MSG_ENDED, ended},
+    {MSG_SESSION_PRUNED, session_pruned},
 };
 
 static void

@@ -91,8 +91,21 @@ agent_free(struct queue *queue, struct agent *agent)
 	LIST_REMOVE(agent, in_bucket);
 	free(agent->task);
 	free(agent->model);
-	free(agent->pause_reason);
 	free(agent);
+}
+
+/* What follows when one of its sessions has ended. */
+static void
+define_ends(struct agent *agent, const struct msg_agent_def *def)
+{
+	agent->retry_max = def->retry_max;
+	agent->backoff_ms = def->backoff_ms;
+	agent->factor_milli = def->factor_milli;
+	agent->max_backoff_ms = def->max_backoff_ms;
+	agent->restart = (enum restart_policy)def->restart;
+	agent->max_restarts = def->max_restarts;
+	agent->max_runs_per_day = def->max_runs_per_day;
+	agent->failures_before_pause = def->failures_before_pause;
 }
 
 struct agent *
@@ -119,6 +132,7 @@ queue_define(struct queue *queue, const struct msg_agent_def *def)
 	    def->queue_limit == UINT32_MAX ? QUEUE_LIMIT_DEFAULT : def->queue_limit;
 	agent->priority = def->priority;
 	agent->timeout_ms = def->timeout_ms;
+	define_ends(agent, def);
 	turns_leave(&queue->turns, &agent->turn); /* its priority may be another */
 	queue_release(queue, agent);
 	return agent;
@@ -151,6 +165,28 @@ each_agent(struct queue *queue, void (*fn)(struct queue *queue, struct agent *ag
 			agent = next;
 		}
 	}
+}
+
+struct agent_visit {
+	agent_fn *fn;
+	void *arg;
+};
+
+static void
+visit(struct queue *queue, struct agent *agent, void *arg)
+{
+	const struct agent_visit *visited = arg;
+
+	(void)queue;
+	visited->fn(agent, visited->arg);
+}
+
+void
+queue_each_agent(struct queue *queue, agent_fn *fn, void *arg)
+{
+	struct agent_visit visited = {.fn = fn, .arg = arg};
+
+	each_agent(queue, visit, &visited);
 }
 
 static void
@@ -468,9 +504,10 @@ queue_position(struct session *session)
  */
 
 void
-queue_defer(struct queue *queue, struct session *session, int64_t at_ms)
+queue_defer(struct queue *queue, struct session *session, int64_t at_ms, uint64_t delay_ms)
 {
 	leave_waiting(queue, session);
+	session->delay_ms = delay_ms;
 	wakes_add(&queue->deferred, &session->deferred, at_ms);
 }
 
@@ -499,10 +536,28 @@ release(struct queue *queue, struct agent *agent, void *arg)
 	queue_release(queue, agent);
 }
 
-void
-queue_release_all(struct queue *queue)
+struct clock_set {
+	struct queue *queue;
+	int64_t now_ms;
+};
+
+static void
+bound_delay(struct session *session, void *arg)
 {
+	const struct clock_set *set = arg;
+	int64_t latest = set->now_ms + (int64_t)session->delay_ms;
+
+	if (session->deferred.waits && session->deferred.at_ms > latest)
+		queue_defer(set->queue, session, latest, session->delay_ms);
+}
+
+void
+queue_clock_set(struct queue *queue, int64_t now_ms)
+{
+	struct clock_set set = {.queue = queue, .now_ms = now_ms};
+
 	each_agent(queue, release, NULL);
+	queue_each(queue, bound_delay, &set);
 }
 
 static int64_t

@@ -12,6 +12,7 @@
 #include "common/manifest.h"
 #include "common/proto.h"
 #include "ledger.h"
+#include "standing.h"
 #include "turns.h"
 #include "wakes.h"
 
@@ -25,6 +26,7 @@ struct session {
 	TAILQ_ENTRY(session) in_agent; /* waiting only, and not deferred */
 	LIST_ENTRY(session) in_bucket;
 	struct wake deferred; /* waiting only: it may not start before */
+	uint64_t delay_ms;    /* how long that was to be */
 	struct uuid id;
 	int64_t seq;
 	struct agent *agent;
@@ -46,8 +48,6 @@ struct agent {
 	LIST_ENTRY(agent) in_bucket;
 	struct wake hold; /* none of its sessions starts before */
 	bool held;
-	bool paused;
-	char *pause_reason; /* owned; NULL: not paused */
 	char name[AGENT_NAME_MAX + 1];
 	bool installed; /* false: known from the ledger only, or damaged */
 	bool damaged;   /* its plan in the store cannot be used */
@@ -56,10 +56,18 @@ struct agent {
 	uint32_t max, queue_limit;
 	int32_t priority;
 	uint64_t timeout_ms;
+	uint32_t retry_max;
+	uint64_t backoff_ms, factor_milli, max_backoff_ms;
+	enum restart_policy restart;
+	uint32_t max_restarts;                            /* 0: without bound */
+	uint64_t max_runs_per_day, failures_before_pause; /* 0: off */
+	bool standing_known;                              /* read from the ledger's file */
+	struct standing standing;
 	char *task, *model;           /* owned */
 	struct session_queue waiting; /* without the deferred */
 	bool ranked;
 	uint32_t waiting_count, live_count; /* deferred ones wait, too */
+	uint32_t ended;                     /* since this process began */
 };
 
 struct queue;
@@ -80,6 +88,8 @@ struct agent *queue_agent(struct queue *queue, const char *name);
 struct agent *queue_define(struct queue *queue, const struct msg_agent_def *def);
 /* Its plan cannot be used, says runnerd. NULL: out of memory. */
 struct agent *queue_damage(struct queue *queue, const char *name);
+typedef void agent_fn(struct agent *agent, void *arg);
+void queue_each_agent(struct queue *queue, agent_fn *fn, void *arg);
 /* Starts a round of definitions: queue_define confirms; queue_sweep forgets the others and
  * returns how many. */
 void queue_unconfirm(struct queue *queue);
@@ -115,12 +125,13 @@ void queue_requeue(struct queue *queue, struct session *session);
 /* 1 for the agent's next; 0 when it does not wait, or for its own time. */
 uint32_t queue_position(struct session *session);
 
-/* A waiting session may not start before then. */
-void queue_defer(struct queue *queue, struct session *session, int64_t at_ms);
+/* A waiting session may not start before at_ms, and that is delay_ms from when it began to wait. */
+void queue_defer(struct queue *queue, struct session *session, int64_t at_ms, uint64_t delay_ms);
+/* The clock was set: nobody waits for longer than the delay from now on, and holds are over. */
+void queue_clock_set(struct queue *queue, int64_t now_ms);
 /* None of the agent's sessions starts before then; NEVER: until queue_release. */
 void queue_hold(struct queue *queue, struct agent *agent, int64_t until_ms);
 void queue_release(struct queue *queue, struct agent *agent);
-void queue_release_all(struct queue *queue);
 /* When the first hold ends, or the first deferred session may start; NEVER: none does. */
 int64_t queue_wakes_at(const struct queue *queue);
 /* Ends what was to end by now; true when something did. */

@@ -7,8 +7,10 @@
 #include "event_plans.h"
 #include "events.h"
 #include "peers.h"
+#include "prune.h"
 #include "schedule.h"
 #include "sessions.h"
+#include "successors.h"
 
 static struct queue_limits
 limits_of(const struct config *config)
@@ -45,6 +47,18 @@ load_session(const struct ledger_session *row, void *arg)
 		session->stop_reason = strdup(row->row.reason);
 	}
 	return 0;
+}
+
+/* What waited for a time waits on. */
+static void
+load_successor(const struct successor *successor, void *arg)
+{
+	struct schedd *schedd = arg;
+	struct session *session = queue_find(schedd->queue, &successor->session);
+
+	if (session && session->state == STATE_QUEUED)
+		queue_defer(schedd->queue, session, (int64_t)successor->not_before_ms,
+			    successor->delay_ms);
 }
 
 static int
@@ -84,7 +98,14 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 	peers_init(schedd);
 	if (!schedd->queue || !schedd->again || !schedd->parked_timer)
 		return error_why(error, ERR_FAILED, "out of memory");
-	if (load_open(schedd, error) < 0)
+	schedd->standings = standings_open(ledger, error);
+	if (!schedd->standings)
+		return -1;
+	schedd->successors = successors_open(ledger, error);
+	if (!schedd->successors || load_open(schedd, error) < 0)
+		return -1;
+	schedd->prune = prune_new(schedd, error);
+	if (!schedd->prune)
 		return -1;
 	schedd->event_plans = event_plans_new();
 	schedd->events = events_new(schedd, error);
@@ -93,8 +114,10 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 	schedd->schedule = schedule_new(schedd, zoneinfo, error);
 	if (!schedd->schedule)
 		return -1;
-	sessions_prune(schedd);
-	return 0;
+	if (successors_each_waiting(schedd->successors, load_successor, schedd, error) < 0)
+		return -1;
+	schedule_follow(schedd->schedule);
+	return ledger_count_ended(ledger, &schedd->ended, error);
 }
 
 void
@@ -102,11 +125,14 @@ schedd_release(struct schedd *schedd)
 {
 	schedule_free(schedd->schedule);
 	events_free(schedd->events);
+	prune_free(schedd->prune);
 	event_plans_free(schedd->event_plans);
 	peers_release(schedd);
 	audit_free(schedd->audit);
 	loop_remove(schedd->again);
 	queue_free(schedd->queue);
+	successors_close(schedd->successors);
+	standings_close(schedd->standings);
 	ledger_close(schedd->ledger);
 	config_free(schedd->config);
 }
@@ -126,7 +152,7 @@ schedd_reload(struct schedd *schedd, struct config *config, struct error *error)
 	queue_set_limits(schedd->queue, &limits);
 	config_free(schedd->config);
 	schedd->config = config;
-	sessions_prune(schedd);
+	prune_all(schedd->prune);
 	sessions_pump(schedd);
 	return 0;
 }

@@ -13,7 +13,10 @@
 
 struct event_plans;
 struct events;
+struct prune;
 struct schedule;
+struct standings;
+struct successors;
 struct parked;
 
 struct schedd {
@@ -23,6 +26,9 @@ struct schedd {
 	struct events *events;
 	struct event_plans *event_plans;
 	struct schedule *schedule;
+	struct prune *prune;
+	struct standings *standings;
+	struct successors *successors;
 	struct queue *queue;
 	struct channel *control, *runnerd; /* NULL while that daemon is away */
 	struct audit *audit;               /* NULL in tests */

@@ -332,6 +332,8 @@ schedule_known(struct schedule *schedule)
 	if (triggers_table_sweep(schedule->table, is_installed, schedule, &error) < 0)
 		log_problem(LOG_LEVEL_ERROR, &error);
 	schedule->known = true;
+	/* The clock may have been set while nobody was there to be told. */
+	queue_clock_set(schedule->schedd->queue, now_ms(schedule));
 	schedule_follow(schedule);
 }
 
@@ -500,7 +502,7 @@ schedule_ring(struct schedule *schedule, bool stepped)
 		log_info("the clock was set, or the host slept");
 		schedule->missed_until = now - MISSED_GRACE_MS;
 		triggers_due_again(schedule->triggers, due_again, schedule);
-		queue_release_all(schedule->schedd->queue);
+		queue_clock_set(schedule->schedd->queue, now);
 	}
 	if (queue_wake(schedule->schedd->queue, now) || stepped)
 		sessions_pump(schedule->schedd);

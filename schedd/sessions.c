@@ -5,12 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aftermath.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "deliver.h"
 #include "events.h"
 #include "gate.h"
+#include "prune.h"
 #include "schedule.h"
+#include "successors.h"
 
 /* --- what others hear ---------------------------------------------------------------------- */
 
@@ -83,14 +86,26 @@ session_announce_end(struct schedd *schedd, const struct ledger_session *row)
 	channel_send(schedd->control, &msg);
 }
 
+/* Of a retry the attempt before, else the agent's last that ran. 1: found. */
+static int
+find_previous(struct schedd *schedd, const struct ledger_session *row,
+	      struct ledger_session *previous)
+{
+	struct successor link;
+
+	if (successors_get(schedd->successors, row->seq, &link, NULL) > 0 &&
+	    ledger_get(schedd->ledger, &link.former, previous, NULL) > 0)
+		return 1;
+	return ledger_previous(schedd->ledger, row->row.agent, row->seq, previous, NULL);
+}
+
 static void
 fill_previous(struct schedd *schedd, const struct ledger_session *row, struct msg_prepare *prepare)
 {
 	_cleanup_free_ struct ledger_session *previous = malloc(sizeof(*previous));
 	const char *outcome;
 
-	if (!previous ||
-	    ledger_previous(schedd->ledger, row->row.agent, row->seq, previous, NULL) <= 0)
+	if (!previous || find_previous(schedd, row, previous) <= 0)
 		return;
 	outcome = session_outcome_name((enum session_outcome)previous->row.outcome);
 	prepare->previous = previous->row.session;
@@ -138,6 +153,18 @@ session_forget(struct schedd *schedd, const struct uuid *id, bool keep_input)
 	msg_init(&msg, MSG_END_ACK);
 	msg.end_ack.session = *id;
 	msg.end_ack.keep_input = keep_input;
+	send_to_runnerd(schedd, &msg);
+}
+
+void
+session_bequeath(struct schedd *schedd, const struct uuid *id, const struct uuid *heir)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_END_ACK);
+	msg.end_ack.session = *id;
+	if (heir)
+		msg.end_ack.heir = *heir;
 	send_to_runnerd(schedd, &msg);
 }
 
@@ -251,19 +278,24 @@ fill_end(struct ledger_session *row, const struct msg_ended *end)
 	memcpy(row->row.reason, end->reason, sizeof(end->reason));
 }
 
+/* With all that follows from it. */
 static int
 write_end(struct schedd *schedd, const struct session *session, const struct ledger_session *row,
-	  struct error *error)
+	  struct aftermath *aftermath, struct error *error)
 {
 	if (ledger_begin(schedd->ledger, error) < 0)
 		return -1;
 	if (ledger_put_steps(schedd->ledger, row->seq, session->steps, error) < 0 ||
 	    ledger_update(schedd->ledger, row, DURABLE, error) < 0 ||
-	    deliver_end(schedd, row, error) < 0) {
+	    deliver_end(schedd, row, error) < 0 || aftermath_record(aftermath, error) < 0) {
 		ledger_rollback(schedd->ledger);
+		aftermath_withdraw(aftermath);
 		return -1;
 	}
-	return ledger_commit(schedd->ledger, error);
+	if (ledger_commit(schedd->ledger, error) == 0)
+		return 0;
+	aftermath_withdraw(aftermath);
+	return -1;
 }
 
 /* Keeps the end until the ledger takes it; the slot stays taken so long. */
@@ -275,11 +307,18 @@ keep_end(struct session *session, const struct msg_ended *end)
 	*session->unrecorded = *end;
 }
 
+static void
+free_aftermath(struct aftermath **aftermath)
+{
+	aftermath_free(*aftermath);
+}
+
 /* Durable first, then told. False: not yet. The session is gone when true. */
 static bool
 record_end(struct schedd *schedd, struct session *session, const struct msg_ended *end)
 {
 	_cleanup_free_ struct ledger_session *row = load_row(schedd, session);
+	_cleanup_(free_aftermath) struct aftermath *aftermath = NULL;
 	struct error error = ERROR_INIT;
 
 	if (!row) {
@@ -287,17 +326,20 @@ record_end(struct schedd *schedd, struct session *session, const struct msg_ende
 		return false;
 	}
 	fill_end(row, end);
-	if (write_end(schedd, session, row, &error) < 0) {
+	aftermath = aftermath_new(schedd, session->agent, row);
+	if (!aftermath)
+		error_why(&error, ERR_FAILED, "out of memory");
+	if (!aftermath || write_end(schedd, session, row, aftermath, &error) < 0) {
 		keep_end(session, end);
 		repeat_later(schedd, session, &error);
 		return false;
 	}
-	session_forget(schedd, &session->id, false);
+	session_bequeath(schedd, &session->id, aftermath_heir(aftermath));
+	aftermath_begin(aftermath);
+	prune_note_end(schedd->prune, session->agent);
 	queue_remove(schedd->queue, session);
 	session_announce_end(schedd, row);
 	events_deliver_soon(schedd->events);
-	if (schedd->ended % PRUNE_EVERY == 0)
-		sessions_prune(schedd);
 	return true;
 }
 
@@ -542,10 +584,26 @@ session_cancel(struct schedd *schedd, struct session *session, const char *reaso
 	session_apply(schedd, session, EVENT_CANCEL, NULL);
 }
 
+/* Who waits for the input of a session whose end was recorded before; NULL: nobody. */
+static const struct uuid *
+heir_of(struct schedd *schedd, const struct ledger_session *row, struct uuid *heir)
+{
+	const struct session *next;
+	struct successor link;
+
+	if (!row->has_input ||
+	    successors_after(schedd->successors, &row->row.session, &link, NULL) <= 0)
+		return NULL;
+	next = queue_find(schedd->queue, &link.session);
+	*heir = link.session;
+	return next && next->state == STATE_QUEUED ? heir : NULL;
+}
+
 void
 session_ended(struct schedd *schedd, const struct msg *msg)
 {
 	_cleanup_free_ struct ledger_session *row = NULL;
+	struct uuid heir;
 	struct session *session = queue_find(schedd->queue, &msg->ended.session);
 	struct error error = ERROR_INIT;
 	int found;
@@ -557,7 +615,7 @@ session_ended(struct schedd *schedd, const struct msg *msg)
 		session_apply(schedd, session, EVENT_ENDED, msg);
 		return;
 	}
-	row = malloc(sizeof(*row));
+	row = calloc(1, sizeof(*row));
 	if (!row)
 		return;
 	found = ledger_get(schedd->ledger, &msg->ended.session, row, &error);
@@ -569,8 +627,10 @@ session_ended(struct schedd *schedd, const struct msg *msg)
 		log_session(LOG_LEVEL_WARNING, &msg->ended.session,
 			    "ended at runnerd, but the ledger does not know it");
 	/* control may be about to ask for it again. */
-	session_forget(schedd, &msg->ended.session,
-		       found == 0 && msg->ended.outcome == OUTCOME_NONE);
+	if (found == 0 && msg->ended.outcome == OUTCOME_NONE)
+		session_forget(schedd, &msg->ended.session, true);
+	else
+		session_bequeath(schedd, &msg->ended.session, heir_of(schedd, row, &heir));
 	if (found > 0 || !schedd->strangers)
 		return;
 	schedd->strangers--;
@@ -635,17 +695,4 @@ sessions_drained(struct schedd *schedd)
 	if (schedd->control)
 		channel_reply_ok(schedd->control, schedd->drain_id, 0);
 	schedd->drain_id = 0;
-}
-
-void
-sessions_prune(struct schedd *schedd)
-{
-	struct error error = ERROR_INIT;
-	uint64_t now = realtime_ms(), age = schedd->config->retention.age_ms;
-
-	if (ledger_prune(schedd->ledger, schedd->config->retention.sessions,
-			 age && age < now ? now - age : 0, &error) < 0 ||
-	    ledger_count_ended(schedd->ledger, &schedd->ended, &error) < 0)
-		log_problem(LOG_LEVEL_WARNING, &error);
-	events_prune(schedd->events);
 }

@@ -12,7 +12,6 @@ enum {
 	BUILDS_MAX = 3,       /* how often a sandbox whose gate never opened is prepared again */
 	STEP_TOLD_US = 10000, /* a step of set-up that took so long is told at once */
 	LEDGER_AGAIN_MS = 1000,
-	PRUNE_EVERY = 32, /* ended sessions between two prunings */
 };
 
 #define TRIGGER_MANUAL "manual" /* kind and id of an operator's run */
@@ -62,8 +61,6 @@ void sessions_pump(struct schedd *schedd);
 void sessions_repeat(struct schedd *schedd);
 /* Answers a pending DRAIN when nothing is live. */
 void sessions_drained(struct schedd *schedd);
-/* Ledger retention; recounts what has ended. */
-void sessions_prune(struct schedd *schedd);
 
 /* For fire.c: PREPARE for a row that may still be uncommitted. */
 void session_prepare(struct schedd *schedd, struct session *session,
@@ -72,6 +69,8 @@ void session_prepare(struct schedd *schedd, struct session *session,
 void session_announce_end(struct schedd *schedd, const struct ledger_session *row);
 /* runnerd keeps nothing of it, or its input only, for it will be prepared again. */
 void session_forget(struct schedd *schedd, const struct uuid *id, bool keep_input);
+/* The same, and its input becomes heir's; NULL: nobody's. */
+void session_bequeath(struct schedd *schedd, const struct uuid *id, const struct uuid *heir);
 /* SESSION_EVENT of one in memory. */
 void session_announce(struct schedd *schedd, const struct session *session);
 

@@ -286,6 +286,34 @@ remove_agent(struct request *request)
 	request_call(request, &call, &msg);
 }
 
+/* Asked again of a schedd that was restarted: to be paused twice is to be paused. */
+static void
+order_pause(struct request *request, const char *agent, bool paused)
+{
+	struct msg msg;
+
+	snprintf(request->agent, sizeof(request->agent), "%s", agent);
+	if (!agent[0])
+		snprintf(request->detail, sizeof(request->detail), "all agents");
+	msg_init(&msg, MSG_AGENT_PAUSE);
+	snprintf(msg.agent_pause.agent, sizeof(msg.agent_pause.agent), "%s", agent);
+	msg.agent_pause.paused = paused;
+	memcpy(msg.agent_pause.operator, request->peer.user, sizeof(msg.agent_pause.operator));
+	request_ask(request, UP_SCHEDD, &msg, MSG_OK, forward_ok);
+}
+
+static void
+pause_agent(struct request *request)
+{
+	order_pause(request, request->msg.op_pause.agent, true);
+}
+
+static void
+resume_agent(struct request *request)
+{
+	order_pause(request, request->msg.op_resume.agent, false);
+}
+
 /* --- sessions --------------------------------------------------------------------------------- */
 
 /* Whoever asks for one session is told of its tools besides, where runnerd is there to tell. */
@@ -529,6 +557,8 @@ const struct request_rule request_rules[] = {
     {.type = MSG_OP_INSTALL, .action = "agent.install", .start = request_install},
     {.type = MSG_OP_EXPLAIN, .start = request_explain},
     {.type = MSG_OP_REMOVE, .action = "agent.remove", .start = remove_agent},
+    {.type = MSG_OP_PAUSE, .action = "agent.pause", .start = pause_agent},
+    {.type = MSG_OP_RESUME, .action = "agent.resume", .start = resume_agent},
     {.type = MSG_OP_RUN, .action = "session.run", .start = request_run},
     {.type = MSG_OP_CANCEL, .action = "session.cancel", .start = cancel},
     {.type = MSG_OP_HOME_LOG, .start = home_log},

@@ -74,9 +74,6 @@ image: "oci:/srv/x"|image
 credentials: [{name: key, inject: {host: a.example, header: x}}]|credentials
 mcp_servers: [{name: fs, transport: Http, url: "https://a.example/"}]|mcp_servers
 triggers: [{path: /srv}]|triggers
-retry: {max: 3}|retry
-lifecycle: {restart_policy: always}|restart_policy
-budget: {max_runs_per_day: 5}|max_runs_per_day
 KEYS
 manifest 'packages: [a.whl]'
 refused "packages of another runtime" 'manifest.yaml:6:.*packages'

@@ -297,6 +297,8 @@ agent() {
 		  runtime: rust
 	YAML
 	printf '%s\n' "$spec" | sed 's/^/  /' >>"$dir/agents/$name/manifest.yaml"
+	# Tests let agents fail on purpose, and more often than the default of five times in a row.
+	grep -q '^budget:' <<<"$spec" || echo '  budget: {failures_before_pause: 0}' >>"$dir/agents/$name/manifest.yaml"
 	echo "$dir/agents/$name/manifest.yaml"
 }
 

@@ -284,7 +284,7 @@ row_of(struct stage *stage, const char *ref)
 	peer_send(&stage->control, &msg);
 	do
 		ck_assert(peer_next(&stage->control, &msg));
-	while (msg.type == MSG_SESSION_EVENT);
+	while (msg.type == MSG_SESSION_EVENT || msg.type == MSG_OK);
 	ck_assert_int_eq(msg.type, MSG_ROWS);
 	reader = rows_open(msg.fds[0]);
 	ck_assert_ptr_nonnull(reader);

@@ -195,18 +195,56 @@ START_TEST(lists_what_is_asked_for)
 }
 END_TEST
 
-START_TEST(prunes_the_oldest_that_ended)
+struct surplus {
+	struct uuid ids[16];
+	uint32_t count;
+};
+
+static void
+note_surplus(const struct uuid *session, const char *agent, void *arg)
+{
+	struct surplus *surplus = arg;
+
+	ck_assert_str_eq(agent, "pruned");
+	ck_assert_uint_lt(surplus->count, 16);
+	surplus->ids[surplus->count++] = *session;
+}
+
+/* How many of the agent's are too many, and that the oldest is the first of them. */
+static struct surplus
+surplus(struct ledger *ledger, struct ledger_bounds bounds, uint32_t max, uint32_t count,
+	const struct uuid *oldest)
+{
+	struct surplus found = {.count = 0};
+
+	ck_assert_int_eq(
+	    ledger_each_surplus(ledger, "pruned", &bounds, max, note_surplus, &found, NULL), 0);
+	ck_assert_uint_eq(found.count, count);
+	if (count)
+		ck_assert(uuid_equal(&found.ids[0], oldest));
+	return found;
+}
+
+/* Ten of an agent, the sixth still runs: by number, age and bytes, never of others, never what
+ * lives, never the newest for its bytes. */
+START_TEST(finds_what_is_too_much_of_an_agent)
 {
 	struct ledger *ledger = open_ledger();
-	struct ledger_session oldest = {0}, found;
+	struct ledger_session oldest = {0}, other = a_session("other"), found;
 	struct step_time steps[STEP_COUNT];
+	char agent[AGENT_NAME_MAX + 1] = "";
+	struct surplus gone;
 	uint64_t ended = 0;
 
+	other.row.state = STATE_ENDED;
+	other.row.ended_at_ms = 1;
+	insert(ledger, &other);
 	for (int i = 0; i < 10; i++) {
 		struct ledger_session session = a_session("pruned");
 
 		session.row.state = i == 5 ? STATE_RUNNING : STATE_ENDED;
 		session.row.ended_at_ms = (uint64_t)(1000 * (i + 1));
+		session.row.log_bytes = 100;
 		insert(ledger, &session);
 		if (i == 0)
 			oldest = session;
@@ -214,15 +252,38 @@ START_TEST(prunes_the_oldest_that_ended)
 	for (int i = 0; i < STEP_COUNT; i++)
 		steps[i] = (struct step_time){.started_at_ms = 1, .took_us = 2};
 	ck_assert_int_eq(ledger_put_steps(ledger, oldest.seq, steps, NULL), 0);
-	ck_assert_int_eq(ledger_prune(ledger, 4, 0, NULL), 0);
+	surplus(ledger, (struct ledger_bounds){9, 900, 0}, 16, 0, NULL);
+	surplus(ledger, (struct ledger_bounds){9, 899, 0}, 16, 1, &oldest.row.session);
+	surplus(ledger, (struct ledger_bounds){9, 1, 0}, 16, 8, &oldest.row.session);
+	surplus(ledger, (struct ledger_bounds){9, 900, 4000}, 16, 3, &oldest.row.session);
+	surplus(ledger, (struct ledger_bounds){4, 900, 0}, 2, 2, &oldest.row.session);
+	gone = surplus(ledger, (struct ledger_bounds){4, 900, 0}, 16, 5, &oldest.row.session);
+	for (uint32_t i = 0; i < gone.count; i++)
+		ck_assert_int_eq(ledger_delete(ledger, &gone.ids[i], NULL), 1);
+	ck_assert_int_eq(ledger_delete(ledger, &oldest.row.session, NULL), 0);
 	ck_assert_int_eq(ledger_count_ended(ledger, &ended, NULL), 0);
-	ck_assert_uint_eq(ended, 4);
+	ck_assert_uint_eq(ended, 5);
 	ck_assert_int_eq(ledger_get(ledger, &oldest.row.session, &found, NULL), 0);
 	ck_assert_int_eq(ledger_get_steps(ledger, oldest.seq, steps, NULL), 0);
 	ck_assert_uint_eq(steps[STEP_IMAGE].took_us, UINT64_MAX);
-	ck_assert_int_eq(ledger_prune(ledger, 100, 9000, NULL), 0);
-	ck_assert_int_eq(ledger_count_ended(ledger, &ended, NULL), 0);
-	ck_assert_uint_eq(ended, 2);
+	ck_assert_int_eq(ledger_next_agent(ledger, agent, NULL), 1);
+	ck_assert_str_eq(agent, "other");
+	ck_assert_int_eq(ledger_next_agent(ledger, agent, NULL), 1);
+	ck_assert_str_eq(agent, "pruned");
+	ck_assert_int_eq(ledger_next_agent(ledger, agent, NULL), 0);
+	ledger_close(ledger);
+}
+END_TEST
+
+START_TEST(keeps_what_lives)
+{
+	struct ledger *ledger = open_ledger();
+	struct ledger_session session = a_session("pruned");
+
+	session.row.state = STATE_RUNNING;
+	insert(ledger, &session);
+	ck_assert_int_eq(ledger_delete(ledger, &session.row.session, NULL), 0);
+	ck_assert_int_eq(ledger_get(ledger, &session.row.session, &session, NULL), 1);
 	ledger_close(ledger);
 }
 END_TEST
@@ -364,7 +425,8 @@ main(void)
 	    operators_may_run_at_the_same_time,
 	    a_rollback_leaves_nothing,
 	    lists_what_is_asked_for,
-	    prunes_the_oldest_that_ended,
+	    finds_what_is_too_much_of_an_agent,
+	    keeps_what_lives,
 	    knows_the_one_before,
 	    refuses_a_newer_version,
 	    refuses_another_programs_file,

@@ -257,7 +257,7 @@ START_TEST(a_held_agent_waits)
 	ck_assert(!queue_wake(queue, NEVER - 1));
 	ck_assert_ptr_eq(queue_next(queue), of_b);
 	queue_hold(queue, a, 200);
-	queue_release_all(queue);
+	queue_clock_set(queue, 100);
 	ck_assert_int_eq(queue_wakes_at(queue), NEVER);
 	ck_assert_ptr_eq(queue_next(queue), of_a);
 	queue_hold(queue, a, 300);
@@ -271,7 +271,7 @@ START_TEST(a_deferred_session_waits)
 	struct agent *a = define(queue, "a", OVERLAP_QUEUE, 2, 0);
 	struct session *first = add(queue, "a"), *second = add(queue, "a"), *third;
 
-	queue_defer(queue, first, 100);
+	queue_defer(queue, first, 100, 100);
 	ck_assert_uint_eq(queue_position(first), 0);
 	ck_assert_uint_eq(queue_position(second), 1);
 	ck_assert_uint_eq(queue_waiting(queue), 2);
@@ -283,7 +283,11 @@ START_TEST(a_deferred_session_waits)
 	ck_assert(queue_wake(queue, 100));
 	ck_assert_ptr_eq(queue_next(queue), first);
 	ck_assert_uint_eq(queue_position(third), 2);
-	queue_defer(queue, first, 50);
+	queue_defer(queue, first, 5000, 50);
+	queue_clock_set(queue, 1000); /* it was set back since */
+	ck_assert_int_eq(queue_wakes_at(queue), 1050);
+	queue_clock_set(queue, 1020);
+	ck_assert_int_eq(queue_wakes_at(queue), 1050);
 	queue_remove(queue, first);
 	ck_assert_int_eq(queue_wakes_at(queue), NEVER);
 	queue_free(queue);
