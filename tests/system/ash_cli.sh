@@ -46,8 +46,7 @@ status "an unknown state: 2" 2 ash session list --state sleeping
 status "a wrong --since: 2" 2 ash session list --since yesterday
 status "a wrong --limit: 2" 2 ash session list --limit none
 status "an unknown runtime: 2" 2 ash agent install "$(agent quick 'exit 0')" --runtime cobol
-for command in "agent resume a" \
-    top events metrics "completion bash" "agent pause --all"; do
+for command in top events metrics "completion bash"; do
 	read -ra words <<<"$command"
 	status "$command is not in this build: 1" 1 ash "${words[@]}"
 	like "and says so" "$err" "not in this build"

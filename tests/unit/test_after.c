@@ -1,4 +1,6 @@
-// with: schedd/gate.c schedd/turns.c schedd/wakes.c
+// with: schedd/gate.c schedd/turns.c schedd/wakes.c schedd/pause.c
+// with: schedd/prune.c
+// with: schedd/standing.c schedd/successors.c schedd/aftermath.c
 // with: schedd/ledger.c schedd/ledger_query.c schedd/queue.c schedd/sessions.c
 // with: schedd/fire.c schedd/answers.c schedd/peers.c schedd/schedd.c
 // with: schedd/events.c schedd/events_answers.c schedd/events_table.c schedd/deliver.c
