@@ -22,7 +22,7 @@ kill_one() {
 	is_new() { [ "$(daemon "$1")" != "$pid" ] && ash ping && ash session list; }
 	eventually 20 is_new "$1" || fail "$1 comes back"
 }
-waits="trap 'exit 0' TERM; $gate_wait"
+waits="trap 'exit 0' TERM; $gate_wait exit 0"
 begin() { ash agent run "$1" --detach "${@:2}"; }
 
 # --- queue ----------------------------------------------------------------------------------------
@@ -63,8 +63,11 @@ status "also after the death of schedd" 125 ash agent run skips
 is "with the reason" "$(sessions skips | jq -r 'map(select(.trigger.kind == "manual"))[0].reason')" \
     'a session of this agent is there, concurrency.policy is skip'
 is "one is live" "$(counts skips)" "[0,1]"
+ash agent pause skips >/dev/null # the next would come to a gate that nobody shuts again
 gate_open
-ash agent remove skips >/dev/null
+none_live() { [ "$(counts skips)" = "[0,0]" ]; }
+check "it ends" eventually 20 none_live
+status "and the agent goes" 0 ash agent remove skips
 
 # --- replace --------------------------------------------------------------------------------------
 # One that is slow to end: the new one must wait for it.
@@ -111,6 +114,8 @@ is "the higher priority first" "$(jq -n --arg a "$(ash --json session show "$hur
 while [ "$(ash --json status | jq .queued)" -lt 60 ]; do begin many >/dev/null || break; done
 status "limits.queue is a conflict: 125" 125 ash agent run many
 like "named" "$err" 'limits.queue is 60'
-ash agent remove many >/dev/null 2>&1
+ash agent pause many >/dev/null
 gate_open
+check "what lives ends, and nothing follows" eventually 30 eval '[[ "$(counts many)" = "["*",0]" ]]'
+status "the agent is removed" 0 ash agent remove many
 check "a removed agent's queue is gone" eventually 20 eval '[ "$(ash --json status | jq .queued)" = 0 ]'
