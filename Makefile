@@ -36,7 +36,7 @@ MAKEFLAGS += --no-builtin-rules
 # Each library as pkg-config names it, and the Debian package that brings it.
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check \
-	libcares:libc-ares-dev
+	libcares:libc-ares-dev libmicrohttpd:libmicrohttpd-dev
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
 CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck curl dropbear-bin git iproute2 jq mandoc \
 	nghttp2-server nodejs openssh-client openssl postgresql postgresql-client python3 shellcheck sqlite3 stress-ng \
@@ -100,10 +100,10 @@ LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-section
 # Static is what starts anew for each session or command: nothing is loaded and bound. With
 # sanitizers ash is dynamic, to have them too.
 # What stays shares its libraries instead; the spawner's clones must not run a sanitizer's code.
-DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd dialer $(if $(SANITIZE),ash,spawner)
+DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd dialer webhook $(if $(SANITIZE),ash,spawner)
 STATIC := keeper init homekeeper broker egress hold mcp-bridge $(if $(SANITIZE),spawner,ash)
-LIBEXEC := agentd-control agentd-config schedd secretd runnerd dialer spawner keeper init homekeeper broker egress \
-	hold mcp-bridge
+LIBEXEC := agentd-control agentd-config schedd secretd runnerd dialer webhook spawner keeper init homekeeper broker \
+	egress hold mcp-bridge
 
 agentd_SRC := $(wildcard agentd/*.c)
 agentd-control_SRC := $(wildcard agentd/control/*.c)
@@ -113,6 +113,7 @@ secretd_SRC := $(wildcard secretd/*.c)
 runnerd_SRC := $(wildcard runnerd/*.c runnerd/steps/*.c) runnerd/home/history.c runnerd/home/tree.c
 egress_SRC := $(wildcard runnerd/egress/*.c)
 dialer_SRC := $(wildcard runnerd/dialer/*.c)
+webhook_SRC := $(wildcard schedd/webhook/*.c)
 # ash reads what plugins answer with the library's reader of JSON.
 ash_SRC := $(wildcard ash/*.c) libagent/c/json.c libagent/c/buffer.c
 spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c) runnerd/sandbox/network.c
@@ -132,6 +133,7 @@ secretd_LIBS := libcap libseccomp libsodium
 runnerd_LIBS := libcap libseccomp libsodium
 egress_LIBS := libcap
 dialer_LIBS := libcap libseccomp libcares
+webhook_LIBS := libcap libseccomp libmicrohttpd
 ash_LIBS := yaml-0.1 libsodium
 spawner_LIBS := libcap
 keeper_LIBS := libcap libsodium
@@ -140,11 +142,11 @@ homekeeper_LIBS := libcap
 broker_LIBS := libcap libsodium
 hold_LIBS :=
 mcp-bridge_LIBS :=
-TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3 libcares
+TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3 libcares libmicrohttpd
 
 SOURCE_DIRS := agentd agentd/control agentd/config ash common libagent/c runnerd runnerd/steps \
 	runnerd/sandbox runnerd/keeper runnerd/broker runnerd/egress runnerd/dialer runnerd/hold runnerd/home \
-	schedd secretd
+	schedd schedd/webhook secretd
 COMMON_SRC := $(wildcard common/*.c)
 UNIT_TESTS := $(wildcard tests/unit/test_*.c)
 FUZZ_TESTS := $(wildcard tests/fuzz/fuzz_*.c)

@@ -8,8 +8,9 @@
 #include "common/daemon.h"
 #include "common/procid.h"
 #include "settings.h"
+#include "webhooks.h"
 
-enum daemon_number { D_SECRETD, D_RUNNERD, D_SCHEDD, D_DIALER, D_CONTROL, DAEMONS };
+enum daemon_number { D_SECRETD, D_RUNNERD, D_SCHEDD, D_DIALER, D_CONTROL, D_WEBHOOK, DAEMONS };
 enum { DEATHS_MAX = 10 /* within DEATHS_WINDOW_MS: give up */ };
 
 struct agentd;
@@ -18,12 +19,14 @@ struct daemon_spec {
 	enum role role;
 	enum channel_kind kind;
 	const char *binary;
+	bool on_demand; /* runs while somebody needs it, and takes nobody with it when it cannot */
 };
 
 struct daemon {
 	const struct daemon_spec *spec;
 	struct agentd *agentd;
 	int binary;
+	bool wanted; /* to run */
 	enum daemon_state state;
 	struct procid id; /* pid 0: not running */
 	struct channel *channel;
@@ -46,6 +49,7 @@ struct agentd {
 	int secrets_fd; /* secretd's operator socket */
 	char *secrets_socket;
 	bool own_socket; /* bound here, not passed by systemd */
+	struct webhooks webhooks;
 	struct claim *claim;
 	char *notify;
 	struct audit *audit;
@@ -74,6 +78,8 @@ int daemons_start(struct agentd *agentd, struct error *error);
 void daemons_reap(struct agentd *agentd);
 /* STOP to all; loop_stop(status) when the last is gone. */
 void daemons_stop(struct agentd *agentd, int status);
+/* Of one that runs on demand: starts it, or stops it. A running one is started anew. */
+void daemon_want(struct daemon *daemon, bool wanted);
 /* The daemon said READY. */
 void daemon_confined(struct daemon *daemon);
 /* Sends the new configuration to those that are ready; the others get it when they are. */

@@ -31,6 +31,7 @@ const struct daemon_spec daemon_specs[DAEMONS] = {
     [D_SCHEDD] = {ROLE_SCHEDD, CH_SUPERVISE, "schedd"},
     [D_DIALER] = {ROLE_DIALER, CH_SUPERVISE, "dialer"},
     [D_CONTROL] = {ROLE_CONTROL, CH_SUPERVISE_CONTROL, "agentd-control"},
+    [D_WEBHOOK] = {ROLE_WEBHOOK, CH_SUPERVISE, "webhook", .on_demand = true},
 };
 
 /* Every channel between daemons, DESIGN 2: side A and side B. */
@@ -46,6 +47,8 @@ static const struct introduction {
     {CH_AUDIT, D_RUNNERD, D_SECRETD},
     {CH_RUNNERD_SECRETD, D_RUNNERD, D_SECRETD},
     {CH_RUNNERD_DIALER, D_RUNNERD, D_DIALER},
+    {CH_SCHEDD_SECRETD, D_SCHEDD, D_SECRETD},
+    {CH_SCHEDD_WEBHOOK, D_SCHEDD, D_WEBHOOK},
 };
 
 static void start(struct daemon *daemon);
@@ -163,9 +166,19 @@ static bool
 all_ready(const struct agentd *agentd)
 {
 	for (unsigned i = 0; i < DAEMONS; i++)
-		if (agentd->daemons[i].state != DAEMON_READY)
+		if (!agentd->daemons[i].spec->on_demand && agentd->daemons[i].state != DAEMON_READY)
 			return false;
 	return true;
+}
+
+static unsigned
+count_ready(const struct agentd *agentd)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < DAEMONS; i++)
+		count += agentd->daemons[i].state == DAEMON_READY;
+	return count;
 }
 
 static void
@@ -178,7 +191,8 @@ announce(struct agentd *agentd)
 	if (!agentd->announced)
 		log_info("ready: %s", agentd->config->socket);
 	agentd->announced = true;
-	snprintf(lines, sizeof(lines), "READY=1\nSTATUS=%d daemons are ready.", DAEMONS);
+	snprintf(lines, sizeof(lines), "READY=1\nSTATUS=%u daemons are ready.",
+		 count_ready(agentd));
 	notify_send(agentd->notify, lines);
 }
 
@@ -207,6 +221,7 @@ daemon_confined(struct daemon *daemon)
 	if (daemon->generation != daemon->agentd->config_generation)
 		send_reload(daemon); /* one came while it started */
 	introduce_all(daemon);
+	webhooks_ready(daemon->agentd, daemon);
 	announce(daemon->agentd);
 }
 
@@ -276,6 +291,8 @@ send_start(struct channel *channel, void *arg)
 		add_kek(agentd, &msg);
 	} else if (daemon->spec->role == ROLE_DIALER) {
 		add_resolvers(&msg);
+	} else if (daemon->spec->role == ROLE_WEBHOOK) {
+		webhooks_add(agentd, &msg);
 	}
 	channel_send(channel, &msg);
 }
@@ -370,6 +387,11 @@ restart_later(struct daemon *daemon)
 		(DEATHS_MAX - 1) * sizeof(*daemon->deaths_ns));
 	daemon->deaths_ns[0] = boottime_ns();
 	deaths = recent_deaths(daemon);
+	if (deaths == DEATHS_MAX && daemon->spec->on_demand) {
+		daemon->state = DAEMON_NONE;
+		webhooks_gave_up(agentd);
+		return;
+	}
 	if (deaths == DEATHS_MAX) {
 		log_error("%s died %d times within %d s; agentd gives up", name_of(daemon),
 			  DEATHS_MAX, DEATHS_WINDOW_MS / 1000);
@@ -391,6 +413,8 @@ timer_due(struct loop_source *source, void *arg)
 	(void)source;
 	if (daemon->state == DAEMON_WAITING) {
 		start(daemon);
+	} else if (daemon->state == DAEMON_STOPPING) {
+		kill_daemon(daemon);
 	} else if (daemon->state == DAEMON_STARTING) {
 		log_error("%s (pid %d) was not ready within %d s", name_of(daemon), daemon->id.pid,
 			  READY_WITHIN_MS / 1000);
@@ -442,8 +466,13 @@ daemons_start(struct agentd *agentd, struct error *error)
 		if (!daemon->timer)
 			return error_errno(error, errno, "a timer for %s", name_of(daemon));
 	}
-	for (unsigned i = 0; i < DAEMONS; i++)
-		start(&agentd->daemons[i]);
+	for (unsigned i = 0; i < DAEMONS; i++) {
+		struct daemon *daemon = &agentd->daemons[i];
+
+		daemon->wanted = !daemon->spec->on_demand;
+		if (daemon->wanted)
+			start(daemon);
+	}
 	return 0;
 }
 
@@ -479,6 +508,13 @@ died(struct daemon *daemon, int status)
 		daemon->state = DAEMON_NONE;
 		log_debug("%s (pid %d) %s", name_of(daemon), pid, how);
 		check_stopped(agentd);
+		return;
+	}
+	if (daemon->state == DAEMON_STOPPING) {
+		daemon->state = DAEMON_NONE;
+		record(agentd);
+		if (daemon->wanted)
+			start(daemon);
 		return;
 	}
 	log_warn("%s (pid %d) %s; it is started again", name_of(daemon), pid, how);
@@ -533,6 +569,27 @@ send_stop(struct daemon *daemon)
 	msg_init(&msg, MSG_STOP);
 	if (!daemon->channel || channel_send(daemon->channel, &msg) < 0)
 		kill_daemon(daemon);
+}
+
+void
+daemon_want(struct daemon *daemon, bool wanted)
+{
+	daemon->wanted = wanted && !daemon->agentd->stopping;
+	memset(daemon->deaths_ns, 0, sizeof(daemon->deaths_ns));
+	if (!daemon->id.pid) {
+		daemon->state = DAEMON_NONE;
+		loop_arm(daemon->timer, 0);
+		if (daemon->wanted)
+			start(daemon);
+		return;
+	}
+	loop_arm_in(daemon->timer, STOP_WITHIN_MS);
+	if (daemon->state == DAEMON_STARTING) { /* which takes no STOP yet */
+		daemon->state = DAEMON_STOPPING;
+		kill_daemon(daemon);
+	} else {
+		send_stop(daemon);
+	}
 }
 
 static bool

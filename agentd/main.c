@@ -132,9 +132,10 @@ summarize(const struct agentd *agentd)
 	       agentd->source.path, c->run_dir, c->state_dir, c->log_dir, c->socket);
 	printf("libexec_dir: %s\ngroup: %s (%llu)\n", c->libexec_dir, c->group,
 	       (unsigned long long)c->ids.group);
-	printf("users: control %llu, schedd %llu, secretd %llu, dialer %llu\n",
+	printf("users: control %llu, schedd %llu, secretd %llu, dialer %llu, webhook %llu\n",
 	       (unsigned long long)c->ids.control, (unsigned long long)c->ids.schedd,
-	       (unsigned long long)c->ids.secretd, (unsigned long long)c->ids.dialer);
+	       (unsigned long long)c->ids.secretd, (unsigned long long)c->ids.dialer,
+	       (unsigned long long)c->ids.webhook);
 	printf("session_ids: first %llu, ranges %llu\n", (unsigned long long)c->session_ids.first,
 	       (unsigned long long)c->session_ids.ranges);
 }
@@ -288,7 +289,8 @@ main(int argc, char **argv)
 				.listen_fd = -1,
 				.log_fd = -1,
 				.audit_fd = -1,
-				.secrets_fd = -1};
+				.secrets_fd = -1,
+				.webhooks = {.fd = -1}};
 	struct options options = {0};
 	struct error error = ERROR_INIT;
 	int status = read_options(argc, argv, &options);

@@ -97,6 +97,7 @@ adopt(struct agentd *agentd, struct config *config, struct error *error)
 	log_set_level((enum log_level)log_level_parse(config->log.level));
 	agentd->reload_error = (struct error)ERROR_INIT;
 	daemons_reload(agentd);
+	webhooks_reload(agentd);
 	return 0;
 }
 

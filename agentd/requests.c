@@ -138,6 +138,23 @@ add_row(struct rows *rows, enum role role, pid_t pid, enum daemon_state state, u
 	return rows_add(rows, &row);
 }
 
+/* One that nobody needs is no row. */
+static bool
+shown(const struct daemon *daemon)
+{
+	return !daemon->spec->on_demand || daemon->state != DAEMON_NONE;
+}
+
+static uint32_t
+daemons_shown(const struct agentd *agentd)
+{
+	uint32_t count = 0;
+
+	for (unsigned i = 0; i < DAEMONS; i++)
+		count += shown(&agentd->daemons[i]);
+	return count;
+}
+
 /* Takes rows over. The sealed memfd or -errno. */
 static int
 fill_rows(const struct agentd *agentd, struct rows *rows)
@@ -149,6 +166,8 @@ fill_rows(const struct agentd *agentd, struct rows *rows)
 	for (unsigned i = 0; rc == 0 && i < DAEMONS; i++) {
 		const struct daemon *d = &agentd->daemons[i];
 
+		if (!shown(d))
+			continue;
 		rc = add_row(rows, d->spec->role, d->id.pid, d->state, d->restarts,
 			     d->started_at_ms);
 	}
@@ -173,7 +192,7 @@ daemons_query(struct daemon *daemon, struct channel *channel, struct msg *msg)
 	}
 	msg_init(&answer, MSG_ROWS);
 	answer.id = msg->id;
-	answer.rows.count = DAEMONS + 1;
+	answer.rows.count = daemons_shown(daemon->agentd) + 1;
 	msg_add_fd(&answer, fd);
 	channel_send(channel, &answer);
 }
@@ -270,6 +289,17 @@ audit_full(struct daemon *daemon, struct channel *channel, struct msg *msg)
 	channel_send(channel, &answer);
 }
 
+/* --- webhooks
+ * --------------------------------------------------------------------------------------- */
+
+static void
+webhooks_wanted(struct daemon *daemon, struct channel *channel, struct msg *msg)
+{
+	(void)channel;
+	if (daemon->spec->role == ROLE_SCHEDD)
+		webhooks_want(daemon->agentd, msg->webhooks_wanted.wanted);
+}
+
 /* --- dispatch
  * --------------------------------------------------------------------------------------- */
 
@@ -286,6 +316,7 @@ static const struct {
     {MSG_KEK_QUERY, kek_query},
     {MSG_AUDIT_LOG_QUERY, audit_log_query},
     {MSG_AUDIT_FULL, audit_full},
+    {MSG_WEBHOOKS_WANTED, webhooks_wanted},
 };
 
 void

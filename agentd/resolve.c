@@ -81,6 +81,7 @@ settings_resolve(struct config *config, struct error *error)
 	    {"schedd", config->users.schedd, &config->ids.schedd},
 	    {"secretd", config->users.secretd, &config->ids.secretd},
 	    {"dialer", config->users.dialer, &config->ids.dialer},
+	    {"webhook", config->users.webhook, &config->ids.webhook},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(users); i++) {

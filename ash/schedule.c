@@ -111,11 +111,24 @@ print_json(struct listing *listing, int fd, struct error *error)
 	return output_json(&listing->json, error);
 }
 
+/* Below the table: what keeps a trigger that no time fires from being fired at all. */
+static int
+problem_row(const struct msg *record, void *arg, struct error *error)
+{
+	const struct msg_trigger_row *row = &record->trigger_row;
+
+	(void)arg;
+	(void)error;
+	if (strcmp(row->kind, "webhook") == 0 && *row->note)
+		printf("%s %s: %s\n", row->agent, row->trigger_id, row->note);
+	return 0;
+}
+
 static int
 print_table(struct ash *ash, struct listing *listing, const struct msg *reply, struct error *error)
 {
 	if (reply->rows.count == 0 && ash->out_tty) {
-		output_empty(ash, "Nothing is started by time; see triggers in "
+		output_empty(ash, "Nothing is started by time or webhooks; see triggers in "
 				  "agent-manifest(5).");
 		return 0;
 	}
@@ -126,13 +139,15 @@ print_table(struct ash *ash, struct listing *listing, const struct msg *reply, s
 		table_free(listing->table);
 		return -1;
 	}
-	return output_table(ash, listing->table, error);
+	if (output_table(ash, listing->table, error) < 0)
+		return -1;
+	return rows_each(reply->fds[0], MSG_TRIGGER_ROW, problem_row, NULL, error);
 }
 
 int
 schedule_list_command(struct ash *ash, const struct args *args, struct error *error)
 {
-	struct listing listing = {.json = JSON_INIT};
+	struct listing listing = {.json = JSON_INIT, .explain = true};
 	const char *agent = args_value(args, "--agent");
 	struct msg request, reply;
 	int r;

@@ -38,6 +38,7 @@ struct config {
 	} secrets;
 	struct {
 		char *listen, *certificate, *key;
+		bool off; /* listen: null */
 	} webhooks;
 	struct {
 		uint64_t sessions, age_ms, log_bytes;

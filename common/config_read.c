@@ -15,13 +15,18 @@ cleanup_tree(struct yaml_node **tree)
 	yaml_tree_free(*tree);
 }
 
+static const struct yaml_node *
+node_of(const struct yaml_node *tree, const char *group, const char *key)
+{
+	return yaml_get(yaml_get(tree, group, strlen(group)), key, strlen(key));
+}
+
 /* Is the key missing, or null? */
 static bool
 unsaid(const struct yaml_node *tree, const char *group, const char *key)
 {
-	const struct yaml_node *node = yaml_get(tree, group, strlen(group));
+	const struct yaml_node *node = node_of(tree, group, key);
 
-	node = yaml_get(node, key, strlen(key));
 	return !node || yaml_is_null(node);
 }
 
@@ -50,6 +55,8 @@ fill_defaults(struct config *config, const struct yaml_node *tree)
 		config->socket = NULL;
 		return -ENOMEM;
 	}
+	config->webhooks.off =
+	    node_of(tree, "webhooks", "listen") && unsaid(tree, "webhooks", "listen");
 	config->ceilings.any_install = unsaid(tree, "ceilings", "allowed_install");
 	if (unsaid(tree, "ceilings", "allowed_context") &&
 	    default_list(&config->ceilings.allowed_context, contexts, ARRAY_LEN(contexts)) < 0)

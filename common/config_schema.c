@@ -87,6 +87,7 @@ static const struct field webhooks_fields[] = {
     DEFAULT(1, "listen", webhooks.listen, 255, value_listen, "127.0.0.1:8787"),
     TEXT(2, "certificate", webhooks.certificate, PATH_LEN_MAX, value_path),
     TEXT(3, "key", webhooks.key, PATH_LEN_MAX, value_path),
+    {AT(BOOL, 4, "off", webhooks.off), .hidden = true},
 };
 static const struct record webhooks_record = {RECORD(webhooks_fields)};
 

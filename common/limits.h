@@ -56,6 +56,11 @@ enum {
 	SECRET_KEY_BYTES = 32,
 	PLAN_DIGEST_BYTES = 32, /* BLAKE2b-256 over install_dir, a NUL, and the plan */
 	SIGNED_BODY_MAX = 1 << 20,
+	SIGNED_PREFIX_MAX = 511,                /* what is signed before a body: an id and a time */
+	SIGNATURE_BYTES = 32,                   /* HMAC-SHA256 */
+	SIGNATURES_BYTES = 4 * SIGNATURE_BYTES, /* candidates, while a sender changes its key */
+	WEBHOOK_NAME_MAX = 64,                  /* value_webhook() */
+	HEADER_MAX = 767,                       /* of a webhook; all of them fit one message */
 	EVENT_TYPE_MAX =
 	    255, /* of an operator's 128, value_event_type(); an agent's has its name before it */
 	EVENT_NAME_MAX = 255, /* an event's source, id and subject */

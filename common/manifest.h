@@ -120,6 +120,7 @@ struct manifest_trigger {
 	char *path;
 	struct strings on;
 	char *after, *outcome, *webhook, *secret;
+	bool without_signature; /* unsigned: anybody may call */
 	char *task;
 	enum missed missed;
 	uint64_t missed_within_ms, jitter_ms;

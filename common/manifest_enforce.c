@@ -108,7 +108,8 @@ static const char *
 triggers_unenforceable(const struct manifest *manifest, struct error *reason)
 {
 	static const unsigned fire = WORD(TRIGGER_CRON) | WORD(TRIGGER_EVERY) | WORD(TRIGGER_AT) |
-				     WORD(TRIGGER_EVENT) | WORD(TRIGGER_AFTER);
+				     WORD(TRIGGER_EVENT) | WORD(TRIGGER_AFTER) |
+				     WORD(TRIGGER_WEBHOOK);
 
 	for (size_t i = 0; i < manifest->triggers.count; i++) {
 		enum trigger_kind kind = manifest->triggers.items[i].kind;
@@ -117,7 +118,7 @@ triggers_unenforceable(const struct manifest *manifest, struct error *reason)
 			continue;
 		error_why(reason, ERR_INVALID, "this build cannot enforce spec.triggers[%zu].%s", i,
 			  trigger_kind_name(kind));
-		error_hint(reason, "use cron, every, at, event or after, or install a build that "
+		error_hint(reason, "use another kind of trigger, or install a build that "
 				   "has what it asks for");
 		return "spec.triggers";
 	}

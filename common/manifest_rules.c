@@ -95,10 +95,12 @@ check_companions(const struct manifest_trigger *trigger, const struct place *pla
 	const unsigned timed = 1U << TRIGGER_CRON | 1U << TRIGGER_EVERY | 1U << TRIGGER_AT;
 	const struct companion companions[] = {
 	    {"timezone", "cron", 1U << TRIGGER_CRON, trigger->timezone},
-	    {"filter", "event", 1U << TRIGGER_EVENT, trigger->filter.count},
+	    {"filter", "event or webhook", 1U << TRIGGER_EVENT | 1U << TRIGGER_WEBHOOK,
+	     trigger->filter.count},
 	    {"on", "path", 1U << TRIGGER_PATH, trigger->on.count},
 	    {"outcome", "after", 1U << TRIGGER_AFTER, trigger->outcome},
 	    {"secret", "webhook", 1U << TRIGGER_WEBHOOK, trigger->secret},
+	    {"unsigned", "webhook", 1U << TRIGGER_WEBHOOK, trigger->without_signature},
 	    {"missed", "cron, every or at", timed, trigger->missed != MISSED_ABSENT},
 	    {"missed_within", "cron, every or at", timed, trigger->missed_within_ms != ABSENT},
 	    {"jitter", "cron, every or at", timed, trigger->jitter_ms != ABSENT},
@@ -122,9 +124,11 @@ finish_trigger(void *object, const struct place *place)
 				"must have exactly one of cron, every, at, event, path, after "
 				"and webhook");
 	trigger->kind = (enum trigger_kind)__builtin_ctz(kinds);
-	if (trigger->kind == TRIGGER_WEBHOOK && !trigger->secret)
+	if (trigger->kind == TRIGGER_WEBHOOK && !trigger->secret && !trigger->without_signature)
 		return complain_at(place, "secret",
 				   "is required with webhook: it proves who calls");
+	if (trigger->secret && trigger->without_signature)
+		return complain_at(place, "unsigned", "and a secret exclude each other");
 	if (trigger->missed_within_ms != ABSENT && trigger->missed != MISSED_RUN_ONCE &&
 	    trigger->missed != MISSED_RUN_ALL)
 		return complain_at(place, "missed_within", "needs missed: run-once or run-all");
@@ -309,6 +313,12 @@ check_triggers(const struct manifest *manifest, const struct place *place)
 		if (after && strcmp(after, manifest->name) == 0)
 			return complain_entry(place, "triggers", i, "after",
 					      "is this agent itself: it would run for ever");
+		for (size_t j = 0; trigger->webhook && j < i; j++)
+			if (manifest->triggers.items[j].webhook &&
+			    strcmp(trigger->webhook, manifest->triggers.items[j].webhook) == 0)
+				return complain_entry(place, "triggers", i, "webhook",
+						      "is another trigger's too: both would have "
+						      "the same URL");
 		if (trigger->task && (trigger->event || trigger->webhook || trigger->after))
 			fault = event_template_fault(trigger->task);
 		if (fault)

@@ -146,6 +146,7 @@ static const struct field trigger_fields[] = {
     ENUM(14, "missed", missed, missed_choices),
     OPEN(DURATION, 15, "missed_within", missed_within_ms, 1, DAYS(366)),
     OPEN(DURATION, 16, "jitter", jitter_ms, 0, DAYS(1)),
+    {AT(BOOL, 17, "unsigned", without_signature)},
 };
 static const struct record trigger_record = {RECORD(trigger_fields), .finish = finish_trigger};
 #undef STRUCT

@@ -228,7 +228,7 @@ msg_recv(int fd, enum channel_kind kind, enum side self, enum phase phase, struc
 
 /* Who may speak on each side of a kind of channel. */
 static const uint32_t speakers[CH_COUNT][2] = {
-    [CH_SUPERVISE] = {ROLE(AGENTD), ROLE(SCHEDD) | ROLE(RUNNERD) | ROLE(DIALER)},
+    [CH_SUPERVISE] = {ROLE(AGENTD), ROLE(SCHEDD) | ROLE(RUNNERD) | ROLE(DIALER) | ROLE(WEBHOOK)},
     [CH_SUPERVISE_CONTROL] = {ROLE(AGENTD), ROLE(CONTROL)},
     [CH_CONFIG] = {ROLE(AGENTD), ROLE(CONFIG)},
     [CH_CONTROL_SCHEDD] = {ROLE(CONTROL), ROLE(SCHEDD)},
@@ -250,6 +250,7 @@ static const uint32_t speakers[CH_COUNT][2] = {
     [CH_RUNNERD_DIALER] = {ROLE(RUNNERD), ROLE(DIALER)},
     [CH_EGRESS] = {ROLE(RUNNERD), ROLE(EGRESS)},
     [CH_DIAL] = {ROLE(EGRESS), ROLE(DIALER)},
+    [CH_SCHEDD_WEBHOOK] = {ROLE(SCHEDD), ROLE(WEBHOOK)},
 };
 
 bool

@@ -21,6 +21,7 @@ static const char *const roles[ROLE_COUNT] = {
     [ROLE_BROKER] = "broker",
     [ROLE_DIALER] = "dialer",
     [ROLE_EGRESS] = "egress",
+    [ROLE_WEBHOOK] = "webhook",
 };
 
 static const char *const kinds[CH_COUNT] = {
@@ -48,6 +49,7 @@ static const char *const kinds[CH_COUNT] = {
     [CH_RUNNERD_DIALER] = "runnerd-dialer",
     [CH_EGRESS] = "egress",
     [CH_DIAL] = "dial",
+    [CH_SCHEDD_WEBHOOK] = "schedd-webhook",
 };
 
 static const char *const states[STATE_COUNT] = {

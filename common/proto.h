@@ -47,6 +47,7 @@ enum role {
 	ROLE_BROKER,
 	ROLE_DIALER,
 	ROLE_EGRESS,
+	ROLE_WEBHOOK,
 	ROLE_COUNT,
 };
 
@@ -76,6 +77,7 @@ enum channel_kind {
 	CH_RUNNERD_DIALER,    /* runnerd, dialer */
 	CH_EGRESS,            /* runnerd, an egress process */
 	CH_DIAL,              /* an egress process, dialer */
+	CH_SCHEDD_WEBHOOK,    /* schedd, the webhook listener */
 	CH_COUNT,
 };
 

@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "limits.h"
 #include "manifest.h"
+#include "webhook.h"
 
 bool
 value_wrong(char why[REASON_SIZE], const char *fmt, ...)
@@ -431,9 +432,9 @@ value_outcome(const char *text, char why[REASON_SIZE])
 bool
 value_webhook(const char *text, char why[REASON_SIZE])
 {
-	return (alphanumeric(*text) && strlen(text) <= 64 && value_made_of(text, "_-")) ||
-	       value_wrong(why,
-			   "must be 1 to 64 letters, digits, '_' or '-': the last part of its URL");
+	return webhook_kind_parse(text) != WEBHOOK_NONE ||
+	       value_wrong(why, "must say how it is signed: github, gitlab, stripe, generic or "
+				"bearer");
 }
 
 bool

@@ -91,14 +91,19 @@ comes_from(const struct event *event, const char *head, const char *rest)
 }
 
 static bool
-pattern_matches(const struct event_trigger *trigger, const struct event *event)
+filters_match(const struct event_trigger *trigger, const struct event *event)
 {
-	if (comes_from(event, SESSION_SOURCE, NULL) || !glob_match(trigger->event, event->type))
-		return false;
 	for (size_t i = 0; i < trigger->filter_count; i++)
 		if (!filter_matches(&trigger->filters[i], event))
 			return false;
 	return true;
+}
+
+static bool
+pattern_matches(const struct event_trigger *trigger, const struct event *event)
+{
+	return !comes_from(event, SESSION_SOURCE, NULL) &&
+	       glob_match(trigger->event, event->type) && filters_match(trigger, event);
 }
 
 /* Without a word of the outcome it is the end of what was let begin. */
@@ -122,7 +127,8 @@ event_matches(const struct event_trigger *trigger, const struct event *event)
 	case TRIGGER_EVENT:
 		return trigger->event && pattern_matches(trigger, event);
 	case TRIGGER_WEBHOOK:
-		return trigger->webhook && comes_from(event, WEBHOOK_SOURCE, trigger->webhook);
+		return trigger->webhook && comes_from(event, WEBHOOK_SOURCE, trigger->webhook) &&
+		       filters_match(trigger, event);
 	case TRIGGER_AFTER:
 		return trigger->after && end_matches(trigger, event);
 	default:

@@ -18,7 +18,7 @@ struct event_trigger {
 	enum trigger_kind kind;
 	char *id;      /* of the agent's triggers */
 	char *event;   /* a pattern of types */
-	char *webhook; /* the last part of its URL */
+	char *webhook; /* AGENT/KIND: its URL */
 	char *secret;
 	char *after, *outcome; /* an agent, and how its session ended; NULL: whichever way */
 	char *task;
@@ -33,8 +33,8 @@ struct event_trigger {
 #define SESSION_SOURCE "/sessions/"
 
 /* Of an event trigger: the type matches, and every filter's value, a pattern too, the text of what
- * its key names in the data; not what schedd itself tells. Of a webhook trigger: it came in there.
- * Of an after trigger: that agent's session ended so. */
+ * its key names in the data; not what schedd itself tells. Of a webhook trigger: it came in there,
+ * and the filters match. Of an after trigger: that agent's session ended so. */
 bool event_matches(const struct event_trigger *trigger, const struct event *event);
 /* The trigger's task with the event's values, into TASK_MAX + 1 bytes. 0, or -1 with error. */
 int event_task(const struct event_trigger *trigger, const struct event *event, char *task,

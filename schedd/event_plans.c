@@ -1,5 +1,6 @@
 #include "event_plans.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -96,6 +97,14 @@ copy(char **to, const char *from)
 }
 
 static bool
+copy_webhook(struct event_trigger *trigger, const struct plan *plan, const char *name)
+{
+	if (*name && asprintf(&trigger->webhook, "%s/%s", plan->agent, name) < 0)
+		trigger->webhook = NULL;
+	return !*name || trigger->webhook;
+}
+
+static bool
 add_trigger(struct plan *plan, const struct msg_event_trigger *row)
 {
 	struct event_trigger *trigger;
@@ -110,7 +119,7 @@ add_trigger(struct plan *plan, const struct msg_event_trigger *row)
 	trigger = &plan->triggers[plan->count++];
 	*trigger = (struct event_trigger){.kind = (enum trigger_kind)row->kind};
 	return copy(&trigger->id, row->id) && copy(&trigger->event, row->event) &&
-	       copy(&trigger->webhook, row->webhook) && copy(&trigger->secret, row->secret) &&
+	       copy_webhook(trigger, plan, row->webhook) && copy(&trigger->secret, row->secret) &&
 	       copy(&trigger->after, row->after) && copy(&trigger->outcome, row->outcome) &&
 	       copy(&trigger->task, row->task);
 }
@@ -189,6 +198,27 @@ event_plans_match(struct event_plans *plans, const struct event *event, event_pl
 	{
 		for (size_t i = 0; i < plan->count && rc == 0; i++)
 			if (event_matches(&plan->triggers[i], event))
+				rc = fn(plan->agent, &plan->triggers[i], arg);
+		if (rc != 0)
+			break;
+	}
+	return rc;
+}
+
+/* --- webhooks ------------------------------------------------------------------------------ */
+
+int
+event_plans_webhooks(struct event_plans *plans, const char *agent, event_plans_fn *fn, void *arg)
+{
+	struct plan *plan;
+	int rc = 0;
+
+	TAILQ_FOREACH(plan, &plans->all, entry)
+	{
+		if (*agent && strcmp(plan->agent, agent) != 0)
+			continue;
+		for (size_t i = 0; i < plan->count && rc == 0; i++)
+			if (plan->triggers[i].webhook)
 				rc = fn(plan->agent, &plan->triggers[i], arg);
 		if (rc != 0)
 			break;

@@ -22,5 +22,8 @@ void event_plans_drop(struct event_plans *plans, const char *agent);
 typedef int event_plans_fn(const char *agent, const struct event_trigger *trigger, void *arg);
 int event_plans_match(struct event_plans *plans, const struct event *event, event_plans_fn *fn,
 		      void *arg);
+/* The same for each webhook trigger of this agent (empty: of all). */
+int event_plans_webhooks(struct event_plans *plans, const char *agent, event_plans_fn *fn,
+			 void *arg);
 
 #endif

@@ -46,6 +46,9 @@ store(struct events *events, struct waiting *one, struct error *broken)
 			  event->source);
 		error_hint(&one->error, "an id names one event for ever; choose another");
 	}
+	if (one->fate == EVENT_REPLAYED)
+		error_why(&one->error, ERR_CONFLICT,
+			  "what was signed came before, under another id: a replay");
 }
 
 static void

@@ -20,6 +20,9 @@ enum event_statement {
 	EV_TOTAL,
 	EV_PRUNE_AGE,
 	EV_PRUNE_OLDEST,
+	EV_SIGNED,
+	EV_WITHDRAW,
+	EV_PRUNE_SIGNED,
 	EV_COUNT,
 };
 
@@ -40,7 +43,10 @@ static const char schema[] =
     " data BLOB) STRICT;"
     "CREATE UNIQUE INDEX IF NOT EXISTS event_name ON event(source, id, replay);"
     "CREATE INDEX IF NOT EXISTS event_id ON event(id);"
-    "CREATE INDEX IF NOT EXISTS event_undelivered ON event(seq) WHERE delivered = 0;";
+    "CREATE INDEX IF NOT EXISTS event_undelivered ON event(seq) WHERE delivered = 0;"
+    "CREATE TABLE IF NOT EXISTS event_signature("
+    " seq INTEGER PRIMARY KEY, source TEXT NOT NULL, signature BLOB NOT NULL,"
+    " UNIQUE (source, signature)) STRICT;";
 
 #define SELECT_EVENT                                                                               \
 	"SELECT seq, type, source, id, subject, replay, at, uid, pid, login_uid, operator,"        \
@@ -65,6 +71,12 @@ static const char *const statement_sql[EV_COUNT] = {
 		     " RETURNING bytes",
     [EV_PRUNE_OLDEST] = "DELETE FROM event WHERE seq IN (" OLDEST " ORDER BY seq LIMIT ?2)"
 			" RETURNING bytes",
+    [EV_SIGNED] = "INSERT INTO event_signature(seq, source, signature) VALUES (?1, ?2, ?3)"
+		  " ON CONFLICT (source, signature) DO NOTHING",
+    [EV_WITHDRAW] = "DELETE FROM event WHERE seq = ?1",
+    [EV_PRUNE_SIGNED] = "DELETE FROM event_signature"
+			" WHERE seq < "
+			"(SELECT coalesce(min(seq), 9223372036854775807) FROM event)",
 };
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -303,16 +315,39 @@ find_repeated(struct events_table *table, struct event *event, enum event_fate *
 	return run(table, EV_REPEATED, error);
 }
 
+/* 1: no event has this signature; 0: one has it, and this one is taken back. */
+static int
+insert_signature(struct events_table *table, const struct event *event, struct error *error)
+{
+	sqlite3_stmt *statement = table->statements[EV_SIGNED];
+
+	sqlite3_bind_int64(statement, 1, event->seq);
+	sqlite3_bind_text(statement, 2, event->source, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(statement, 3, event->signature, SIGNATURE_BYTES, SQLITE_STATIC);
+	if (run(table, EV_SIGNED, error) < 0)
+		return -1;
+	if (sqlite3_changes(table->ledger->db) != 0)
+		return 1;
+	sqlite3_bind_int64(table->statements[EV_WITHDRAW], 1, event->seq);
+	return run(table, EV_WITHDRAW, error);
+}
+
 int
 events_table_insert(struct events_table *table, struct event *event, enum event_fate *fate,
 		    struct error *error)
 {
+	int fresh;
+
 	bind_event(table->statements[EV_INSERT], event);
 	if (run(table, EV_INSERT, error) < 0)
 		return -1;
 	if (sqlite3_changes(table->ledger->db) == 0)
 		return find_repeated(table, event, fate, error);
 	event->seq = sqlite3_last_insert_rowid(table->ledger->db);
+	fresh = event->signed_once ? insert_signature(table, event, error) : 1;
+	*fate = EVENT_REPLAYED;
+	if (fresh <= 0)
+		return fresh;
 	table->count++;
 	table->bytes += event->data_length;
 	*fate = EVENT_NEW;
@@ -453,5 +488,7 @@ events_table_prune(struct events_table *table, uint64_t before_ms, struct error 
 		if (gone == 0)
 			break; /* what is left waits to be delivered */
 	}
-	return gone < 0 ? -1 : 0;
+	if (gone < 0)
+		return -1;
+	return before_ms ? run(table, EV_PRUNE_SIGNED, error) : 0;
 }

@@ -36,12 +36,17 @@ struct event {
 	bool has_data;
 	const uint8_t *data; /* NULL: it has none, or the walk does not read it */
 	size_t data_length;
+	/* Of a webhook whose signature does not cover its id: the signature. Another id with the
+	 * same is a replay. */
+	bool signed_once;
+	uint8_t signature[SIGNATURE_BYTES];
 };
 
 enum event_fate {
 	EVENT_NEW,
 	EVENT_REPEATED, /* the same is there: seq, at_ms and replay are its own now */
 	EVENT_DIFFERS,  /* another with this source and id is there */
+	EVENT_REPLAYED, /* its signature is there under another id; nothing was stored */
 };
 
 /* With all that it borrows, in one block: free() it. NULL without memory. */

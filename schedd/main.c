@@ -13,6 +13,7 @@
 #include "peers.h"
 #include "root.h"
 #include "schedd.h"
+#include "webhooks.h"
 
 enum {
 	NOGROUP = 65534, /* no user is a member: never the operators' group */
@@ -43,6 +44,12 @@ introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
 	case CH_SCHEDD_RUNNERD:
 		peers_introduce_runnerd(schedd, fd);
 		break;
+	case CH_SCHEDD_SECRETD:
+		webhooks_introduce_secretd(schedd->webhooks, fd);
+		break;
+	case CH_SCHEDD_WEBHOOK:
+		webhooks_introduce_listener(schedd->webhooks, fd);
+		break;
 	case CH_AUDIT:
 		audit_introduced(schedd->audit, fd);
 		break;
@@ -65,10 +72,21 @@ stop(void *arg)
 	loop_stop(schedd->loop, 0);
 }
 
+static void
+agentd_message(struct channel *agentd, struct msg *msg, void *arg)
+{
+	struct schedd *schedd = arg;
+
+	(void)agentd;
+	if (msg->type == MSG_WEBHOOKS_STATE)
+		webhooks_state(schedd->webhooks, &msg->webhooks_state);
+}
+
 static const struct daemon_ops daemon_ops = {
     .introduced = introduced,
     .reload = reload,
     .stop = stop,
+    .message = agentd_message,
 };
 
 static int
@@ -94,6 +112,7 @@ static int
 run(struct loop *loop, struct config *config, struct error *error)
 {
 	_cleanup_close_ int zoneinfo = open(zoneinfo_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct channel *agentd = NULL;
 	struct ledger *ledger;
 	struct schedd schedd;
 	char name[PATH_LEN_MAX + 1];
@@ -106,8 +125,11 @@ run(struct loop *loop, struct config *config, struct error *error)
 	if (schedd_init(&schedd, loop, config, ledger, zoneinfo, error) < 0)
 		return -1;
 	schedd.audit = audit_new(loop, ROLE_SCHEDD);
-	if (!schedd.audit || !daemon_ready(loop, ROLE_SCHEDD, &daemon_ops, &schedd))
+	if (schedd.audit)
+		agentd = daemon_ready(loop, ROLE_SCHEDD, &daemon_ops, &schedd);
+	if (!agentd)
 		return error_errno(error, errno, "joining agentd");
+	webhooks_join(schedd.webhooks, agentd);
 	status = loop_run(loop);
 	schedd_release(&schedd);
 	return status;

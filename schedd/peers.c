@@ -14,6 +14,7 @@
 #include "prune.h"
 #include "schedule.h"
 #include "sessions.h"
+#include "webhooks.h"
 
 typedef void peer_fn(struct schedd *schedd, const struct msg *msg);
 
@@ -319,6 +320,7 @@ agent_events(struct schedd *schedd, const struct msg *msg)
 	schedule_darken(schedd->schedule, agent, rows);
 	if (known)
 		gate_changed(schedd, known);
+	webhooks_changed(schedd->webhooks);
 }
 
 static void
@@ -360,6 +362,7 @@ agent_gone(struct schedd *schedd, const struct msg *msg)
 	agent->installed = agent->confirmed = agent->damaged = false;
 	forget_standing(schedd, agent);
 	event_plans_drop(schedd->event_plans, agent->name);
+	webhooks_changed(schedd->webhooks);
 	queue_each(schedd->queue, cancel_orphan, schedd);
 }
 
@@ -445,6 +448,7 @@ inventory_end(struct schedd *schedd, const struct msg *msg)
 		 gone ? ", some are gone" : "");
 	queue_each(schedd->queue, cancel_orphan, schedd);
 	fire_parked(schedd);
+	webhooks_changed(schedd->webhooks);
 	events_deliver(schedd->events);
 	schedule_known(schedd->schedule);
 	sessions_pump(schedd);

@@ -11,6 +11,7 @@
 #include "schedule.h"
 #include "sessions.h"
 #include "successors.h"
+#include "webhooks.h"
 
 static struct queue_limits
 limits_of(const struct config *config)
@@ -114,6 +115,9 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 	schedd->schedule = schedule_new(schedd, zoneinfo, error);
 	if (!schedd->schedule)
 		return -1;
+	schedd->webhooks = webhooks_new(schedd);
+	if (!schedd->webhooks)
+		return error_why(error, ERR_FAILED, "out of memory");
 	if (successors_each_waiting(schedd->successors, load_successor, schedd, error) < 0)
 		return -1;
 	schedule_follow(schedd->schedule);
@@ -126,6 +130,7 @@ schedd_release(struct schedd *schedd)
 	schedule_free(schedd->schedule);
 	events_free(schedd->events);
 	prune_free(schedd->prune);
+	webhooks_free(schedd->webhooks);
 	event_plans_free(schedd->event_plans);
 	peers_release(schedd);
 	audit_free(schedd->audit);

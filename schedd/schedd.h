@@ -18,6 +18,7 @@ struct schedule;
 struct standings;
 struct successors;
 struct parked;
+struct webhooks;
 
 struct schedd {
 	struct loop *loop;
@@ -29,6 +30,7 @@ struct schedd {
 	struct prune *prune;
 	struct standings *standings;
 	struct successors *successors;
+	struct webhooks *webhooks;
 	struct queue *queue;
 	struct channel *control, *runnerd; /* NULL while that daemon is away */
 	struct audit *audit;               /* NULL in tests */

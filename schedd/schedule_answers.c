@@ -8,6 +8,7 @@
 #include "common/timefmt.h"
 #include "next.h"
 #include "schedule.h"
+#include "webhooks.h"
 
 enum { MS = 1000, HOUR_SECONDS = 3600, MINUTE_SECONDS = 60 };
 
@@ -259,13 +260,16 @@ by_time(const void *a, const void *b)
 }
 
 static int
-add_all(struct question *question, struct error *error)
+add_all(struct question *question, const char *agent, struct error *error)
 {
+	int rc;
+
 	qsort(question->asked, question->count, sizeof(*question->asked), by_time);
 	for (size_t i = 0; i < question->count; i++)
 		if (add_row(question, &question->asked[i], error) < 0)
 			return -1;
-	return 0;
+	rc = webhooks_add_rows(schedule_owner(question->schedule)->webhooks, agent, question->rows);
+	return rc < 0 ? error_errno(error, -rc, "collecting webhooks") : 0;
 }
 
 static int
@@ -308,7 +312,7 @@ schedule_answer(struct schedule *schedule, const struct msg_schedule_query *quer
 	else if (query->count && question->count)
 		rc = add_times(question, query, error);
 	else
-		rc = query->count ? 0 : add_all(question, error);
+		rc = query->count ? 0 : add_all(question, query->agent, error);
 	free(question->asked);
 	if (rc < 0) {
 		rows_free(question->rows);

@@ -73,6 +73,7 @@ START_TEST(the_defaults_of_the_contract)
 	ck_assert_ptr_null(c->secrets.kek_credential);
 	ck_assert_str_eq(c->webhooks.listen, "127.0.0.1:8787");
 	ck_assert_ptr_null(c->webhooks.certificate);
+	ck_assert(!c->webhooks.off);
 	ck_assert_uint_eq(c->retention.sessions, 1000);
 	ck_assert_uint_eq(c->retention.age_ms, UINT64_C(90) * 86400000);
 	ck_assert_uint_eq(c->retention.log_bytes, 1 << 30);
@@ -103,6 +104,25 @@ START_TEST(empty_lists_are_not_the_default)
 	ck_assert_uint_eq(c->ceilings.allowed_context.count, 0);
 	ck_assert_uint_eq(c->ceilings.allowed_images.count, 0);
 	ck_assert(!c->ceilings.any_install);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(a_listener_that_is_null_is_off)
+{
+	struct error error = ERROR_INIT;
+	struct config *c = read_text("webhooks: {listen: null}\n"), *d;
+	_cleanup_free_ uint8_t *bytes = NULL;
+	size_t length;
+
+	ck_assert(c->webhooks.off);
+	ck_assert_int_eq(config_encode(c, &bytes, &length), 0);
+	d = config_decode(bytes, length, &error);
+	ck_assert(d && d->webhooks.off);
+	config_free(c);
+	config_free(d);
+	c = read_text("webhooks: {listen: \"[::1]:1\"}\n");
+	ck_assert(!c->webhooks.off);
 	config_free(c);
 }
 END_TEST
@@ -218,6 +238,7 @@ main(void)
 	    the_defaults_of_the_contract,
 	    the_socket_follows_run_dir,
 	    empty_lists_are_not_the_default,
+	    a_listener_that_is_null_is_off,
 	    encoded_and_back,
 	    through_a_memfd,
 	    session_ids_beside_other_ranges,

@@ -340,41 +340,150 @@ END_TEST
 /* --- webhooks
  * ---------------------------------------------------------------------------------------------- */
 
-/* The vector that GitHub's documentation gives for testing. */
+/* The vectors that GitHub's documentation and Standard Webhooks' libraries give for testing. */
 static const char github_key[] = "It's a Secret to Everybody", github_body[] = "Hello, World!";
 static const char github_signature[] =
-    "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+static const char standard_key[] = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+static const char standard_body[] = "{\"test\": 2432232314}";
+static const char standard_prefix[] = "msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.";
+static const char standard_signature[] = "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+static struct msg_signature_query
+query_of(const char *agent, const char *signature)
+{
+	struct msg_signature_query query = {.secret = "key", .signatures_len = SIGNATURE_BYTES};
+
+	strcpy(query.agent, agent);
+	ck_assert_int_eq(sodium_hex2bin(query.signatures, SIGNATURE_BYTES, signature,
+					strlen(signature), NULL, NULL, NULL),
+			 0);
+	return query;
+}
+
+/* 1: valid, 0: not, -1: no answer. */
+static int
+asked(struct scene *scene, const struct msg_signature_query *query, const char *body)
+{
+	struct error error = ERROR_INIT;
+	bool valid = true;
+	int rc =
+	    signature_check(&scene->s, query, (const uint8_t *)body, strlen(body), &valid, &error);
+
+	ck_assert(rc == 0 || (!valid && error.why[0] != '\0'));
+	return rc < 0 ? -1 : valid;
+}
+
+static struct scene *
+begin_webhook(const char *value)
+{
+	struct scene *scene = begin();
+	struct grant grant = grant_of("a", "", 7);
+
+	set_value(scene, "key", value);
+	give(scene, &grant);
+	tell(scene, MSG_PLAN_DIGEST, "a", 7);
+	return scene;
+}
 
 START_TEST(a_signature_is_checked_as_github_makes_it)
 {
-	const uint8_t *key = (const uint8_t *)github_key, *body = (const uint8_t *)github_body;
-	const size_t length = sizeof(github_key) - 1;
-	char wrong[sizeof(github_signature)];
+	struct scene *scene = begin_webhook("It's a Secret to Everybody\n");
+	struct msg_signature_query query = query_of("a", github_signature);
 
-	ck_assert(signature_valid(key, length, body, 13, github_signature));
-	ck_assert(!signature_valid(key, length - 1, body, 13, github_signature));
-	ck_assert(!signature_valid(key, length, body, 12, github_signature));
-	strcpy(wrong, github_signature);
-	wrong[70] ^= 1;
-	ck_assert(!signature_valid(key, length, body, 13, wrong));
-	wrong[70] = '\0';
-	ck_assert(!signature_valid(key, length, body, 13, wrong));
-	ck_assert(!signature_valid(key, length, body, 13, ""));
-	ck_assert(!signature_valid(key, length, body, 13, "sha1=757107ea"));
+	ck_assert_int_eq(asked(scene, &query, github_body), 1);
+	ck_assert_int_eq(asked(scene, &query, "Hello, World"), 0);
+	query.signatures[31] ^= 1;
+	ck_assert_int_eq(asked(scene, &query, github_body), 0);
+	query.signatures_len = 0;
+	ck_assert_int_eq(asked(scene, &query, github_body), 0);
+	query = query_of("a", github_signature);
+	query.signatures_len--; /* a part of one is none */
+	ck_assert_int_eq(asked(scene, &query, github_body), 0);
+	set_value(scene, "key", "It's a Secret to Everybod");
+	query.signatures_len++;
+	ck_assert_int_eq(asked(scene, &query, github_body), 0);
+	finish(scene);
 }
 END_TEST
 
+START_TEST(a_signature_is_checked_as_standard_webhooks_make_it)
+{
+	struct scene *scene = begin_webhook(standard_key);
+	struct msg_signature_query query = query_of("a", github_signature);
+
+	ck_assert_int_eq(sodium_base642bin(query.signatures, SIGNATURE_BYTES, standard_signature,
+					   strlen(standard_signature), NULL, NULL, NULL,
+					   sodium_base64_VARIANT_ORIGINAL),
+			 0);
+	strcpy(query.prefix, standard_prefix);
+	ck_assert_int_eq(asked(scene, &query, standard_body), 0); /* the key is not those letters */
+	query.encoded = true;
+	ck_assert_int_eq(asked(scene, &query, standard_body), 1);
+	set_value(scene, "key", standard_key + strlen("whsec_"));
+	ck_assert_int_eq(asked(scene, &query, standard_body), 1);
+	query.prefix[0] = 'M';
+	ck_assert_int_eq(asked(scene, &query, standard_body), 0);
+	query.prefix[0] = 'm';
+	/* One of several, while a sender changes its key. */
+	memcpy(query.signatures + SIGNATURE_BYTES, query.signatures, SIGNATURE_BYTES);
+	query.signatures[0] ^= 1;
+	query.signatures_len = 2 * SIGNATURE_BYTES;
+	ck_assert_int_eq(asked(scene, &query, standard_body), 1);
+	finish(scene);
+}
+END_TEST
+
+START_TEST(a_token_is_the_secret_and_nothing_else)
+{
+	struct scene *scene = begin_webhook("a token of some length\n");
+	struct msg_signature_query query = {.agent = "a", .secret = "key"};
+
+	strcpy(query.token, "a token of some length");
+	ck_assert_int_eq(asked(scene, &query, ""), 1);
+	strcpy(query.token, "a token of some lengt");
+	ck_assert_int_eq(asked(scene, &query, ""), 0);
+	strcpy(query.token, "a token of some length\n");
+	ck_assert_int_eq(asked(scene, &query, ""), 0);
+	finish(scene);
+}
+END_TEST
+
+START_TEST(only_what_an_operator_granted_checks_a_webhook)
+{
+	struct scene *scene = begin_webhook("It's a Secret to Everybody");
+	struct msg_signature_query query = query_of("b", github_signature);
+
+	ck_assert_int_eq(asked(scene, &query, github_body), -1);
+	query = query_of("a", github_signature);
+	ck_assert_int_eq(asked(scene, &query, github_body), 1);
+	tell(scene, MSG_PLAN_DIGEST, "a", 8); /* installed anew, with another definition */
+	ck_assert_int_eq(asked(scene, &query, github_body), -1);
+	tell(scene, MSG_PLAN_DIGEST, "a", 7);
+	strcpy(query.secret, "other");
+	ck_assert_int_eq(asked(scene, &query, github_body), -1);
+	finish(scene);
+}
+END_TEST
+
+static void
+send_query(struct scene *scene, const char *secret, int body)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SIGNATURE_QUERY);
+	msg.signature_query = query_of("a", github_signature);
+	strcpy(msg.signature_query.secret, secret);
+	msg_add_fd(&msg, body);
+	peer_send(&scene->schedd, &msg);
+}
+
 START_TEST(schedd_learns_whether_it_is_valid_and_not_the_key)
 {
-	struct scene *scene = begin();
-	struct msg msg, answer;
+	struct scene *scene = begin_webhook(github_key);
+	struct msg answer;
 
-	set_value(scene, "key", "It's a Secret to Everybody\n");
-	msg_init(&msg, MSG_SIGNATURE_QUERY);
-	strcpy(msg.signature_query.secret, "key");
-	strcpy(msg.signature_query.signature, github_signature);
-	msg_add_fd(&msg, memfd_sealed("body", github_body, strlen(github_body)));
-	peer_send(&scene->schedd, &msg);
+	send_query(scene, "key", memfd_sealed("body", github_body, strlen(github_body)));
 	ck_assert(peer_next(&scene->schedd, &answer));
 	ck_assert_int_eq(answer.type, MSG_SIGNATURE);
 	ck_assert(answer.signature.valid);
@@ -394,17 +503,13 @@ START_TEST(what_is_no_question_about_a_signature_gets_no_answer)
 	    {"key", 13, false},
 	};
 	_cleanup_free_ char *body = calloc(1, SIGNED_BODY_MAX + 1);
-	struct scene *scene = begin();
-	struct msg msg, answer;
+	struct scene *scene = begin_webhook(github_key);
+	struct msg answer;
 
-	set_value(scene, "key", "It's a Secret to Everybody\n");
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-		msg_init(&msg, MSG_SIGNATURE_QUERY);
-		strcpy(msg.signature_query.secret, wrong[i].secret);
-		strcpy(msg.signature_query.signature, github_signature);
-		msg_add_fd(&msg, wrong[i].sealed ? memfd_sealed("body", body, wrong[i].length)
-						 : memfd_create("body", MFD_CLOEXEC));
-		peer_send(&scene->schedd, &msg);
+		send_query(scene, wrong[i].secret,
+			   wrong[i].sealed ? memfd_sealed("body", body, wrong[i].length)
+					   : memfd_create("body", MFD_CLOEXEC));
 		ck_assert(peer_next(&scene->schedd, &answer));
 		ck_assert_int_eq(answer.type, MSG_ERROR);
 	}
@@ -457,6 +562,9 @@ main(void)
 	    fingerprints_hide_what_was_handed_over_and_no_other_agent_gets_them,
 	    a_grant_follows_what_is_installed,
 	    a_signature_is_checked_as_github_makes_it,
+	    a_signature_is_checked_as_standard_webhooks_make_it,
+	    a_token_is_the_secret_and_nothing_else,
+	    only_what_an_operator_granted_checks_a_webhook,
 	    schedd_learns_whether_it_is_valid_and_not_the_key,
 	    what_is_no_question_about_a_signature_gets_no_answer,
 	    patterns,

@@ -16,7 +16,7 @@ static struct event
 an_event(const char *type)
 {
 	return (struct event){.type = type,
-			      .source = "/webhooks/github",
+			      .source = "/webhooks/a/github",
 			      .id = "72d3162e",
 			      .subject = "",
 			      .operator= "",
@@ -120,13 +120,22 @@ END_TEST
 
 START_TEST(a_webhook_matches_what_came_in_there)
 {
-	struct event_trigger trigger = {.kind = TRIGGER_WEBHOOK, .webhook = (char *)"github"};
+	struct event_filter_rule rule = {(char *)"ref", (char *)"refs/heads/*"};
+	struct event_trigger trigger = {.kind = TRIGGER_WEBHOOK, .webhook = (char *)"a/github"};
 	struct event event = an_event("whatever");
 
 	ck_assert(event_matches(&trigger, &event));
-	event.source = "/webhooks/github2";
+	event.source = "/webhooks/a/github2";
 	ck_assert(!event_matches(&trigger, &event));
-	event.source = "github";
+	event.source = "/webhooks/b/github";
+	ck_assert(!event_matches(&trigger, &event));
+	event.source = "a/github";
+	ck_assert(!event_matches(&trigger, &event));
+	event.source = "/webhooks/a/github";
+	trigger.filters = &rule;
+	trigger.filter_count = 1;
+	ck_assert(event_matches(&trigger, &event));
+	rule.value = (char *)"refs/tags/*";
 	ck_assert(!event_matches(&trigger, &event));
 }
 END_TEST
@@ -139,7 +148,7 @@ static const struct {
 } tasks[] = {
     {"review {{event.data.after}}", "review 6113728f"},
     {"{{event.type}} {{ event.id }} of {{event.source}}",
-     "github.push 72d3162e of /webhooks/github"},
+     "github.push 72d3162e of /webhooks/a/github"},
     {"at {{event.time}}", "at 2026-01-01T00:00:00.123Z"},
     {"{{event.subject}}.", "."},
     {"{{event.data.n}}{{event.data.ok}}{{event.data.none}}", "9007199254740993truenull"},

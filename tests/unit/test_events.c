@@ -4,7 +4,7 @@
 // with: schedd/ledger.c schedd/ledger_query.c schedd/queue.c schedd/sessions.c
 // with: schedd/fire.c schedd/answers.c schedd/peers.c schedd/schedd.c
 // with: schedd/events.c schedd/events_answers.c schedd/events_table.c schedd/deliver.c
-// with: schedd/event_match.c schedd/event_plans.c
+// with: schedd/event_match.c schedd/event_plans.c schedd/webhook*.c
 // with: schedd/schedule*.c schedd/triggers*.c schedd/zone*.c schedd/next.c
 /* Events: durable before they are told to be, once for each name, bounded. */
 #include <signal.h>

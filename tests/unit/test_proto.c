@@ -157,6 +157,29 @@ START_TEST(permissions)
 }
 END_TEST
 
+/* An owned listener can tell of requests, and nothing else to anybody. */
+START_TEST(the_listener_may_only_deliver)
+{
+	size_t count;
+	const struct msg_rule *rules = msg_rules(&count);
+
+	for (size_t i = 0; i < count; i++)
+		ck_assert_msg(msg_permitted(rules[i].type, CH_SCHEDD_WEBHOOK, SIDE_B, IN_OPEN) ==
+				  (rules[i].type == MSG_WEBHOOK_DELIVERY),
+			      "%s", rules[i].name);
+	for (int kind = CH_NONE + 1; kind < CH_COUNT; kind++)
+		for (int side = SIDE_A; side <= SIDE_B; side++)
+			ck_assert_msg(
+			    role_speaks(ROLE_WEBHOOK, (enum channel_kind)kind, (enum side)side) ==
+				(side == SIDE_B &&
+				 (kind == CH_SCHEDD_WEBHOOK || kind == CH_SUPERVISE)),
+			    "%s", channel_kind_name((enum channel_kind)kind));
+	ck_assert(!msg_permitted(MSG_SIGNATURE, CH_SCHEDD_WEBHOOK, SIDE_B, IN_OPEN));
+	ck_assert(!msg_permitted(MSG_WEBHOOK_DELIVERY, CH_SCHEDD_WEBHOOK, SIDE_A, IN_OPEN));
+	ck_assert(!msg_permitted(MSG_WEBHOOK_ANSWER, CH_SCHEDD_WEBHOOK, SIDE_B, IN_OPEN));
+}
+END_TEST
+
 /* A forgotten route or a doubled one shows here: every message can be sent somewhere, and records
  * are never sent. */
 START_TEST(table_is_sound)
@@ -494,6 +517,7 @@ main(void)
 				spoilt_bytes_are_refused,
 				what_cannot_be_encoded,
 				permissions,
+				the_listener_may_only_deliver,
 				table_is_sound,
 				names,
 				descriptors,
