@@ -235,8 +235,9 @@ $(foreach p,$(DYNAMIC),$(eval $(call dynamic_program,$(p))))
 $(foreach p,$(STATIC),$(eval $(call static_program,$(p))))
 
 # --- test programs: each links what its lines `// with: FILE.c …` name, globs allowed -------------
+# A glob names no main.c.
 with = $(foreach f,$(shell sed -n 's,^\(//\|/\*\) with: ,,; t found; d; :found s,\*/,,; p' $(1)),$(or \
-	$(wildcard $(f)),$(f)))
+	$(filter-out %/main.c,$(wildcard $(f))),$(f)))
 define test_program
 $(BUILD)/tests/$(notdir $(basename $(1))): $(patsubst %.c,$(OBJ)/%.o,$(1) $(call with,$(1))) \
 		$(BUILD)/libcommon.a

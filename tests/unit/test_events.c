@@ -1,11 +1,4 @@
-// with: schedd/gate.c schedd/turns.c schedd/wakes.c schedd/pause.c
-// with: schedd/prune.c
-// with: schedd/standing.c schedd/successors.c schedd/aftermath.c
-// with: schedd/ledger.c schedd/ledger_query.c schedd/queue.c schedd/sessions.c
-// with: schedd/fire.c schedd/answers.c schedd/peers.c schedd/schedd.c
-// with: schedd/events.c schedd/events_answers.c schedd/events_table.c schedd/deliver.c
-// with: schedd/event_match.c schedd/event_plans.c schedd/webhook*.c
-// with: schedd/schedule*.c schedd/triggers*.c schedd/zone*.c schedd/next.c
+// with: schedd/*.c
 /* Events: durable before they are told to be, once for each name, bounded. */
 #include <signal.h>
 #include <string.h>

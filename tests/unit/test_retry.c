@@ -1,11 +1,4 @@
-// with: schedd/ledger.c schedd/ledger_query.c schedd/queue.c schedd/sessions.c
-// with: schedd/gate.c schedd/turns.c schedd/wakes.c schedd/pause.c
-// with: schedd/prune.c
-// with: schedd/standing.c schedd/successors.c schedd/aftermath.c
-// with: schedd/fire.c schedd/answers.c schedd/peers.c schedd/schedd.c
-// with: schedd/events.c schedd/events_answers.c schedd/events_table.c schedd/deliver.c
-// with: schedd/event_match.c schedd/event_plans.c
-// with: schedd/schedule*.c schedd/triggers*.c schedd/zone*.c schedd/next.c
+// with: schedd/*.c
 // timeout: 300
 /* What follows from the end of a session: retries, restarts, the breaker, budgets and pauses, under
  * a clock of the test's own, through deaths at every write of the ledger. */
