@@ -36,7 +36,7 @@ MAKEFLAGS += --no-builtin-rules
 # Each library as pkg-config names it, and the Debian package that brings it.
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check \
-	libcares:libc-ares-dev libmicrohttpd:libmicrohttpd-dev
+	libcares:libc-ares-dev libssl:libssl-dev libmicrohttpd:libmicrohttpd-dev
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
 CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck curl dropbear-bin git iproute2 jq mandoc \
 	nghttp2-server nodejs openssh-client openssl postgresql postgresql-client python3 shellcheck sqlite3 stress-ng \
@@ -131,7 +131,10 @@ agentd-config_LIBS := libcap libseccomp yaml-0.1
 schedd_LIBS := libcap libseccomp sqlite3
 secretd_LIBS := libcap libseccomp libsodium
 runnerd_LIBS := libcap libseccomp libsodium
-egress_LIBS := libcap
+egress_LIBS := libcap libssl
+# libcrypto has parts that look up names and load modules, which the linker warns of. None is called:
+# egress has neither files nor names.
+egress_LINK := -Wl,--no-warnings
 dialer_LIBS := libcap libseccomp libcares
 webhook_LIBS := libcap libseccomp libmicrohttpd
 ash_LIBS := yaml-0.1 libsodium
@@ -142,7 +145,8 @@ homekeeper_LIBS := libcap
 broker_LIBS := libcap libsodium
 hold_LIBS :=
 mcp-bridge_LIBS :=
-TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3 libcares libmicrohttpd
+TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3 libcares libssl libcrypto \
+	libmicrohttpd
 
 SOURCE_DIRS := agentd agentd/control agentd/config ash common libagent/c runnerd runnerd/steps \
 	runnerd/sandbox runnerd/keeper runnerd/broker runnerd/egress runnerd/dialer runnerd/hold runnerd/home \
@@ -229,7 +233,7 @@ $(BUILD)/$(1): $$(patsubst %.c,$$(OBJ)/%.o,$$($(1)_SRC) $$(SANITIZER_SRC)) $(BUI
 endef
 define static_program
 $(BUILD)/$(1): $$($(1)_SRC:%.c=$$(OBJ_STATIC)/%.o) $(BUILD)/libcommon-static.a
-	$$(call say,LINK,$$@)$$(LINK) -static-pie $$(HARDEN_STATIC) -o $$@ $$^ $$(call libs,$$($(1)_LIBS),--static)
+	$$(call say,LINK,$$@)$$(LINK) -static-pie $$(HARDEN_STATIC) $$($(1)_LINK) -o $$@ $$^ $$(call libs,$$($(1)_LIBS),--static)
 endef
 $(foreach p,$(DYNAMIC),$(eval $(call dynamic_program,$(p))))
 $(foreach p,$(STATIC),$(eval $(call static_program,$(p))))

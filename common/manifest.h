@@ -77,7 +77,9 @@ struct pairs {
 };
 
 struct manifest_inject {
-	char *host, *header, *format;
+	char *host, *header, *format;   /* host: NAME or NAME:PORT */
+	struct strings methods, paths;  /* empty: all */
+	char *base_url_env, *base_path; /* a variable that holds http://NAME and this path */
 };
 struct manifest_credential {
 	char *name, *as, *env, *for_server;

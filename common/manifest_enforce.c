@@ -88,21 +88,6 @@ refuse(const struct enforced *row, const struct field *field, const void *object
 	error_hint(reason, "remove the key, or install a build that has what it asks for");
 }
 
-/* Of a credential files and variables, of the agent and of plugins. */
-static const char *
-unenforceable_credential(const struct manifest *manifest, struct error *reason)
-{
-	for (size_t i = 0; i < manifest->credentials.count; i++) {
-		if (!manifest->credentials.items[i].has_inject)
-			continue;
-		error_why(reason, ERR_INVALID,
-			  "this build cannot enforce spec.credentials[%zu].inject", i);
-		error_hint(reason, "remove the key, or install a build that has what it asks for");
-		return "spec.credentials";
-	}
-	return NULL;
-}
-
 /* The kinds of triggers that fire. */
 static const char *
 triggers_unenforceable(const struct manifest *manifest, struct error *reason)
@@ -142,9 +127,7 @@ manifest_unenforceable(const struct manifest *manifest, struct error *reason)
 			error_why(reason, ERR_FAILED, "%s is no key of a manifest", table[i].path);
 		return table[i].path;
 	}
-	path = unenforceable_credential(manifest, reason);
-	if (!path)
-		path = triggers_unenforceable(manifest, reason);
+	path = triggers_unenforceable(manifest, reason);
 	return path ? path : servers_unenforceable(manifest, reason);
 }
 

@@ -196,6 +196,24 @@ same_holder(const struct manifest_credential *a, const struct manifest_credentia
 		      b->for_server ? b->for_server : "agent") == 0;
 }
 
+/* Inside, a host is one name at one port. */
+static int
+check_inject_pair(const struct manifest_credential *a, const struct manifest_credential *b,
+		  size_t index, const struct place *place)
+{
+	const char *host = a->inject.host, *variable = a->inject.base_url_env;
+	size_t name = strcspn(host, ":");
+
+	if (strcspn(b->inject.host, ":") == name && strncmp(host, b->inject.host, name) == 0 &&
+	    strcmp(host, b->inject.host) != 0)
+		return complain_entry(place, "credentials", index, "inject.host",
+				      "is another entry's host, with another port");
+	if (variable && b->inject.base_url_env && strcmp(variable, b->inject.base_url_env) == 0)
+		return complain_entry(place, "credentials", index, "inject.base_url_env",
+				      "is another entry's variable already");
+	return 0;
+}
+
 static int
 check_credential_pair(const struct manifest *manifest, size_t index, size_t other,
 		      const struct place *place)
@@ -203,6 +221,8 @@ check_credential_pair(const struct manifest *manifest, size_t index, size_t othe
 	const struct manifest_credential *a = &manifest->credentials.items[index];
 	const struct manifest_credential *b = &manifest->credentials.items[other];
 
+	if (a->has_inject && b->has_inject)
+		return check_inject_pair(a, b, index, place);
 	if (!same_holder(a, b) || a->has_inject || b->has_inject)
 		return 0;
 	if (strcmp(credential_file(a), credential_file(b)) == 0)

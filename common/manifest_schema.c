@@ -63,9 +63,13 @@ static const struct choice restart_choices[] = {
 
 #define STRUCT struct manifest_inject
 static const struct field inject_fields[] = {
-    TEXT_REQUIRED(1, "host", host, 253, value_host),
+    TEXT_REQUIRED(1, "host", host, 259, value_inject_host),
     TEXT_REQUIRED(2, "header", header, 64, value_header),
     TEXT(3, "format", format, 255, value_inject_format),
+    TEXTS(4, "methods", methods, 16, 20, value_method),
+    TEXTS(5, "paths", paths, 16, 255, value_inject_path),
+    TEXT(6, "base_url_env", base_url_env, 255, value_agent_env),
+    TEXT(7, "base_path", base_path, 255, value_base_path),
 };
 static const struct record inject_record = {RECORD(inject_fields)};
 #undef STRUCT

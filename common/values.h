@@ -28,8 +28,11 @@ value_check value_context_target;
 value_check value_image;
 value_check value_capability;
 value_check value_rule;          /* one entry of an allowlist */
-value_check value_host;          /* a DNS name or an address */
-value_check value_header;        /* an HTTP header's name */
+value_check value_inject_host;   /* a DNS name, with or without a port */
+value_check value_header;        /* an HTTP header's name that says nothing of a connection */
+value_check value_method;        /* GET and such */
+value_check value_inject_path;   /* a pattern of paths of URLs */
+value_check value_base_path;     /* the beginning of such paths */
 value_check value_inject_format; /* exactly one %s */
 value_check value_secret_name;
 value_check value_file_name;

@@ -1,6 +1,7 @@
 /* Values that speak of the network, of capabilities and of schedules. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cleanup.h"
 #include "cron.h"
@@ -19,12 +20,19 @@ value_rule(const char *text, char why[REASON_SIZE])
 }
 
 bool
-value_host(const char *text, char why[REASON_SIZE])
+value_inject_host(const char *text, char why[REASON_SIZE])
 {
-	struct in6_addr address;
+	const char *colon = strchr(text, ':'), *port = colon ? colon + 1 : "443";
+	char host[HOST_TEXT];
 
-	return net_name_valid(text) || net_address(text, &address) ||
-	       value_wrong(why, "must be a host's name or address, without a port");
+	snprintf(host, sizeof(host), "%.*s", (int)strcspn(text, ":"), text);
+	if (!net_name_valid(host) || !net_port(&port) || *port)
+		return value_wrong(why, "must be a host's name, NAME or NAME:PORT");
+	for (const char *c = host; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			return value_wrong(why, "must be a host's name in lower case");
+	return strcmp(host, NET_HOST_NAME) != 0 ||
+	       value_wrong(why, "must not be " NET_HOST_NAME ", which speaks no verified TLS");
 }
 
 bool
@@ -43,9 +51,26 @@ value_listen(const char *text, char why[REASON_SIZE])
 	return true;
 }
 
+/* Whose value is the connection's own, or is told by the request itself. */
+static bool
+is_own_header(const char *text)
+{
+	static const char *const own[] = {
+	    "Host",    "Connection", "Keep-Alive", "Transfer-Encoding", "Content-Length", "TE",
+	    "Trailer", "Upgrade",    "Expect",     "Accept-Encoding",   "HTTP2-Settings",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (strcasecmp(text, own[i]) == 0)
+			return true;
+	return strncasecmp(text, "Proxy-", 6) == 0;
+}
+
 bool
 value_header(const char *text, char why[REASON_SIZE])
 {
+	if (is_own_header(text))
+		return value_wrong(why, "must not be a header of the connection itself");
 	return (*text && strlen(text) <= 64 && value_made_of(text, "!#$%&'*+-.^_`|~")) ||
 	       value_wrong(why, "must be an HTTP header's name such as x-api-key");
 }
@@ -59,6 +84,30 @@ value_inject_format(const char *text, char why[REASON_SIZE])
 		return false;
 	return (first && first[1] == 's' && !strchr(first + 1, '%')) ||
 	       value_wrong(why, "must contain %%s once, where the secret goes, and no other %%");
+}
+
+bool
+value_method(const char *text, char why[REASON_SIZE])
+{
+	return (*text && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == strlen(text)) ||
+	       value_wrong(why, "must be a method in capital letters, such as POST");
+}
+
+bool
+value_inject_path(const char *text, char why[REASON_SIZE])
+{
+	for (const char *c = text; *c; c++)
+		if (*c <= ' ' || *c > '~' || *c == '#')
+			return value_wrong(why,
+					   "must be a path of a URL, in ASCII, without spaces");
+	return *text == '/' || value_wrong(why, "must begin with /, such as /v1/*");
+}
+
+bool
+value_base_path(const char *text, char why[REASON_SIZE])
+{
+	return (value_inject_path(text, why) && !strpbrk(text, "*?[")) ||
+	       value_wrong(why, "must be a path of a URL, such as /v1");
 }
 
 bool

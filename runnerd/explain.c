@@ -10,6 +10,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/runtime.h"
+#include "inject.h"
 #include "net.h"
 #include "program.h"
 #include "sandbox/landlock_places.h"
@@ -61,6 +62,28 @@ tell_program(const struct session *s, struct facts *facts)
 		fact_item(facts, "arguments", plan->args.items[i]);
 	fact_text(facts, "interpreter", program.entrypoint[0] ? program.path : NULL);
 	fact_text(facts, "interpreter_version", plan->interpreter_version);
+}
+
+static void
+tell_url(const struct manifest_credential *credential, const char *url, void *arg)
+{
+	struct facts *facts = arg;
+
+	facts_entry(facts, "inject");
+	fact_text(facts, "base_url", url);
+	fact_text(facts, "secret", credential->name);
+	fact_text(facts, "host", credential->inject.host);
+	fact_text(facts, "header", credential->inject.header);
+	fact_text(facts, "variable", credential->inject.base_url_env);
+}
+
+/* Where the agent speaks to hosts whose requests get a secret. */
+static void
+tell_inject(const struct session *s, struct facts *facts)
+{
+	if (!inject_wanted(s->agent->plan))
+		facts_no_entries(facts, "inject");
+	inject_urls(s->agent->plan, tell_url, facts);
 }
 
 static void
@@ -339,9 +362,9 @@ tell_mounts(const struct session *imagined, struct facts *facts)
 
 /* In this order they are printed. */
 static void (*const sections[])(const struct session *s, struct facts *facts) = {
-    tell_whole,       tell_namespaces, tell_maps,     tell_privileges, tell_limits,
-    tell_syscalls,    tell_landlock,   tell_mounts,   tell_context,    tell_skills,
-    tell_credentials, tell_tools,      tell_ceilings,
+    tell_whole,       tell_namespaces, tell_maps,   tell_privileges, tell_limits,
+    tell_syscalls,    tell_landlock,   tell_mounts, tell_context,    tell_skills,
+    tell_credentials, tell_inject,     tell_tools,  tell_ceilings,
 };
 
 /* --- asking --------------------------------------------------------------------------------------

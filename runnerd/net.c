@@ -11,6 +11,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/netrule.h"
+#include "inject.h"
 #include "tools.h"
 
 /* The session's rules, beside its journal: a plan may be another one when they are told again. */
@@ -39,7 +40,11 @@ lets_through(enum network_policy policy, const struct strings *allowlist)
 bool
 net_wanted(const struct session *s)
 {
-	return lets_through(s->effective.network, &s->agent->plan->network.allowlist);
+	const struct manifest *plan = s->agent->plan;
+
+	return lets_through(s->effective.network, &plan->network.allowlist) ||
+	       (inject_wanted(plan) && (s->effective.network == NETWORK_ALLOWLIST ||
+					s->effective.network == NETWORK_LOCAL));
 }
 
 bool
@@ -92,13 +97,17 @@ write_rules(enum network_policy policy, const struct strings *allowlist, struct 
 	return !rc && policy == NETWORK_FULL ? net_rule_add(rows, &net_rule_any) : rc;
 }
 
-/* The rules as a sealed memfd. fd or -errno. */
+/* The rules as a sealed memfd; for the dialer with what inject of this plan (NULL: none) implies,
+ * which the agent's own connections may not use. fd or -errno. */
 static int
-rules_memfd(enum network_policy policy, const struct strings *allowlist)
+rules_memfd(enum network_policy policy, const struct strings *allowlist,
+	    const struct manifest *implying)
 {
 	struct rows *rows = rows_new("network-rules");
 	int rc = rows ? write_rules(policy, allowlist, rows) : -ENOMEM;
 
+	if (rc == 0 && implying)
+		rc = inject_add_rules(implying, rows);
 	if (rc == 0)
 		return rows_seal(rows);
 	rows_free(rows);
@@ -504,9 +513,10 @@ open_one(struct session *s, unsigned place, int rules, struct error *error)
 int
 net_open(struct session *s, struct error *error)
 {
-	const struct strings *allowlist = &s->agent->plan->network.allowlist;
+	const struct manifest *plan = s->agent->plan;
+	int rules = rules_memfd(s->effective.network, &plan->network.allowlist, plan);
 
-	return open_one(s, 0, rules_memfd(s->effective.network, allowlist), error);
+	return open_one(s, 0, rules, error) < 0 ? -1 : inject_ask(s, error);
 }
 
 int
@@ -516,8 +526,8 @@ net_open_plugin(struct session *s, unsigned number, struct error *error)
 
 	if (!net_plugin_wanted(plan))
 		return 0;
-	return open_one(s, 1 + number, rules_memfd(plan->network.policy, &plan->network.allowlist),
-			error);
+	return open_one(s, 1 + number,
+			rules_memfd(plan->network.policy, &plan->network.allowlist, NULL), error);
 }
 
 static const char *
@@ -544,6 +554,40 @@ bind_socket(const struct net *net)
 	return steal_fd(&fd);
 }
 
+/* Where the plan injects secrets, which it does for the agent alone. */
+static int
+add_inject(const struct net *net, struct msg *msg, struct error *error)
+{
+	const struct manifest *plan = net->s->agent->plan;
+	int rules, trust;
+
+	msg->egress_boot.inject = net->place == 0 && inject_wanted(plan);
+	if (!msg->egress_boot.inject)
+		return 0;
+	rules = inject_rules(plan);
+	if (rules < 0)
+		return error_errno(error, -rules, "the rules of inject");
+	msg_add_fd(msg, rules);
+	trust = inject_trust();
+	if (trust < 0) {
+		error_errno(error, -trust, "opening the host's trust store");
+		return error_hint(error, "install the package ca-certificates");
+	}
+	msg_add_fd(msg, trust);
+	return 0;
+}
+
+/* What the egress process may use for the agent or the plugin itself. */
+static int
+own_rules(const struct net *net)
+{
+	const struct session *s = net->s;
+
+	return net->place
+		   ? kept_rules(net)
+		   : rules_memfd(s->effective.network, &s->agent->plan->network.allowlist, NULL);
+}
+
 static int
 boot_egress(struct net *net, struct error *error)
 {
@@ -552,7 +596,7 @@ boot_egress(struct net *net, struct error *error)
 		const char *what;
 		int fd;
 	} fds[] = {
-	    {.what = "the rules", .fd = kept_rules(net)},
+	    {.what = "the rules", .fd = own_rules(net)},
 	    {.what = "the dialer's channel", .fd = steal_fd(&net->dialer_end)},
 	    {.what = "the egress process's socket", .fd = bind_socket(net)},
 	    {.what = "the empty directory", .fd = fcntl(r->at.empty, F_DUPFD_CLOEXEC, 3)},
@@ -571,12 +615,17 @@ boot_egress(struct net *net, struct error *error)
 		else if (!rc)
 			rc = error_errno(error, -fds[i].fd, "opening %s", fds[i].what);
 	}
+	if (rc == 0)
+		rc = add_inject(net, &msg, error);
 	if (rc < 0) {
 		msg_close_fds(&msg);
 		return rc;
 	}
 	rc = channel_send(net->egress, &msg);
-	return rc < 0 ? error_errno(error, -rc, "sending EGRESS_BOOT") : 0;
+	if (rc < 0)
+		return error_errno(error, -rc, "sending EGRESS_BOOT");
+	inject_booted(net);
+	return 0;
 }
 
 static void
@@ -624,6 +673,7 @@ free_one(struct net *net)
 	close_fd(&net->egress_end);
 	close_fd(&net->dialer_end);
 	close_fd(&net->uses);
+	inject_free(net);
 	free(net);
 }
 

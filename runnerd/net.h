@@ -8,6 +8,12 @@
 
 #include "session.h"
 
+/* A value that secretd writes (inject.h), until egress has it; -1 then. */
+struct net_secret {
+	int fd;
+	bool written;
+};
+
 struct net {
 	struct net *next; /* of plugins */
 	struct session *s;
@@ -21,6 +27,9 @@ struct net {
 	bool dialer_stale; /* another dialer came while egress could not be told */
 	int uses;          /* memfd of EGRESS_USES; -1 */
 	uint64_t connections, denials;
+	struct net_secret *secrets; /* as many as the plan has rules of inject */
+	unsigned secret_count;
+	bool booted; /* EGRESS_BOOT is on its way */
 };
 
 /* Where names are asked for inside. */

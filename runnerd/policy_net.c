@@ -5,6 +5,7 @@
 #include "common/glob.h"
 #include "common/netaddr.h"
 #include "common/netrule.h"
+#include "inject.h"
 #include "policy.h"
 
 /* Does one net.connect:HOST:PORT give all of the rule? */
@@ -82,12 +83,39 @@ check_network(const struct manifest *plan, const char *where, enum network_polic
 	return any ? check_capabilities(plan, &net_rule_any, error) : 0;
 }
 
+/* What inject implies for the egress process's own use is bounded as what a rule says. */
+static int
+check_injected(const struct manifest *plan, const struct effective *e, struct error *error)
+{
+	struct net_rule rule;
+
+	for (size_t i = 0; i < plan->credentials.count; i++) {
+		if (!plan->credentials.items[i].has_inject)
+			continue;
+		if (e->network == NETWORK_NONE || e->network == NETWORK_HOST) {
+			error_why(
+			    error, ERR_INVALID,
+			    "spec.credentials[%zu].inject needs a network of the session's own, "
+			    "and spec.network.policy is %s",
+			    i, network_policy_name(e->network));
+			return error_hint(error, "set spec.network.policy to allowlist");
+		}
+		if (inject_rule(&plan->credentials.items[i].inject, &rule) < 0)
+			return error_why(error, ERR_INVALID,
+					 "spec.credentials[%zu].inject.host is no host", i);
+		if (check_capabilities(plan, &rule, error) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int
 policy_network(const struct manifest *plan, const struct effective *e, struct error *error)
 {
 	char where[SERVER_NAME_MAX + 32];
 
-	if (check_network(plan, "spec.", e->network, &plan->network.allowlist, error) < 0)
+	if (check_injected(plan, e, error) < 0 ||
+	    check_network(plan, "spec.", e->network, &plan->network.allowlist, error) < 0)
 		return -1;
 	for (size_t i = 0; i < plan->mcp_servers.count; i++) {
 		const struct manifest_server *server = &plan->mcp_servers.items[i];

@@ -1,7 +1,9 @@
 /* What a manifest lets itself use of what operators grant: capabilities and secret_policy. */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/glob.h"
+#include "common/limits.h"
 #include "policy.h"
 
 static bool
@@ -32,11 +34,15 @@ rule_covers(const struct manifest_secret_rule *rule, const struct manifest_crede
 	    uint64_t now_ms)
 {
 	const char *server = credential->for_server, *host = NULL;
+	char injected[NET_NAME_MAX + 1];
 
 	if (server && !strcmp(server, "agent"))
 		server = NULL;
-	if (credential->has_inject)
-		host = credential->inject.host;
+	if (credential->has_inject) {
+		snprintf(injected, sizeof(injected), "%.*s",
+			 (int)strcspn(credential->inject.host, ":"), credential->inject.host);
+		host = injected;
+	}
 	if (now_ms && rule->expires_at_ms != ABSENT && now_ms >= rule->expires_at_ms)
 		return false;
 	return pattern_covers(rule->secret_pattern, credential->name) &&

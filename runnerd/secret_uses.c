@@ -16,14 +16,18 @@ server_of(const struct manifest_credential *credential)
 static int
 each_credential(const struct manifest *plan, const char *server, secret_use_fn *fn, void *arg)
 {
-	struct secret_use use = {.place = PLACE_CREDENTIALS};
+	struct secret_use use = {0};
+	unsigned injected = 0;
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < plan->credentials.count; i++) {
 		use.credential = &plan->credentials.items[i];
 		use.server = server_of(use.credential);
 		use.file = use.credential->as ? use.credential->as : use.credential->name;
-		if (!use.credential->has_inject && (!server || strcmp(server, use.server) == 0))
+		use.place = use.credential->has_inject ? PLACE_EGRESS : PLACE_CREDENTIALS;
+		use.rule = injected;
+		injected += use.credential->has_inject;
+		if (!server || strcmp(server, use.server) == 0)
 			rc = fn(&use, arg);
 	}
 	return rc;

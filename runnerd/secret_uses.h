@@ -12,6 +12,8 @@ enum secret_place {
 	PLACE_CREDENTIALS, /* /run/credentials: the program's files */
 	PLACE_ENVIRONMENT, /* /run/environment: only init can open them, for an env_template */
 	SECRET_PLACES,
+	PLACE_EGRESS =
+	    SECRET_PLACES, /* in no sandbox: in a memfd of the session's egress process */
 };
 
 #define CREDENTIALS_PATH "/run/credentials"
@@ -24,6 +26,7 @@ struct secret_use {
 	const char *server; /* empty: the agent */
 	const char *file;
 	enum secret_place place;
+	unsigned rule; /* PLACE_EGRESS: the how manieth of the plan's that are injected */
 };
 
 /* Anything but 0 ends the list and is returned. */

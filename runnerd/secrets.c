@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "credentials.h"
+#include "inject.h"
 #include "tools.h"
 
 _Static_assert(PLAN_DIGEST_BYTES == crypto_generichash_BYTES, "a digest is BLAKE2b-256");
@@ -32,6 +33,7 @@ struct hand {
 	int dir;
 	char file[128 + 1];
 	struct replacement *replacement; /* NULL: nobody waits for the count */
+	unsigned rule;                   /* what.seal: of inject */
 	bool prints, refreshed;          /* refreshed: a value has changed */
 	bool written;                    /* and waits until it can be told apart */
 };
@@ -200,6 +202,8 @@ hand_of(struct session *s, const struct secret_use *use, uint64_t max_uses)
 	snprintf(hand->what.secret, sizeof(hand->what.secret), "%s", use->credential->name);
 	snprintf(hand->what.for_server, sizeof(hand->what.for_server), "%s", use->server);
 	hand->what.max_uses = max_uses;
+	hand->what.seal = use->place == PLACE_EGRESS;
+	hand->rule = use->rule;
 	snprintf(hand->file, sizeof(hand->file), "%s", use->file);
 	return hand;
 }
@@ -326,6 +330,11 @@ replace_in(struct session *s, const struct secret_use *use, struct replacement *
 
 	if (replacement)
 		replacement->waiting++;
+	/* Who injects it has one value for the session. */
+	if (use->place == PLACE_EGRESS) {
+		count_in(s->r->secrets, replacement, false);
+		return;
+	}
 	/* It is being built: gets it as soon as its first process is known. */
 	if (s->phase == PHASE_BUILDING && holder.init && !holder.init->pid) {
 		*holder.stale = true;
@@ -513,6 +522,8 @@ answered(struct secrets *secrets, struct msg *msg, const struct error *error)
 				    "its output is filtered by the old values: %s", error->why);
 		return;
 	}
+	if (hand->what.seal && !error)
+		inject_written(s, hand->rule);
 	if (--s->hands == 0 && !hand->prints && !error && ask_prints(s, false) < 0)
 		error_errno(&no_memory, ENOMEM, "asking for fingerprints");
 	hand_free(secrets, hand);

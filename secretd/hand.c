@@ -177,13 +177,20 @@ hand_decide(const struct store *store, const struct msg_secret_hand *hand, uint6
 /* --- handing over
  * ------------------------------------------------------------------------------------- */
 
-/* A try before this one may have left a part. */
+enum { SEALS = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL };
+
+/* A try before this one may have left a part, or all. */
 static int
-write_value(int fd, const uint8_t *value, size_t size)
+write_value(int fd, const uint8_t *value, size_t size, bool seal)
 {
+	int rc;
+
+	if (seal && (fcntl(fd, F_GET_SEALS) & SEALS) == SEALS)
+		return 0;
 	if (ftruncate(fd, 0) < 0)
 		return -errno;
-	return pwrite_all(fd, value, size, 0);
+	rc = pwrite_all(fd, value, size, 0);
+	return rc == 0 && seal && fcntl(fd, F_ADD_SEALS, SEALS) < 0 ? -errno : rc;
 }
 
 static int
@@ -211,7 +218,7 @@ hand_over(struct secretd *s, const struct msg_secret_hand *hand, int fd, uint64_
 		return -1;
 	if (store_read(s->store, hand->secret, &size, error) < 0)
 		return -1;
-	rc = write_value(fd, store_value(s->store), size);
+	rc = write_value(fd, store_value(s->store), size, hand->seal);
 	store_forget(s->store);
 	return rc < 0 ? error_errno(error, -rc, "writing the credential %s", hand->secret) : 0;
 }

@@ -6,7 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/netaddr.h"
-#include "egress.h"
+#include "exchange.h"
 
 enum { ACCEPTS_A_ROUND = 64 };
 
@@ -49,7 +49,13 @@ begin_named(struct egress *egress, int fd, int number, unsigned port)
 {
 	const char *name = names_use(egress->names, number)->name;
 	const struct net_rule *rule = net_rules_find_name(&egress->rules, name, port);
+	const struct msg_inject_rule *inject =
+	    port == INJECT_PORT ? injects_host(&egress->injects, name) : NULL;
 
+	if (inject) {
+		exchange_begin(egress, fd, inject, NULL, 0);
+		return;
+	}
 	/* Where every name may be reached, another one in SNI or Host is no way around a rule. */
 	if (rule) {
 		connection_begin(egress, fd, number, NULL, port,

@@ -17,10 +17,10 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/netaddr.h"
-#include "egress.h"
+#include "exchange.h"
 #include "sniff.h"
 
-enum { RELAYS_A_ROUND = 4, OTHER_FILES = 2 * NET_PORTS_MAX + 64 };
+enum { RELAYS_A_ROUND = 4, OTHER_FILES = 2 * (NET_PORTS_MAX + EXCHANGES_MAX) + 64 };
 
 /* One end of it, and what is read from it. */
 struct end {
@@ -356,6 +356,7 @@ connections_dial_again(struct egress *egress)
 	for (struct connection *c = egress->connections; c; c = c->next)
 		if (c->dial)
 			dial(c);
+	exchanges_dial_again(egress);
 }
 
 static struct connection *
@@ -403,8 +404,10 @@ connection_dialed(struct egress *egress, struct msg *answer)
 	struct connection *c = find_dial(egress, answer->id);
 	char text[INET6_ADDRSTRLEN];
 
-	if (!c)
+	if (!c) {
+		exchange_dialed(egress, answer);
 		return;
+	}
 	answered(c);
 	if (answer->type == MSG_DIALED) {
 		connected(c, msg_take_fd(answer, 0));
@@ -518,6 +521,7 @@ connections_close(struct egress *egress)
 {
 	while (egress->connections)
 		connection_free(egress->connections);
+	exchanges_close(egress);
 	loop_remove(egress->dial_timer);
 	free(egress->buffer);
 }

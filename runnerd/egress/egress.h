@@ -22,6 +22,7 @@
 
 #include "common/channel.h"
 #include "common/netrule.h"
+#include "inject.h"
 #include "names.h"
 #include "refusals.h"
 
@@ -69,7 +70,10 @@ struct egress {
 	struct names *names;
 	bool v6; /* the sandbox has IPv6 */
 
-	struct listener listeners[2 * NET_PORTS_MAX];
+	struct injects injects;
+	struct tls *tls; /* where there are rules of inject */
+
+	struct listener listeners[2 * (NET_PORTS_MAX + 1)]; /* INJECT_PORT too */
 	unsigned listener_count;
 	bool accepting;
 	int resolver; /* UDP, at NAMES_RESOLVER_V4 port 53 */
@@ -84,6 +88,8 @@ struct egress {
 	size_t held_bytes;
 	uint32_t last_dial;
 	struct loop_source *dial_timer;
+	struct exchange *exchanges; /* exchange.h */
+	unsigned exchange_count;
 
 	struct note notes[NOTES_MAX];
 	unsigned note_count;

@@ -295,14 +295,28 @@ open_redirect(struct egress *egress, struct error *error)
 }
 
 /* A socket for each port refuses all other ports; where there are too many, one for all. */
+/* Behind the others, where none of them is it. How many there are then. */
+static int
+add_inject_port(const struct egress *egress, uint16_t ports[NET_PORTS_MAX + 1], int count)
+{
+	if (!egress->injects.count)
+		return count;
+	for (int i = 0; i < count; i++)
+		if (ports[i] == INJECT_PORT)
+			return count;
+	ports[count] = INJECT_PORT;
+	return count + 1;
+}
+
 static int
 open_listeners(struct egress *egress, struct error *error)
 {
-	uint16_t ports[NET_PORTS_MAX];
+	uint16_t ports[NET_PORTS_MAX + 1];
 	int count = net_rules_ports(&egress->rules, ports);
 
 	if (count < 0)
 		return open_redirect(egress, error);
+	count = add_inject_port(egress, ports, count);
 	for (int i = 0; i < count; i++)
 		if (open_listener(egress, AF_INET, ports[i], error) < 0 ||
 		    (egress->v6 && open_listener(egress, AF_INET6, ports[i], error) < 0))

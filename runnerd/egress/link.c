@@ -10,10 +10,19 @@
 #include "common/log.h"
 #include "egress.h"
 
+/* Until it has the values of all rules of inject it is not up, and only says why it never will be.
+ */
+static bool
+may_tell(const struct egress *egress, const struct msg *msg)
+{
+	return egress->runnerd &&
+	       (egress->injects.values == egress->injects.count || msg->type == MSG_ERROR);
+}
+
 static void
 tell(struct egress *egress, struct msg *msg)
 {
-	if (egress->runnerd)
+	if (may_tell(egress, msg))
 		channel_send(egress->runnerd, msg);
 	else
 		msg_close_fds(msg);
@@ -288,13 +297,31 @@ use_dialer(struct egress *egress, int fd)
 
 /* --- runnerd ---------------------------------------------------------------------------------- */
 
+/* One that cannot be used ends the session's set-up. */
+static void
+take_secret(struct egress *egress, struct msg *msg)
+{
+	_cleanup_close_ int fd = msg_take_fd(msg, 0);
+	struct error error = ERROR_INIT;
+	struct msg answer;
+
+	if (injects_value(&egress->injects, msg->egress_secret.rule, fd, &error) == 0) {
+		tell_up(egress);
+		return;
+	}
+	msg_from_error(&answer, 0, &error);
+	tell(egress, &answer);
+}
+
 static void
 runnerd_message(struct channel *channel, struct msg *msg, void *arg)
 {
 	struct egress *egress = arg;
 
 	(void)channel;
-	if (msg->type == MSG_EGRESS_DIALER) {
+	if (msg->type == MSG_EGRESS_SECRET) {
+		take_secret(egress, msg);
+	} else if (msg->type == MSG_EGRESS_DIALER) {
 		use_dialer(egress, msg_take_fd(msg, 0));
 	} else if (msg->type == MSG_EGRESS_QUERY) {
 		tell_up(egress);

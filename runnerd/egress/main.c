@@ -6,15 +6,15 @@
 #include "common/boot.h"
 #include "common/cleanup.h"
 #include "common/io.h"
-#include "egress.h"
+#include "exchange.h"
 
-enum { OPEN_FILES = 2 * CONNECTIONS_MAX + 4 * NET_PORTS_MAX };
+enum { OPEN_FILES = 2 * (CONNECTIONS_MAX + EXCHANGES_MAX) + 4 * NET_PORTS_MAX };
 
 static const struct boot boot = {"egress", EGRESS_FD_BOOT, CH_EGRESS, ROLE_EGRESS};
 
 /* What EGRESS_BOOT brought besides its socket. */
 struct boot_fds {
-	int rules, dialer, root, program;
+	int rules, dialer, root, program, inject, trust; /* the last two: with inject */
 };
 
 static int
@@ -27,6 +27,8 @@ receive(struct egress *egress, struct boot_fds *fds, struct error *error)
 	    {"its own socket", &egress->own_listener, S_IFSOCK, false},
 	    {"the private root", &fds->root, S_IFDIR, false},
 	    {"the seccomp program", &fds->program, S_IFREG, false},
+	    {"the rules of inject", &fds->inject, S_IFREG, true},
+	    {"the trust store", &fds->trust, S_IFREG, true},
 	};
 
 	if (boot_greet(&boot, error) < 0 || boot_receive(&boot, MSG_EGRESS_BOOT, &msg, error) < 0)
@@ -65,6 +67,9 @@ open_all(struct egress *egress, struct boot_fds *fds, struct error *error)
 	egress->life = loop_add_io(egress->loop, EGRESS_FD_LIFE, EPOLLIN, life_ended, egress);
 	if (!egress->life)
 		return error_errno(error, errno, "watching the keeper's pipe");
+	if (egress->boot.inject && !(egress->tls = tls_new(fds->trust, error)))
+		return -1;
+	close_fd(&fds->trust);
 	if (connections_open(egress, error) < 0 || resolver_open(egress, error) < 0 ||
 	    listeners_open(egress, error) < 0)
 		return -1;
@@ -74,13 +79,16 @@ open_all(struct egress *egress, struct boot_fds *fds, struct error *error)
 static int
 serve(struct egress *egress, struct error *error)
 {
-	struct boot_fds fds = {-1, -1, -1, -1};
+	struct boot_fds fds = {-1, -1, -1, -1, -1, -1};
 	int rc;
 
 	if (receive(egress, &fds, error) < 0)
 		return -1;
 	rc = net_rules_read(fds.rules, &egress->rules);
 	close_fd(&fds.rules);
+	if (rc == 0 && egress->boot.inject)
+		rc = injects_read(fds.inject, &egress->injects);
+	close_fd(&fds.inject);
 	if (rc < 0)
 		return error_errno(error, -rc, "reading the rules");
 	if (furnish(egress, EGRESS_FD_NET, error) < 0)
@@ -107,6 +115,8 @@ main(void)
 	link_close(&egress);
 	names_free(egress.names);
 	net_rules_clear(&egress.rules);
+	injects_clear(&egress.injects);
+	tls_free(egress.tls);
 	loop_free(egress.loop);
 	return rc;
 }

@@ -12,6 +12,8 @@ enum { QUESTION_MAX = 1500, QUESTIONS_A_ROUND = 32 };
 static bool
 is_bounded(const struct egress *egress, const char *name)
 {
+	if (injects_host(&egress->injects, name))
+		return false;
 	for (size_t i = 0; i < egress->rules.count; i++) {
 		const struct net_rule *rule = &egress->rules.items[i];
 
@@ -42,7 +44,8 @@ address_of(struct egress *egress, const struct dns_query *query, struct in6_addr
 static enum dns_rcode
 decide(struct egress *egress, const struct dns_query *query, struct in6_addr *address, bool *has)
 {
-	if (!query->name[0] || !net_rules_know_name(&egress->rules, query->name)) {
+	if (!query->name[0] || (!net_rules_know_name(&egress->rules, query->name) &&
+				!injects_host(&egress->injects, query->name))) {
 		note(egress, query->name, 0, "no rule names it");
 		return DNS_NXDOMAIN;
 	}

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "runnerd/inject.h"
 #include "runnerd/program.h"
 #include "steps.h"
 
@@ -43,6 +44,24 @@ is_overridden(const struct pairs *env, const char *key)
 	return false;
 }
 
+struct urls {
+	struct spec *spec;
+	const struct pairs *own;
+	uint32_t count;
+};
+
+static void
+add_url(const struct manifest_credential *credential, const char *url, void *arg)
+{
+	const char *variable = credential->inject.base_url_env;
+	struct urls *urls = arg;
+
+	if (!variable || is_overridden(urls->own, variable))
+		return;
+	add_text(urls->spec, variable, url);
+	urls->count++;
+}
+
 /* The manifest's own variables come last and hold. */
 static uint32_t
 add_environment(struct spec *spec, const struct session *s)
@@ -66,9 +85,12 @@ add_environment(struct spec *spec, const struct session *s)
 	    {(char *)"XDG_RUNTIME_DIR", (char *)"/run/agent"},
 	    {(char *)"CREDENTIALS_DIRECTORY", (char *)"/run/credentials"},
 	};
+	struct urls urls = {.spec = spec, .own = own};
 	uint32_t count = 0;
 	size_t i;
 
+	inject_urls(s->agent->plan, add_url, &urls);
+	count = urls.count;
 	for (i = 0; i < ARRAY_LEN(given); i++) {
 		if (is_overridden(own, given[i].key))
 			continue;

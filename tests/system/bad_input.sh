@@ -71,7 +71,6 @@ while IFS='|' read -r line key; do
 	like "$key: the key" "$err" "$key"
 done <<'KEYS'
 image: "oci:/srv/x"|image
-credentials: [{name: key, inject: {host: a.example, header: x}}]|credentials
 mcp_servers: [{name: fs, transport: Http, url: "https://a.example/"}]|mcp_servers
 triggers: [{path: /srv}]|triggers
 KEYS

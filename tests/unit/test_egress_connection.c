@@ -1,7 +1,9 @@
 /* Connections through an egress process whose two sides end in every order: the dialer is played
  * here, and both sides are sockets of the loopback. */
 // with: runnerd/egress/connection.c runnerd/egress/accept.c runnerd/egress/names.c
-// with: runnerd/egress/sniff_tls.c runnerd/egress/sniff_http.c
+// with: runnerd/egress/sniff_tls.c runnerd/egress/sniff_http.c runnerd/egress/exchange*.c
+// with: runnerd/egress/http_*.c runnerd/egress/scrub.c runnerd/egress/inject.c
+// with: runnerd/egress/tls.c runnerd/egress/bytes.c runnerd/egress/authority.c
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>

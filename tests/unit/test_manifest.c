@@ -163,7 +163,7 @@ static const struct {
      "f:5:38: spec.network.allowlist has no effect without policy allowlist, local or full\n",
      true},
     {"  credentials: [{name: k, env: K, inject: {host: a.example, header: x}}]\n",
-     "f:5:32: spec.credentials[0].env has no effect beside inject\n", false},
+     "f:5:32: spec.credentials[0].env has no effect beside inject\n", true},
     {"  mcp_servers: [{name: s, transport: Stdio, command: c, network: {policy: local}, url: "
      "\"https://a.example/\"}]\n",
      "f:5:88: spec.mcp_servers[0].url has no effect with transport Stdio\n", true},
@@ -216,8 +216,7 @@ static const struct {
     {"  network: {policy: host}\n", NULL},
     {"  credentials: []\n", NULL},
     {"  credentials: [{name: k}]\n", NULL},
-    {"  credentials: [{name: k, inject: {host: a.example, header: x}}]\n",
-     "5:16: this build cannot enforce spec.credentials[0].inject"},
+    {"  credentials: [{name: k, inject: {host: a.example, header: x}}]\n", NULL},
     {"  mcp_servers: [{name: a, command: b}]\n", NULL},
     {"  mcp_servers: [{name: a, command: b}, {name: h, transport: Http, url: \"https://a.b/\"}]\n",
      "5:16: this build cannot enforce spec.mcp_servers: h: transport Http: plugins that are "

@@ -1,6 +1,6 @@
 // with: runnerd/policy.c runnerd/policy_secret.c runnerd/secret_uses.c
 // with: runnerd/proof.c runnerd/program.c runnerd/fs.c runnerd/mission.c
-// with: runnerd/policy_net.c
+// with: runnerd/policy_net.c runnerd/inject_plan.c
 /* What runnerd judges by itself: root's ceilings, paths and their proofs, and the mission it
  * writes. */
 #include <fcntl.h>

@@ -12,6 +12,7 @@
 // with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c
 // with: runnerd/steps/*.c runnerd/credentials.c runnerd/secrets.c runnerd/policy_secret.c
 // with: runnerd/policy_net.c runnerd/net.c runnerd/nf_tables.c
+// with: runnerd/inject.c runnerd/inject_plan.c
 // with: runnerd/secret_uses.c runnerd/emitted.c runnerd/tools.c runnerd/tools_broker.c
 // with: runnerd/tools_notes.c runnerd/disk.c runnerd/quota.c runnerd/pins.c
 // with: runnerd/asks.c runnerd/tools_record.c runnerd/tools_requests.c
