@@ -14,13 +14,16 @@
 
 /* The host's loopback, for a model server beside the runtime. */
 #define NET_HOST_NAME "host.agentd"
+/* The proxy of a sandbox (runnerd/egress/proxy.h), as variables name it. */
+#define NET_PROXY_URL "http://198.18.0.3:3128"
 
 enum {
 	NET_V4_BITS = 96,    /* an IPv4 address is ::ffff:a.b.c.d here, everywhere */
 	NET_TEXT_MAX = 320,  /* of a rule */
 	NET_RULES_MAX = 256, /* of one allowlist */
 	NET_PORTS_MAX = 128, /* different ports that have a listening socket or two each */
-	NET_POOL_BITS = 15,  /* 198.18.0.0/15, what names resolve to inside (RFC 2544) */
+	NET_PROXY_PORT = 3128,
+	NET_POOL_BITS = 15, /* 198.18.0.0/15, what names resolve to inside (RFC 2544) */
 };
 
 enum net_kind {

@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/netaddr.h"
 #include "exchange.h"
+#include "proxy.h"
 
 enum { ACCEPTS_A_ROUND = 64 };
 
@@ -71,12 +72,17 @@ static void
 begin(struct egress *egress, int fd)
 {
 	char text[INET6_ADDRSTRLEN];
-	struct in6_addr address;
+	struct in6_addr address, proxy;
 	unsigned port;
 	int number;
 
 	if (!wanted(fd, &address, &port)) {
 		reset(fd);
+		return;
+	}
+	net_from_v4(&proxy, NAMES_PROXY_V4);
+	if (port == NET_PROXY_PORT && IN6_ARE_ADDR_EQUAL(&address, &proxy)) {
+		proxy_begin(egress, fd);
 		return;
 	}
 	number = names_of_address(egress->names, &address);

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/netaddr.h"
 #include "exchange.h"
+#include "proxy.h"
 #include "sniff.h"
 
 enum { RELAYS_A_ROUND = 4, OTHER_FILES = 2 * (NET_PORTS_MAX + EXCHANGES_MAX) + 64 };
@@ -45,8 +46,9 @@ struct connection {
 	unsigned port;
 	uint32_t dial; /* 0: answered */
 	uint64_t until_ns;
-	bool sniffed;      /* it is known for whom it is */
-	struct head *head; /* NULL: nothing is held, or nothing came yet */
+	bool sniffed;          /* it is known for whom it is */
+	enum proxy_kind proxy; /* who waits to be told of the server */
+	struct head *head;     /* NULL: nothing is held, or nothing came yet */
 	struct end client, server;
 };
 
@@ -383,6 +385,7 @@ connected(struct connection *c, int fd)
 	struct name_use *use = use_of(c->egress, c->number);
 	char text[INET6_ADDRSTRLEN];
 
+	proxy_answer(c->client.fd, c->proxy, false, NULL);
 	c->server.fd = fd;
 	c->server.source = loop_add_io(c->egress->loop, fd, EPOLLIN, ready, c);
 	c->server.events = EPOLLIN;
@@ -398,6 +401,16 @@ connected(struct connection *c, int fd)
 	work(c);
 }
 
+/* A client of the proxy hears why; others see that their connection is reset. */
+static void
+not_connected(struct connection *c, bool refused, const char *why)
+{
+	if (c->proxy == PROXY_NOT)
+		return;
+	proxy_answer(c->client.fd, c->proxy, refused, why);
+	close_fd(&c->client.fd);
+}
+
 void
 connection_dialed(struct egress *egress, struct msg *answer)
 {
@@ -411,7 +424,10 @@ connection_dialed(struct egress *egress, struct msg *answer)
 	answered(c);
 	if (answer->type == MSG_DIALED) {
 		connected(c, msg_take_fd(answer, 0));
-	} else if (answer->dial_failed.refused) {
+		return;
+	}
+	not_connected(c, answer->dial_failed.refused, answer->dial_failed.why);
+	if (answer->dial_failed.refused) {
 		deny(c, answer->dial_failed.why);
 	} else {
 		log_warn("%s port %u: %s", target(c, text), c->port, answer->dial_failed.why);
@@ -431,6 +447,7 @@ look_for_late(struct loop_source *timer, void *arg)
 		next = c->next;
 		if (c->dial && now >= c->until_ns) {
 			answered(c);
+			not_connected(c, false, "there is no answer");
 			abort_both(c);
 		}
 	}
@@ -470,6 +487,13 @@ void
 connection_begin(struct egress *egress, int client, int number, const struct in6_addr *address,
 		 unsigned port, bool sniffed)
 {
+	connection_begin_for(egress, client, number, address, port, sniffed, PROXY_NOT);
+}
+
+void
+connection_begin_for(struct egress *egress, int client, int number, const struct in6_addr *address,
+		     unsigned port, bool sniffed, enum proxy_kind proxy)
+{
 	struct connection *c = connection_new(egress, client, sniffed);
 	int on = 1;
 
@@ -480,6 +504,7 @@ connection_begin(struct egress *egress, int client, int number, const struct in6
 	setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c->number = number;
 	c->port = port;
+	c->proxy = proxy;
 	if (address)
 		c->address = *address;
 	if (++egress->last_dial == 0)
@@ -522,6 +547,7 @@ connections_close(struct egress *egress)
 	while (egress->connections)
 		connection_free(egress->connections);
 	exchanges_close(egress);
+	proxy_close(egress);
 	loop_remove(egress->dial_timer);
 	free(egress->buffer);
 }

@@ -73,7 +73,7 @@ struct egress {
 	struct injects injects;
 	struct tls *tls; /* where there are rules of inject */
 
-	struct listener listeners[2 * (NET_PORTS_MAX + 1)]; /* INJECT_PORT too */
+	struct listener listeners[2 * (NET_PORTS_MAX + 1) + 1]; /* INJECT_PORT and the proxy too */
 	unsigned listener_count;
 	bool accepting;
 	int resolver; /* UDP, at NAMES_RESOLVER_V4 port 53 */
@@ -90,6 +90,8 @@ struct egress {
 	struct loop_source *dial_timer;
 	struct exchange *exchanges; /* exchange.h */
 	unsigned exchange_count;
+	struct proxy_client *proxy_clients; /* proxy.h */
+	unsigned proxy_count;
 
 	struct note notes[NOTES_MAX];
 	unsigned note_count;
@@ -128,6 +130,11 @@ void listeners_adjust(struct egress *egress);
 /* An accepted socket (taken over) for this name, or where number is -1 for that address. */
 void connection_begin(struct egress *egress, int client, int number, const struct in6_addr *address,
 		      unsigned port, bool sniffed);
+/* One that a client of the proxy asked for, and is told of. */
+enum proxy_kind { PROXY_NOT, PROXY_HTTP, PROXY_SOCKS };
+void connection_begin_for(struct egress *egress, int client, int number,
+			  const struct in6_addr *address, unsigned port, bool sniffed,
+			  enum proxy_kind proxy);
 /* Ends the socket (taken over) with a reset. */
 void reset(int fd);
 /* What the dialer answered. */

@@ -57,10 +57,11 @@ find_proxied(struct exchange *x, struct http_text authority, const struct http_h
 	const struct net_rules *rules = &x->egress->rules;
 	const struct msg_inject_rule *rule = NULL;
 
-	x->to.secret = false;
-	x->to.host[0] = '\0';
-	if (!authority_parse(authority, HTTP_PORT, x->to.host, &x->to.address, &x->to.port))
+	x->to = (struct target){0};
+	if (!authority_parse(authority, HTTP_PORT, x->to.host, &x->to.address, &x->to.port)) {
+		x->to.port = 0;
 		return "its host is malformed";
+	}
 	if (x->to.host[0] && x->to.port == INJECT_PORT)
 		rule = injects_host(&x->egress->injects, x->to.host);
 	if (rule)
@@ -172,8 +173,13 @@ put_head(struct exchange *x, const struct http_head *head)
 static void
 begin_request(struct exchange *x, struct http_head *head)
 {
-	const char *why = find_server(x, head);
+	const char *why;
 
+	if (http_is(head->method, "CONNECT")) {
+		exchange_refuse(x, 501, "its method is not offered here");
+		return;
+	}
+	why = find_server(x, head);
 	if (why) {
 		exchange_refuse(x, 403, why);
 		return;

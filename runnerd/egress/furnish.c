@@ -294,34 +294,60 @@ open_redirect(struct egress *egress, struct error *error)
 			  "and nft_tproxy");
 }
 
-/* A socket for each port refuses all other ports; where there are too many, one for all. */
-/* Behind the others, where none of them is it. How many there are then. */
-static int
-add_inject_port(const struct egress *egress, uint16_t ports[NET_PORTS_MAX + 1], int count)
+static bool
+has_port(const uint16_t *ports, int count, uint16_t port)
 {
-	if (!egress->injects.count)
-		return count;
 	for (int i = 0; i < count; i++)
-		if (ports[i] == INJECT_PORT)
-			return count;
-	ports[count] = INJECT_PORT;
-	return count + 1;
+		if (ports[i] == port)
+			return true;
+	return false;
 }
 
+/* At an address of its own. */
+static int
+open_proxy(struct egress *egress, struct error *error)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET,
+				   .sin_port = htons(NET_PROXY_PORT),
+				   .sin_addr.s_addr = htonl(NAMES_PROXY_V4)};
+	struct listener *listener = &egress->listeners[egress->listener_count];
+
+	listener->egress = egress;
+	listener->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener->fd < 0 || bind(listener->fd, (struct sockaddr *)&name, sizeof(name)) < 0 ||
+	    listen(listener->fd, BACKLOG) < 0) {
+		close_fd(&listener->fd);
+		return error_errno(error, errno, "the proxy's listening socket");
+	}
+	egress->listener_count++;
+	return 0;
+}
+
+/* Those of the runtime itself, where the port is not one of a rule's, which is at all addresses. */
+static int
+open_own_listeners(struct egress *egress, const uint16_t *ports, int count, struct error *error)
+{
+	if (egress->injects.count && !has_port(ports, count, INJECT_PORT) &&
+	    (open_listener(egress, AF_INET, INJECT_PORT, error) < 0 ||
+	     (egress->v6 && open_listener(egress, AF_INET6, INJECT_PORT, error) < 0)))
+		return -1;
+	return has_port(ports, count, NET_PROXY_PORT) ? 0 : open_proxy(egress, error);
+}
+
+/* A socket for each port refuses all other ports; where there are too many, one for all. */
 static int
 open_listeners(struct egress *egress, struct error *error)
 {
-	uint16_t ports[NET_PORTS_MAX + 1];
+	uint16_t ports[NET_PORTS_MAX];
 	int count = net_rules_ports(&egress->rules, ports);
 
-	if (count < 0)
-		return open_redirect(egress, error);
-	count = add_inject_port(egress, ports, count);
+	if (count < 0 && open_redirect(egress, error) < 0)
+		return -1;
 	for (int i = 0; i < count; i++)
 		if (open_listener(egress, AF_INET, ports[i], error) < 0 ||
 		    (egress->v6 && open_listener(egress, AF_INET6, ports[i], error) < 0))
 			return -1;
-	return 0;
+	return open_own_listeners(egress, ports, count, error);
 }
 
 /* A host may have none. */

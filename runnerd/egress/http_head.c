@@ -202,18 +202,21 @@ take_fields(struct reader *reader, struct http_head *head, struct seen *seen)
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* METHOD SP TARGET SP HTTP/1.1 */
+/* METHOD SP TARGET SP HTTP/1.1; Python writes CONNECT with 1.0. */
 static enum http_parsed
 take_request_line(struct http_head *head, struct http_text line)
 {
-	static const char version[] = " HTTP/1.1";
+	static const char current[] = " HTTP/1.1", old[] = " HTTP/1.0";
+	const char *version = current;
 	const char *space = memchr(line.at, ' ', line.length), *target;
 	size_t length;
 
 	head->method = (struct http_text){line.at, space ? (size_t)(space - line.at) : 0};
 	if (!is_token(head->method))
 		return bad(head, 400, "its request line is malformed");
-	if (line.length < head->method.length + sizeof(version) ||
+	if (http_is(head->method, "CONNECT") && line.at[line.length - 1] == '0')
+		version = old;
+	if (line.length < head->method.length + sizeof(current) ||
 	    memcmp(line.at + line.length - strlen(version), version, strlen(version)) != 0)
 		return bad(head, 505, "it is not of HTTP/1.1");
 	target = space + 1;
@@ -240,9 +243,9 @@ check_request(struct http_head *head, const struct seen *seen)
 			return bad(head, 417, "what it expects is not known");
 		head->expects = true;
 	}
-	if (http_is(head->method, "CONNECT") || http_is(head->method, "TRACE"))
+	if (http_is(head->method, "TRACE"))
 		return bad(head, 501, "its method is not offered here");
-	if (!seen->host)
+	if (!seen->host && !http_is(head->method, "CONNECT"))
 		return bad(head, 400, "it names no host");
 	head->framing = seen->coding                   ? HTTP_CHUNKED
 			: seen->length && head->length ? HTTP_LENGTH

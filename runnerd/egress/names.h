@@ -20,6 +20,8 @@ enum {
 };
 /* Where the resolver of a sandbox answers. */
 #define NAMES_RESOLVER_V4 (NET_POOL_V4 + 1)
+/* And its proxy: NET_PROXY_URL. */
+#define NAMES_PROXY_V4 (NET_POOL_V4 + 3)
 
 /* What is counted for each name. */
 struct name_use {

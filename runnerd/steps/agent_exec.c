@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "runnerd/inject.h"
+#include "runnerd/net.h"
 #include "runnerd/program.h"
 #include "steps.h"
 
@@ -62,6 +63,35 @@ add_url(const struct manifest_credential *credential, const char *url, void *arg
 	urls->count++;
 }
 
+/* For programs that know no network without them. All others find every name as if there were no
+ * proxy, and go on doing so: they read NO_PROXY. Not socks5h: clients that lack its library fail
+ * where they see it. */
+static const struct pair proxies[] = {
+    {(char *)"HTTP_PROXY", (char *)NET_PROXY_URL},
+    {(char *)"http_proxy", (char *)NET_PROXY_URL},
+    {(char *)"HTTPS_PROXY", (char *)NET_PROXY_URL},
+    {(char *)"https_proxy", (char *)NET_PROXY_URL},
+    {(char *)"ALL_PROXY", (char *)NET_PROXY_URL},
+    {(char *)"all_proxy", (char *)NET_PROXY_URL},
+    {(char *)"NO_PROXY", (char *)"*"},
+    {(char *)"no_proxy", (char *)"*"},
+};
+
+/* How many of them the manifest leaves as they are. */
+static uint32_t
+add_pairs(struct spec *spec, const struct pairs *own, const struct pair *pairs, size_t count)
+{
+	uint32_t added = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (is_overridden(own, pairs[i].key))
+			continue;
+		add_text(spec, pairs[i].key, pairs[i].value);
+		added++;
+	}
+	return added;
+}
+
 /* The manifest's own variables come last and hold. */
 static uint32_t
 add_environment(struct spec *spec, const struct session *s)
@@ -91,12 +121,9 @@ add_environment(struct spec *spec, const struct session *s)
 
 	inject_urls(s->agent->plan, add_url, &urls);
 	count = urls.count;
-	for (i = 0; i < ARRAY_LEN(given); i++) {
-		if (is_overridden(own, given[i].key))
-			continue;
-		add_text(spec, given[i].key, given[i].value);
-		count++;
-	}
+	count += add_pairs(spec, own, given, ARRAY_LEN(given));
+	if (net_wanted(s))
+		count += add_pairs(spec, own, proxies, ARRAY_LEN(proxies));
 	for (i = 0; i < own->count; i++)
 		add_text(spec, own->items[i].key, own->items[i].value);
 	return count + (uint32_t)own->count;

@@ -1,12 +1,14 @@
 /*
- * The parsers of the network: rules, questions of DNS, the first bytes of connections. The first
- * byte of a case says which. Whatever is accepted is held to what it promises: a rule reads its own
- * text again, an answer has its bounds, a name is one, and no later byte changes what was decided.
+ * The parsers of the network: rules, questions of DNS, the first bytes of connections, heads and
+ * bodies of HTTP/1.1, SOCKS. The first byte of a case says which. Whatever is accepted is held to
+ * what it promises: a rule reads its own text again, an answer has its bounds, a name is one, no
+ * later byte changes what was decided, and a body is the same in whatever pieces it comes.
  *
  * fuzz_net [CASES [SEED]]: bit flips, cuts, repetitions and grafts over the seeds below, the same
  * for the same seed. With -DSCARAB_LIBFUZZER the entry point of libFuzzer instead (make libfuzzer).
  */
 // with: runnerd/egress/dns.c runnerd/egress/sniff_tls.c runnerd/egress/sniff_http.c
+// with: runnerd/egress/http_head.c runnerd/egress/http_body.c runnerd/egress/socks.c
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,9 @@
 #include "common/netaddr.h"
 #include "common/netrule.h"
 #include "runnerd/egress/dns.h"
+#include "runnerd/egress/http.h"
 #include "runnerd/egress/sniff.h"
+#include "runnerd/egress/socks.h"
 
 enum { CASES = 400000, CASES_SANITIZED = 100000, CASE_BYTES_MAX = 2048 };
 
@@ -92,10 +96,107 @@ try_sniff(const uint8_t *bytes, size_t length)
 	}
 }
 
+/* What was understood of a head has no byte that could begin another line. */
+static void
+check_head(const struct http_head *head, size_t length)
+{
+	demand(head->bytes > 0 && head->bytes <= length, "a head has no bounds");
+	demand(head->count <= HTTP_FIELDS_MAX, "a head has too many fields");
+	for (size_t i = 0; i < head->count; i++) {
+		struct http_text value = head->fields[i].value;
+
+		demand(head->fields[i].name.length > 0, "a field has no name");
+		demand(!value.length || (!memchr(value.at, '\r', value.length) &&
+					 !memchr(value.at, '\n', value.length) &&
+					 !memchr(value.at, '\0', value.length)),
+		       "a value has a line's end");
+		http_passes(head, &head->fields[i]);
+	}
+}
+
+/* All of it in pieces of so many bytes: how many bytes of the body there are, and their sum. */
+static ssize_t
+read_body(const struct http_head *head, const uint8_t *bytes, size_t length, size_t step,
+	  uint64_t *sum)
+{
+	struct http_body body;
+	struct http_text piece;
+	ssize_t total = 0, n = 1;
+	size_t at = 0;
+
+	*sum = 0;
+	http_body_begin(&body, head->framing, head->length);
+	while (at < length && n > 0) {
+		n = http_body_take(&body, bytes + at, step < length - at ? step : length - at,
+				   &piece);
+		if (n < 0)
+			return -1;
+		at += (size_t)n;
+		demand(at <= length, "a body has no bounds");
+		for (size_t i = 0; i < piece.length; i++)
+			*sum = *sum * 31 + (uint8_t)piece.at[i];
+		total += (ssize_t)piece.length;
+	}
+	return total;
+}
+
+static void
+try_body(const struct http_head *head, const uint8_t *bytes, size_t length)
+{
+	uint64_t whole, parts;
+	ssize_t n = read_body(head, bytes, length, length, &whole);
+
+	demand(read_body(head, bytes, length, 1, &parts) == n && (n < 0 || whole == parts),
+	       "a body depends on its pieces");
+}
+
+static void
+try_http(const uint8_t *bytes, size_t length)
+{
+	struct http_head head;
+
+	if (http_request(bytes, length, &head) == HTTP_WHOLE) {
+		check_head(&head, length);
+		try_body(&head, bytes + head.bytes, length - head.bytes);
+	}
+	for (int to_head = 0; to_head < 2; to_head++) {
+		if (http_response(bytes, length, to_head, &head) != HTTP_WHOLE)
+			continue;
+		check_head(&head, length);
+		try_body(&head, bytes + head.bytes, length - head.bytes);
+	}
+	head = (struct http_head){.framing = HTTP_CHUNKED};
+	try_body(&head, bytes, length);
+}
+
+static void
+try_socks(const uint8_t *bytes, size_t length)
+{
+	struct socks_request request;
+	size_t taken = 0;
+
+	if (socks_greeting(bytes, length, &taken) != SOCKS_MORE)
+		demand(taken <= length, "a greeting has no bounds");
+	else
+		demand(length < SOCKS_BYTES_MAX, "a greeting never ends");
+	switch (socks_request(bytes, length, &request)) {
+	case SOCKS_WHOLE:
+		demand(request.bytes <= length && request.port > 0, "a request has no bounds");
+		demand(!request.name[0] || net_name_valid(request.name), "a name is none");
+		break;
+	case SOCKS_BAD:
+		demand(request.why && request.reply != SOCKS_GRANTED, "a refusal has no reason");
+		break;
+	default:
+		demand(length < SOCKS_BYTES_MAX, "a request never ends");
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-	static void (*const targets[])(const uint8_t *, size_t) = {try_rule, try_dns, try_sniff};
+	static void (*const targets[])(const uint8_t *, size_t) = {try_rule, try_dns, try_sniff,
+								   try_http, try_socks};
 
 	if (length > 0 && length <= CASE_BYTES_MAX)
 		targets[bytes[0] % ARRAY_LEN(targets)](bytes + 1, length - 1);
@@ -131,6 +232,21 @@ static const struct {
 	 "\x07\x07\x07\x07\x07\x00\x00\x02\x13\x01\x01\x00\x00\x16\x00\x00\x00\x0e\x00\x0c\x00\x00"
 	 "\x09"
 	 "a.example\xff\x01\x00\x00"),
+    SEED("\x03POST /v1/a?b HTTP/1.1\r\nHost: a.example\r\nConnection: close, X\r\nX: "
+	 "y\r\nTransfer-Encoding: chunked\r\n\r\n5;a=\"b\"\r\nhello\r\n0a\r\n0123456789\r\n0\r\nT: "
+	 "u\r\n\r\nGET /"),
+    SEED("\x03PUT / HTTP/1.1\r\nHost: a.example:80\r\nContent-Length: 5\r\nExpect: "
+	 "100-continue\r\n\r\nhelloGET"),
+    SEED("\x03"
+	 "CONNECT a.example:443 HTTP/1.0\r\n\r\n"),
+    SEED("\x03HTTP/1.1 200 OK\r\nContent-Length: 12\r\nSet-Cookie: a=b\r\n\r\nhello, you"),
+    SEED("\x03HTTP/1.0 204\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    SEED("\x03"
+	 "a\r\n0123456789\r\n00\r\n\r\n"),
+    SEED("\x04\x05\x01\x00\x03\x09"
+	 "a.example\x01\xbb"),
+    SEED("\x04\x05\x01\x00\x01\x2d\x21\x07\x01\x00\x50"),
+    SEED("\x04\x05\x02\x00\x02"),
 #undef SEED
 };
 
@@ -149,7 +265,7 @@ pick(size_t below)
 static void
 change(uint8_t *bytes, size_t *length)
 {
-	static const char liked[] = " \t\r\n:/.*[]-@?\x00\x01\x16\x3f\x40\xc0\xff:0129aA";
+	static const char liked[] = " \t\r\n:;,/.*[]-@?\x00\x01\x16\x3f\x40\xc0\xff:0129aA";
 	size_t at = 1 + pick(*length), count;
 
 	if (at >= *length)
@@ -210,7 +326,9 @@ main(int argc, char **argv)
 		LLVMFuzzerTestOneInput((const uint8_t *)seeds[i].bytes, seeds[i].length);
 	for (size_t i = 0; i < cases; i++)
 		one_case();
-	printf("%zu cases of rules, DNS and first bytes: no crash, every promise kept\n", cases);
+	printf(
+	    "%zu cases of rules, DNS, first bytes, HTTP and SOCKS: no crash, every promise kept\n",
+	    cases);
 	return 0;
 }
 

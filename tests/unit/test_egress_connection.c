@@ -4,6 +4,7 @@
 // with: runnerd/egress/sniff_tls.c runnerd/egress/sniff_http.c runnerd/egress/exchange*.c
 // with: runnerd/egress/http_*.c runnerd/egress/scrub.c runnerd/egress/inject.c
 // with: runnerd/egress/tls.c runnerd/egress/bytes.c runnerd/egress/authority.c
+// with: runnerd/egress/proxy.c runnerd/egress/socks.c
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>

@@ -1,13 +1,16 @@
 /* HTTP/1.1 as the injecting side reads it: what passes, and what is refused because two readers
- * could see two messages in it; and what is hidden of answers. */
+ * could see two messages in it; what is hidden of answers; and SOCKS 5. */
 // with: runnerd/egress/http_head.c runnerd/egress/http_body.c
-// with: runnerd/egress/scrub.c
+// with: runnerd/egress/scrub.c runnerd/egress/socks.c runnerd/egress/sniff_http.c
+// with: runnerd/egress/authority.c
 #include <stdio.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "runnerd/egress/exchange.h"
 #include "runnerd/egress/http.h"
 #include "runnerd/egress/scrub.h"
+#include "runnerd/egress/socks.h"
 #include "tests/unit/suite.h"
 
 #define HOST "Host: a.example\r\n"
@@ -83,7 +86,6 @@ static const struct {
     CASE(505, "POST / HTTP/1.1 \r\n" HOST "\r\n"),
     CASE(505, "POST / http/1.1\r\n" HOST "\r\n"),
     CASE(505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    CASE(501, "CONNECT a.example:443 HTTP/1.1\r\n" HOST "\r\n"),
     CASE(501, "TRACE / HTTP/1.1\r\n" HOST "\r\n"),
     CASE(501, "GET / HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"),
     CASE(417, "GET / HTTP/1.1\r\n" HOST "Expect: 200-ok\r\n\r\n"),
@@ -349,6 +351,82 @@ START_TEST(values_have_bounds)
 }
 END_TEST
 
+/* --- whom a proxy is asked for ---------------------------------------------------------------- */
+
+START_TEST(an_authority_is_a_name_or_an_address)
+{
+	static const struct {
+		const char *text, *name;
+		unsigned port; /* 0: refused */
+	} cases[] = {
+	    {"A.example:443", "a.example", 443},
+	    {"a.example.", "a.example", 80},
+	    {"45.33.7.1:8080", "", 8080},
+	    {"[2001:db8::1]:443", "", 443},
+	    {"[2001:db8::1]", "", 80},
+	    {"2001:db8::1", NULL, 0},
+	    {"a.example:", NULL, 0},
+	    {"a.example:0", NULL, 0},
+	    {"a.example:443:443", NULL, 0},
+	    {"a.example:65536", NULL, 0},
+	    {"a.example:+443", NULL, 0},
+	    {"user@a.example", NULL, 0},
+	    {"user@a.example:443", NULL, 0},
+	    {"a.example/x", NULL, 0},
+	    {"[45.33.7.1]:443", NULL, 0},
+	    {":443", NULL, 0},
+	    {"", NULL, 0},
+	};
+	char name[NET_NAME_MAX + 1];
+	struct in6_addr address;
+	unsigned port;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct http_text text = {cases[i].text, strlen(cases[i].text)};
+		bool good = authority_parse(text, 80, name, &address, &port);
+
+		ck_assert_msg(good == (cases[i].port != 0), "%s", cases[i].text);
+		ck_assert_msg(!good || (port == cases[i].port && !strcmp(name, cases[i].name)),
+			      "%s", cases[i].text);
+	}
+	ck_assert(!authority_parse((struct http_text){"a.example", 9}, 0, name, &address, &port));
+}
+END_TEST
+
+START_TEST(socks_is_connect_without_authentication)
+{
+	static const char named[] = "\x05\x01\x00\x03\x09"
+				    "A.example\x01\xbb";
+	static const char bind_[] = "\x05\x02\x00\x01\x01\x02\x03\x04\x00\x50";
+	static const char no_port[] = "\x05\x01\x00\x01\x01\x02\x03\x04\x00\x00";
+	static const char odd[] = "\x05\x01\x00\x02\x01\x02\x03\x04\x00\x50";
+	static const char text[] = "\x05\x01\x00\x03\x0a"
+				   "45.33.7.10\x00\x50";
+	struct socks_request request;
+	size_t taken = 0;
+
+	ck_assert_int_eq(socks_greeting(BYTES("\x05\x02\x02\x00rest"), &taken), SOCKS_WHOLE);
+	ck_assert_uint_eq(taken, 4);
+	ck_assert_int_eq(socks_greeting(BYTES("\x05\x02\x02"), &taken), SOCKS_MORE);
+	ck_assert_int_eq(socks_greeting(BYTES("\x05\x01\x02"), &taken), SOCKS_BAD);
+	ck_assert_int_eq(socks_greeting(BYTES("\x04\x01\x00"), &taken), SOCKS_BAD);
+	for (size_t i = 0; i < sizeof(named) - 1; i++)
+		ck_assert_int_eq(socks_request((const uint8_t *)named, i, &request), SOCKS_MORE);
+	ck_assert_int_eq(socks_request(BYTES(named), &request), SOCKS_WHOLE);
+	ck_assert_str_eq(request.name, "a.example");
+	ck_assert_uint_eq(request.port, 443);
+	ck_assert_int_eq(socks_request(BYTES(text), &request), SOCKS_WHOLE);
+	ck_assert_str_eq(request.name, "");
+	ck_assert_mem_eq(&request.address.s6_addr[12], "\x2d\x21\x07\x0a", 4);
+	ck_assert_int_eq(socks_request(BYTES(bind_), &request), SOCKS_BAD);
+	ck_assert_int_eq(request.reply, SOCKS_NO_COMMAND);
+	ck_assert_int_eq(socks_request(BYTES(no_port), &request), SOCKS_BAD);
+	ck_assert_int_eq(request.reply, SOCKS_NOT_ALLOWED);
+	ck_assert_int_eq(socks_request(BYTES(odd), &request), SOCKS_BAD);
+	ck_assert_int_eq(request.reply, SOCKS_NO_ADDRESS);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -364,6 +442,8 @@ main(void)
 	    every_spelling_is_hidden_in_any_pieces,
 	    only_what_may_begin_a_spelling_waits,
 	    values_have_bounds,
+	    an_authority_is_a_name_or_an_address,
+	    socks_is_connect_without_authentication,
 	};
 
 	return suite_run("egress-http", tests, ARRAY_LEN(tests));
