@@ -87,6 +87,18 @@ budget_left(const struct aftermath *a)
 	       standing_runs(&a->standing, a->now_ms) < agent->max_runs_per_day;
 }
 
+/* Why nobody can follow, NULL: somebody can. What fails faster than it is tried again would fill
+ * the queue, beyond what one that is asked for may. */
+static const char *
+hindered(const struct aftermath *a)
+{
+	if (!budget_left(a))
+		return "budget.max_runs_per_day is spent";
+	if (queue_waiting(a->schedd->queue) >= a->schedd->config->limits.queue)
+		return "limits.queue sessions wait already";
+	return NULL;
+}
+
 static void
 follow_with(struct aftermath *a, enum succession kind, uint64_t delay)
 {
@@ -144,14 +156,16 @@ static void
 decide(struct aftermath *a)
 {
 	const struct msg_session_row *row = &a->ended->row;
-	bool failed = outcome_failed((enum session_outcome)row->outcome);
+	bool retry = outcome_failed((enum session_outcome)row->outcome) &&
+		     row->attempt <= a->agent->retry_max;
+	const char *hindrance = hindered(a);
 
 	if (!a->agent->installed)
 		return;
-	if ((failed || wants_restart(a)) && !budget_left(a))
-		log_session(LOG_LEVEL_WARNING, &row->session,
-			    "%s is not tried again: budget.max_runs_per_day is spent", row->agent);
-	else if (failed && row->attempt <= a->agent->retry_max)
+	if (hindrance && (retry || wants_restart(a)))
+		log_session(LOG_LEVEL_WARNING, &row->session, "%s is not tried again: %s",
+			    row->agent, hindrance);
+	else if (retry)
 		follow_with(a, SUCCESSION_RETRY, backoff_ms(a->agent, row->attempt, &row->session));
 	else if (wants_restart(a))
 		decide_restart(a);

@@ -326,6 +326,24 @@ START_TEST(another_manifest_decides_at_the_end)
 }
 END_TEST
 
+START_TEST(retries_do_not_overfill_the_queue)
+{
+	struct msg_agent_def def = worker;
+	struct stage *stage;
+
+	clock_ms = NOW;
+	def.retry_max = 1;
+	stage = begin_as(&def);
+	stage->schedd.config->limits.queue = 2;
+	for (int i = 0; i < 4; i++)
+		runs_and_ends(stage, OUTCOME_FAILED);
+	settle(stage->loop);
+	ck_assert_uint_eq(queue_waiting(stage->schedd.queue), 2);
+	ck_assert_uint_eq(agent(stage)->standing.failures, 2);
+	finish(stage);
+}
+END_TEST
+
 /* --- restarts ------------------------------------------------------------------------------------
  */
 
@@ -708,6 +726,7 @@ main(void)
 	    a_retry_inherits_the_input,
 	    a_retry_waits_through_a_death_and_steps_of_the_clock,
 	    another_manifest_decides_at_the_end,
+	    retries_do_not_overfill_the_queue,
 	    restarts_until_there_were_too_many,
 	    who_ran_for_long_begins_anew,
 	    retries_come_before_restarts,
