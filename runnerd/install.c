@@ -1,33 +1,20 @@
 #include "install.h"
 
-#include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "common/cleanup.h"
-#include "common/io.h"
 #include "common/log.h"
 #include "common/timefmt.h"
-#include "disk.h"
 #include "home_jobs.h"
 #include "homes.h"
 #include "ids.h"
+#include "install_check.h"
 #include "packages.h"
 #include "pins.h"
 #include "policy.h"
-#include "program.h"
-#include "proof.h"
 #include "secrets.h"
 #include "session.h"
 #include "store.h"
-
-#define ZONEINFO "/usr/share/zoneinfo"
-
-enum { FD_PLAN, FD_MANIFEST, FD_INSTALL_DIR, FD_CONTEXT };
-enum { PACKAGE_FDS = 2 /* behind context and image */ };
 
 /* --- telling others ------------------------------------------------------------------------- */
 
@@ -299,183 +286,7 @@ agent_row(struct msg *record, const struct agent *agent)
 	trigger_lines(plan, row->trigger_text, sizeof(row->trigger_text));
 }
 
-/* That there is such a file; what it says, schedd reads. */
-static int
-check_zone(int zones, const char *list, size_t place, const char *name, struct error *error)
-{
-	struct open_how how = {
-	    .flags = O_PATH | O_CLOEXEC,
-	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-	_cleanup_close_ int fd = -1;
-
-	if (!name || strcmp(name, "UTC") == 0)
-		return 0;
-	fd = (int)syscall(SYS_openat2, zones, name, &how, sizeof(how));
-	if (fd >= 0 && fd_check(fd, S_IFREG, O_PATH) == 0)
-		return 0;
-	error_why(error, ERR_INVALID, "spec.%s[%zu].timezone: this host has no time zone %s", list,
-		  place, name);
-	return error_hint(error, "names are those of the files below " ZONEINFO
-				 ", which the package tzdata brings");
-}
-
-static int
-check_zones(const struct manifest *plan, struct error *error)
-{
-	_cleanup_close_ int zones = open(ZONEINFO, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	for (size_t i = 0; i < plan->triggers.count; i++)
-		if (check_zone(zones, "triggers", i, plan->triggers.items[i].timezone, error) < 0)
-			return -1;
-	for (size_t i = 0; i < plan->blackout.count; i++)
-		if (check_zone(zones, "blackout", i, plan->blackout.items[i].timezone, error) < 0)
-			return -1;
-	return 0;
-}
-
 /* --- AGENT_INSTALL -------------------------------------------------------------------------- */
-
-static struct agent *
-read_agent(struct runnerd *r, struct msg *msg, struct error *error)
-{
-	struct msg_store_head head = {0};
-	const uint8_t *plan = NULL, *text = NULL;
-	size_t plan_length = 0, text_length = 0;
-	struct agent *agent = NULL;
-	int rc;
-
-	(void)r;
-	snprintf(head.install_dir, sizeof(head.install_dir), "%s", msg->agent_install.install_dir);
-	head.installed_at_ms = realtime_ms();
-	rc = memfd_map(msg->fds[FD_PLAN], PLAN_BYTES_MAX, &plan, &plan_length);
-	if (!rc)
-		rc = memfd_map(msg->fds[FD_MANIFEST], MANIFEST_BYTES_MAX, &text, &text_length);
-	if (rc < 0)
-		error_errno(error, -rc, "the plan cannot be read");
-	else
-		agent = agent_new(&head, plan, plan_length, text, text_length, error);
-	if (plan)
-		munmap((void *)plan, plan_length);
-	if (text)
-		munmap((void *)text, text_length);
-	return agent;
-}
-
-static int
-check_targets(const struct manifest *plan, struct error *error)
-{
-	const char *target, *other;
-	size_t i, j;
-
-	for (i = 0; i < plan->context.count; i++) {
-		target = plan->context.items[i].target;
-		if (proof_target(target, error) < 0)
-			return -1;
-		for (j = 0; j < i; j++) {
-			other = plan->context.items[j].target;
-			if (!strcmp(other, target))
-				return error_why(error, ERR_INVALID,
-						 "spec.context has the target %s twice", target);
-		}
-	}
-	return 0;
-}
-
-static int
-check_skills(const int *proofs, const struct agent *agent, struct error *error)
-{
-	const struct manifest *plan = agent->plan;
-	char path[PATH_LEN_MAX + 1];
-	size_t i;
-
-	for (i = 0; i < plan->skills.count; i++) {
-		if (skill_path(plan->skills.items[i], agent->head.install_dir, path) < 0)
-			return error_errno(error, ENAMETOOLONG, "spec.skills");
-		if (proof_skill(path, proofs[i], error) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* For the plan that is kept. What control said of a version holds for what control named. */
-static int
-note_interpreter(struct manifest *plan, const struct program *program, struct error *error)
-{
-	bool same = plan->interpreter && !strcmp(plan->interpreter, program->path);
-
-	if (same && program->entrypoint[0])
-		return 0;
-	free(plan->interpreter);
-	free(plan->interpreter_version);
-	plan->interpreter = program->entrypoint[0] ? strdup(program->path) : NULL;
-	plan->interpreter_version = NULL;
-	if (program->entrypoint[0] && !plan->interpreter)
-		return error_errno(error, ENOMEM, "keeping what interprets it");
-	return 0;
-}
-
-static int
-check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, struct error *error)
-{
-	const struct manifest *plan = agent->plan;
-	const char *image = manifest_image_dir(plan);
-	struct program program;
-	size_t i, proofs = plan->context.count + (image ? 1 : 0);
-	size_t packages = plan->packages.count ? PACKAGE_FDS : 0;
-	struct stat st;
-
-	if (msg->nfds != FD_CONTEXT + proofs + packages + plan->skills.count)
-		return error_why(error, ERR_INVALID,
-				 "%u descriptors came for %zu sources of context, image and skills "
-				 "and %zu of packages",
-				 msg->nfds - FD_CONTEXT, proofs + plan->skills.count, packages);
-	if (proof_install_dir(agent->head.install_dir, msg->fds[FD_INSTALL_DIR], &st, error) < 0 ||
-	    proof_place(agent->head.install_dir, r->config, error) < 0)
-		return -1;
-	agent->head.device = st.st_dev;
-	agent->head.inode = st.st_ino;
-	for (i = 0; i < plan->context.count; i++)
-		if (proof_context(plan->context.items[i].source, msg->fds[FD_CONTEXT + i], error) <
-		    0)
-			return -1;
-	if (image && proof_image(image, msg->fds[FD_CONTEXT + proofs - 1], r->config, error) < 0)
-		return -1;
-	if (check_skills(&msg->fds[FD_CONTEXT + proofs + packages], agent, error) < 0)
-		return -1;
-	if (program_find(plan, agent->head.install_dir, &program, error) < 0)
-		return -1;
-	return note_interpreter(agent->plan, &program, error);
-}
-
-static int
-check_new(const struct runnerd *r, const struct msg_agent_install *request, const char *name,
-	  struct error *error)
-{
-	bool damaged;
-
-	if (request->replace || !store_find(r->store, name, &damaged))
-		return 0;
-	error_why(error, ERR_CONFLICT, "it is installed already");
-	return error_hint(error, "--replace installs over it and keeps its home");
-}
-
-static int
-check_agent(struct runnerd *r, const struct msg *msg, struct agent *agent, struct error *error)
-{
-	const char *name = agent->plan->name;
-
-	if (!agent_name_valid(name))
-		return error_why(error, ERR_INVALID, "metadata.name is no agent name");
-	snprintf(agent->head.name, sizeof(agent->head.name), "%s", name);
-	if (check_new(r, &msg->agent_install, name, error) < 0)
-		return -1;
-	if (check_zones(agent->plan, error) < 0 ||
-	    policy_check(agent->plan, agent->head.install_dir, r->config, error) < 0 ||
-	    disk_check(r, agent->plan, error) < 0 || check_targets(agent->plan, error) < 0)
-		return -1;
-	return check_proofs(r, msg, agent, error);
-}
 
 /* The id range is durable before the plan that names it. */
 static struct agent *
@@ -640,7 +451,7 @@ install_finish(struct install *install)
 	struct error error = ERROR_INIT;
 	char name[AGENT_NAME_MAX + 1];
 
-	if (check_new(r, &install->asked, checked->plan->name, &error) == 0)
+	if (install_check_new(r, &install->asked, checked->plan->name, &error) == 0)
 		agent = put_agent(r, checked, &error);
 	memcpy(name, checked->head.name, sizeof(name));
 	if (!agent) {
@@ -677,15 +488,15 @@ install_begin(struct install *install, struct msg *msg, struct error *error)
 	const struct manifest *plan;
 	size_t at;
 
-	install->checked = read_agent(install->r, msg, error);
-	if (!install->checked || check_agent(install->r, msg, install->checked, error) < 0)
+	install->checked = install_read(msg, error);
+	if (!install->checked || install_check(install->r, msg, install->checked, error) < 0)
 		return -1;
 	plan = install->checked->plan;
 	if (!plan->packages.count) {
 		install_finish(install);
 		return 0;
 	}
-	at = FD_CONTEXT + plan->context.count + (manifest_image_dir(plan) ? 1 : 0);
+	at = INSTALL_FD_CONTEXT + plan->context.count + (manifest_image_dir(plan) ? 1 : 0);
 	return packages_write(
 	    install->r,
 	    &(struct packages_request){.agent = install->checked->head.name,
