@@ -6,8 +6,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/netrule.h"
@@ -121,7 +123,8 @@ rules_file(unsigned place, char name[FILE_NAME_SIZE])
 	return name;
 }
 
-/* Only a session that lives needs them again: they need not be durable. */
+/* Only a session that lives needs them again: they need not be durable. One that a death left half
+ * built is built again over those that it left. */
 static int
 keep_rules(const struct net *net, int rules)
 {
@@ -134,7 +137,7 @@ keep_rules(const struct net *net, int rules)
 	if (rc < 0)
 		return rc;
 	file = openat(net->s->records, rules_file(net->place, name),
-		      O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		      O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	return file < 0 ? -errno : write_all(file, bytes, length);
 }
 
@@ -252,6 +255,7 @@ on_up(struct net *net, struct msg *msg)
 
 	(void)msg;
 	channel_set_phase(net->egress, IN_OPEN);
+	CRASH_POINT("net.up");
 	net->up = true;
 	if (net->adopted || net->dialer_stale)
 		redial(net);
@@ -496,6 +500,7 @@ open_one(struct session *s, unsigned place, int rules, struct error *error)
 
 	if (rc < 0)
 		return error_errno(error, -rc, "the rules of the session's network");
+	CRASH_POINT("net.rules");
 	rc = channel_pair(ends);
 	if (rc < 0)
 		return error_errno(error, -rc, "the egress process's channel");
@@ -663,6 +668,8 @@ net_boot(struct session *s, struct error *error)
 
 	for (struct net *net = following(s, NULL); net && rc == 0; net = following(s, net))
 		rc = boot_egress(net, error);
+	if (following(s, NULL))
+		CRASH_POINT("net.booted");
 	return rc;
 }
 
@@ -689,6 +696,17 @@ net_free(struct session *s)
 	s->net = s->plugin_nets = NULL;
 }
 
+/* A session that is built again may have another plan. */
+void
+net_forget(const struct session *s)
+{
+	size_t most = s->agent ? s->agent->plan->mcp_servers.count : SERVERS_MAX;
+	char name[FILE_NAME_SIZE];
+
+	for (unsigned place = 0; s->records >= 0 && place <= most; place++)
+		unlinkat(s->records, rules_file(place, name), 0);
+}
+
 /* --- adoption --------------------------------------------------------------------------------- */
 
 static int
@@ -710,6 +728,7 @@ adopt_one(struct session *s, unsigned place, struct error *error)
 		close(fd);
 		return error_errno(error, ENOMEM, "the session's network");
 	}
+	CRASH_POINT("adopt.net");
 	net->adopted = true;
 	net->egress = channel_new(s->r->loop, fd, CH_EGRESS, SIDE_A, ROLE_RUNNERD, ROLE_EGRESS,
 				  &egress_ops, net);

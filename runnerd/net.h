@@ -59,6 +59,8 @@ int net_meters(const struct session *s, struct rows *rows);
 bool net_metered(const struct session *s);
 /* The egress processes are gone: what they said is heard to its end. */
 void net_finish(struct session *s);
+/* Undoes what the step wrote down. */
+void net_forget(const struct session *s);
 void net_free(struct session *s);
 
 #endif

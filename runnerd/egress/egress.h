@@ -8,8 +8,8 @@
  * connected socket, and moves bytes between the two until both directions are at their end.
  *
  * The sockets in that namespace are made while it is still root. Once confined it may accept and
- * move bytes, and neither make nor connect a socket: one that is owned reaches what the rules allow,
- * by the dialer, which knows them itself.
+ * move bytes, and neither make nor connect a socket: one that is owned reaches what the rules
+ * allow, by the dialer, which knows them itself.
  *
  * Nothing is kept of what passes: bytes are looked at where they lie in the receiving socket, sent,
  * and only then taken out. A connection costs two descriptors and a few hundred bytes; who does not

@@ -206,8 +206,8 @@ int keeper_receive(struct keeper *keeper, struct error *error);
 int keeper_fork_builders(struct keeper *keeper, struct error *error);
 int keeper_drop(struct keeper *keeper, struct error *error);
 
-/* keeper_beside.c, still as root: namespaces for plugins that have a network, before their builders;
- * then the processes that are no sandbox. Egress last: the others take longer. */
+/* keeper_beside.c, still as root: namespaces for plugins that have a network, before their
+ * builders; then the processes that are no sandbox. Egress last: the others take longer. */
 int keeper_make_nets(struct keeper *keeper, struct error *error);
 int keeper_fork_broker(struct keeper *keeper, struct error *error);
 int keeper_fork_egress(struct keeper *keeper, struct error *error);

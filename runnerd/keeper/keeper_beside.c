@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/log.h"
 #include "keeper.h"
 #include "runnerd/sandbox/network.h"
@@ -124,6 +125,7 @@ fork_outlet(struct keeper *keeper, unsigned place, struct error *error)
 		    &(struct beside){name, {log[1], *channel, life[0], outlet->net, *binary}, 5});
 	}
 	rc = take_child(&outlet->child, &outlet->log, &outlet->life, log, life, error);
+	CRASH_POINT("keeper.egress");
 	close_fd(binary);
 	close_fd(channel);
 	return rc < 0 ? error_what(error, "starting the egress process") : 0;

@@ -54,5 +54,6 @@ network_undo(struct session *s)
 {
 	if (s->live >= 0)
 		unlinkat(s->live, "egress.sock", 0);
+	net_forget(s);
 	return 0;
 }

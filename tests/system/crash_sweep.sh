@@ -8,9 +8,15 @@
 #
 # CRASH_SWEEP=all: every time that a point is passed, not only the first; make crash-sweep.
 # CRASH_POINTS=GLOB: only the points whose name and detail match. CRASH_SCENARIOS="NAME …": only these.
+# Sessions with networks are among them, so all of it is in a network namespace of the test's own.
 # shellcheck disable=SC2016,SC2154,SC2317
+if [ "${OUTER:-}" != "$PPID" ]; then
+	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
+	exit
+fi
+ip link set lo up
 . "$(dirname "$0")/lib.sh"
-read -ra scenarios <<<"${CRASH_SCENARIOS:-input plain fails unstartable undone adopted gone rotating rollback}"
+read -ra scenarios <<<"${CRASH_SCENARIOS:-input plain fails unstartable undone adopted gone rotating rollback networked}"
 instance_new 'limits: {sessions: 8}'
 gate_new
 printf 'ceilings: {allowed_context: ["%s/gate"]}\n' "$dir" >>"$dir/agentd.yaml"
@@ -42,11 +48,17 @@ install input "$next_generation; cat >given" "$kept"
 install fails "$next_generation; exit 7" "$kept"
 install undone "$next_generation" "$kept"
 install adopted "$next_generation; $gate_wait :" "$kept
-$gate_context"
+$gate_context
+network: {policy: allowlist, allowlist: [\"host.agentd:1\"]}"
 install rotating 'head -c 40000000 /dev/zero | tr "\0" x; '"$next_generation" "$kept"
 install gone "$next_generation" "$kept"
 install rollback "$next_generation" "$kept"
 install unstartable "$next_generation" "$kept"
+mkdir -p "$dir/agents/networked"
+cp "$BUILD/tests/mcp-server" "$dir/agents/networked/"
+install networked "$next_generation; getent hosts host.agentd >address || exit 7" "$kept
+network: {policy: allowlist, allowlist: [\"host.agentd:1\"]}
+mcp_servers: [{name: one, command: ./mcp-server, network: {policy: allowlist, allowlist: [\"host.agentd:1\"]}}]"
 
 # --- a home ----------------------------------------------------------------------------------------
 
@@ -109,7 +121,7 @@ stander() {
 	# shellcheck disable=SC2046
 	case $1 in
 	homekeeper.* | commit.* | copy.* | rollback.* | merge.*) named homekeeper $(children_of "$(runnerd_pid)") ;;
-	keeper.begin | keeper.up | exit.* | gate.*) named keeper $(of_sessions) ;;
+	keeper.begin | keeper.egress | keeper.up | exit.* | gate.*) named keeper $(of_sessions) ;;
 	builder.*) named builder $(of_sessions) ;;
 	seed*) named init $(of_sessions) ;;
 	*) runnerd_pid ;;
@@ -161,6 +173,7 @@ began() { ash agent run "$@" --detach >"$dir/id" 2>"$dir/asked"; }
 start_plain() { began plain; }
 start_fails() { began fails; }
 start_rotating() { began rotating; }
+start_networked() { began networked; }
 start_input() { echo given | began input --input -; }
 start_unstartable() {
 	mv "$dir/agents/unstartable/unstartable" "$dir/agents/unstartable/away"
@@ -198,7 +211,7 @@ runs() { [ "$(latest "$1" .state)" = running ]; }
 start_rollback() { ash home rollback rollback rollback@latest >"$dir/asked" 2>&1; }
 
 declare -A own_outcome=([plain]=success [input]=success [fails]=failed [unstartable]=setup_failed
-	[undone]=success [adopted]=success [gone]=lost [rotating]=success)
+	[undone]=success [adopted]=success [gone]=lost [rotating]=success [networked]=success)
 
 # ready SCENARIO: what must be there before.
 ready() {
@@ -299,7 +312,7 @@ points() {
 times() { if [ "${CRASH_SWEEP:-}" = all ]; then seq "$1"; else echo 1; fi; }
 modes() {
 	case $1 in
-	homekeeper.* | commit.* | copy.* | rollback.* | merge.* | keeper.begin | keeper.up | exit.* | gate.* | builder.* | seed*)
+	homekeeper.* | commit.* | copy.* | rollback.* | merge.* | keeper.begin | keeper.egress | keeper.up | exit.* | gate.* | builder.* | seed*)
 		echo self runnerd all
 		;;
 	*) echo runnerd all ;;
@@ -311,7 +324,7 @@ declare -A seen=()
 # session that was adopted.
 declare -A anew=([plain]='layer.*|commit.*' [fails]='commit.*|home*|held.*' [unstartable]='undo.*|end.*|frame.undone'
 	[undone]='recover.*|undo.*|end.*|layer.*|home.*' [adopted]='recover.*|adopt.*|exit.*|held.*|end.*|copy.*|commit.*'
-	[gone]='home.*|homekeeper.*|end.*|undo.* identity'
+	[gone]='home.*|homekeeper.*|end.*|undo.* identity' [networked]='build.* network|undo.* network'
 	[rollback]='home*|merge.*|commit.*')
 sweep() {
 	local line count point nth mode died=0 missed=0 before=$failed passed
