@@ -700,10 +700,9 @@ net_free(struct session *s)
 void
 net_forget(const struct session *s)
 {
-	size_t most = s->agent ? s->agent->plan->mcp_servers.count : SERVERS_MAX;
 	char name[FILE_NAME_SIZE];
 
-	for (unsigned place = 0; s->records >= 0 && place <= most; place++)
+	for (unsigned place = 0; s->records >= 0 && place <= SERVERS_MAX; place++)
 		unlinkat(s->records, rules_file(place, name), 0);
 }
 

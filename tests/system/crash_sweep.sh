@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 600
+# timeout: 900
 # Death at every named point (common/crash.h) of a session's set-up and teardown, of the journal, of
 # homes and logs: whoever stands there, runnerd, or all daemons and keepers at once are killed with
 # SIGKILL, and what is started again goes on. Then: the session has ended with a right outcome, its
