@@ -8,8 +8,7 @@ set -u
 internet_why=$1
 shift
 if [ "$(id -u)" -eq 0 ] && [ "${OUTER:-}" != "$PPID" ]; then
-	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
-	exit
+	OUTER=$PPID exec unshare --net --mount --propagation private -- bash "$0" "$@"
 fi
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"

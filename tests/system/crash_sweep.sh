@@ -11,8 +11,7 @@
 # Sessions with networks are among them, so all of it is in a network namespace of the test's own.
 # shellcheck disable=SC2016,SC2154,SC2317
 if [ "${OUTER:-}" != "$PPID" ]; then
-	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
-	exit
+	OUTER=$PPID exec unshare --net --mount --propagation private -- bash "$0" "$@"
 fi
 ip link set lo up
 . "$(dirname "$0")/lib.sh"
