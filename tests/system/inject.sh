@@ -108,7 +108,7 @@ runs "by the other name, too" '{"has": true, "count": 1, "rest": ["Host: api.exa
 # shellcheck disable=SC2016
 runs "the variable of the manifest holds the URL" 'http://api.example/v1' 'printf %s "$ANTHROPIC_BASE_URL"'
 runs "what the client says of the header is dropped, in any case, as often as it says it" "true 1 x-other: mine" \
-    'curl -sS -H "X-API-Key: mine" -H "x-api-key: another" -H "X-Api-KEY;" -H "Connection: x-api-key, x-gone" -H "x-gone: a" -H "Proxy-Authorization: a" -H "x-other: mine" http://api.example/keyless |
+    'curl -sS -H "X-API-Key: mine" -H "x-api-key: another" -H "X-Api-KEY;" -H "Connection: x-gone" -H "x-gone: a" -H "Proxy-Authorization: a" -H "x-other: mine" http://api.example/keyless |
 	python3 -c "import json, sys; a = json.load(sys.stdin); print(str(a[\"has\"]).lower(), a[\"count\"], *[l for l in a[\"rest\"] if l[:2] in (\"x-\", \"Pr\", \"Co\")], end=\"\")"'
 runs "a body with a length, and one in chunks" "body 5 /abody 100000 /b" \
     'printf hello | curl -sS --data-binary @- http://api.example/a; head -c 100000 /dev/zero | curl -sS -T - -X PUT http://api.example/b'
