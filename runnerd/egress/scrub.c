@@ -209,7 +209,7 @@ spell_base64(const uint8_t *value, size_t length, unsigned before, const char la
 		if (bit < (size_t)8 * before)
 			continue;
 		for (size_t i = bit; i < bit + 6; i++)
-			index = index << 1 | (value[i / 8 - before] >> (7 - i % 8) & 1U);
+			index = index << 1 | ((unsigned)value[i / 8 - before] >> (7 - i % 8) & 1);
 		out[n++] = (uint8_t)(index < 62 ? letters[index] : last[index - 62]);
 	}
 	return n;
