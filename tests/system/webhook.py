@@ -10,12 +10,14 @@
 
 import base64
 import concurrent.futures
+import ctypes
 import hashlib
 import hmac
 import os
 import random
 import resource
 import select
+import signal
 import socket
 import sys
 import time
@@ -112,6 +114,7 @@ def slow(port, path, seconds):
 
 def flood(port, count):
     held = []
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: not without the test
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     for _ in range(int(count)):
         try:
