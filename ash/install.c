@@ -62,17 +62,10 @@ open_dir(const char *path, struct msg *request, struct error *error)
 	return 0;
 }
 
+/* The operator proves that he may read a context source, or what is watched, by opening it: a
+ * directory itself, a file and then its parent directory, which is what agentd compares. */
 static int
-context_error(size_t index, const char *path, struct error *error)
-{
-	error_what(error, "spec.context[%zu].source: %s", index, path);
-	return -1;
-}
-
-/* The operator proves that he may read a context source by opening it: a directory itself, a
- * file and then its parent directory, which is what agentd compares. */
-static int
-prove_context(size_t index, const char *path, struct msg *request, struct error *error)
+prove_source(const char *path, struct msg *request, struct error *error)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	_cleanup_free_ char *copy = strdup(path);
@@ -82,8 +75,8 @@ prove_context(size_t index, const char *path, struct msg *request, struct error 
 	if (!copy)
 		return out_of_memory(error);
 	if (fd < 0 || fstat(fd, &status) < 0) {
-		error_errno(error, errno, "opening the context");
-		return context_error(index, path, error);
+		error_errno(error, errno, "opening it");
+		return -1;
 	}
 	if (S_ISDIR(status.st_mode)) {
 		msg_add_fd(request, steal_fd(&fd));
@@ -91,14 +84,38 @@ prove_context(size_t index, const char *path, struct msg *request, struct error 
 	}
 	if (!S_ISREG(status.st_mode)) {
 		error_why(error, ERR_INVALID, "this is neither a directory nor a file");
-		return context_error(index, path, error);
+		return -1;
 	}
 	parent = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0) {
 		error_errno(error, errno, "opening its directory");
-		return context_error(index, path, error);
+		return -1;
 	}
 	msg_add_fd(request, parent);
+	return 0;
+}
+
+static int
+prove_contexts(const struct manifest *manifest, struct msg *request, struct error *error)
+{
+	for (size_t i = 0; i < manifest->context.count; i++) {
+		const char *path = manifest->context.items[i].source;
+
+		if (prove_source(path, request, error) < 0)
+			return error_what(error, "spec.context[%zu].source: %s", i, path);
+	}
+	return 0;
+}
+
+static int
+prove_watches(const struct manifest *manifest, struct msg *request, struct error *error)
+{
+	for (size_t i = 0; i < manifest->triggers.count; i++) {
+		const char *path = manifest->triggers.items[i].path;
+
+		if (path && prove_source(path, request, error) < 0)
+			return error_what(error, "spec.triggers[%zu].path: %s", i, path);
+	}
 	return 0;
 }
 
@@ -168,10 +185,9 @@ fill_request(const struct args *args, const struct document *document, struct ms
 	    open_dir(install->install_dir, request, error) < 0 ||
 	    settle_runtime(args, manifest, install, error) < 0)
 		return -1;
-	for (size_t i = 0; i < manifest->context.count; i++)
-		if (prove_context(i, manifest->context.items[i].source, request, error) < 0)
-			return -1;
-	if (prove_image(manifest_image_dir(manifest), request, error) < 0)
+	if (prove_contexts(manifest, request, error) < 0 ||
+	    prove_image(manifest_image_dir(manifest), request, error) < 0 ||
+	    prove_watches(manifest, request, error) < 0)
 		return -1;
 	if (add_packages(manifest, install, request, error) < 0)
 		return -1;

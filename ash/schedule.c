@@ -128,7 +128,7 @@ static int
 print_table(struct ash *ash, struct listing *listing, const struct msg *reply, struct error *error)
 {
 	if (reply->rows.count == 0 && ash->out_tty) {
-		output_empty(ash, "Nothing is started by time or webhooks; see triggers in "
+		output_empty(ash, "No agent has a trigger; see triggers in "
 				  "agent-manifest(5).");
 		return 0;
 	}

@@ -19,6 +19,7 @@ enum {
 	REF_MAX = 127,        /* a session reference an operator types */
 	CONTEXT_MAX = 32,     /* context entries of one manifest: one descriptor each at install */
 	SKILLS_MAX = 64,      /* the same */
+	WATCHES_MAX = 16,     /* path triggers of one manifest: the same */
 	SKILL_NAME_MAX = 255, /* a directory's name */
 	SKILL_DESCRIPTION_CHARS = 1024,
 	SKILL_DESCRIPTION_BYTES = 4 * SKILL_DESCRIPTION_CHARS,

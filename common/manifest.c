@@ -93,6 +93,16 @@ overlap_name(enum overlap overlap)
 	return choice_name(overlap_choices, overlap);
 }
 
+size_t
+plan_watches(const struct manifest *manifest)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < manifest->triggers.count; i++)
+		count += manifest->triggers.items[i].path != NULL;
+	return count;
+}
+
 const char *
 trigger_kind_name(enum trigger_kind kind)
 {

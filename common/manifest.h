@@ -228,6 +228,8 @@ const char *profile_name(enum seccomp_profile profile);
 const char *network_policy_name(enum network_policy policy);
 const char *overlap_name(enum overlap overlap);
 const char *trigger_kind_name(enum trigger_kind kind);
+/* How many of its triggers watch a path. */
+size_t plan_watches(const struct manifest *manifest);
 bool agent_name_valid(const char *name);
 /* The last component of an entry of skills. */
 const char *skill_name(const char *skill);

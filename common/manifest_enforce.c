@@ -88,33 +88,9 @@ refuse(const struct enforced *row, const struct field *field, const void *object
 	error_hint(reason, "remove the key, or install a build that has what it asks for");
 }
 
-/* The kinds of triggers that fire. */
-static const char *
-triggers_unenforceable(const struct manifest *manifest, struct error *reason)
-{
-	static const unsigned fire = WORD(TRIGGER_CRON) | WORD(TRIGGER_EVERY) | WORD(TRIGGER_AT) |
-				     WORD(TRIGGER_EVENT) | WORD(TRIGGER_AFTER) |
-				     WORD(TRIGGER_WEBHOOK);
-
-	for (size_t i = 0; i < manifest->triggers.count; i++) {
-		enum trigger_kind kind = manifest->triggers.items[i].kind;
-
-		if (WORD(kind) & fire)
-			continue;
-		error_why(reason, ERR_INVALID, "this build cannot enforce spec.triggers[%zu].%s", i,
-			  trigger_kind_name(kind));
-		error_hint(reason, "use another kind of trigger, or install a build that "
-				   "has what it asks for");
-		return "spec.triggers";
-	}
-	return NULL;
-}
-
 const char *
 manifest_unenforceable(const struct manifest *manifest, struct error *reason)
 {
-	const char *path;
-
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		const void *object = manifest;
 		const struct field *field = record_find(&manifest_record, table[i].path, &object);
@@ -127,8 +103,7 @@ manifest_unenforceable(const struct manifest *manifest, struct error *reason)
 			error_why(reason, ERR_FAILED, "%s is no key of a manifest", table[i].path);
 		return table[i].path;
 	}
-	path = triggers_unenforceable(manifest, reason);
-	return path ? path : servers_unenforceable(manifest, reason);
+	return servers_unenforceable(manifest, reason);
 }
 
 int

@@ -326,10 +326,16 @@ check_servers(const struct manifest *manifest, const struct place *place)
 static int
 check_triggers(const struct manifest *manifest, const struct place *place)
 {
+	unsigned watches = 0;
+
 	for (size_t i = 0; i < manifest->triggers.count; i++) {
 		const struct manifest_trigger *trigger = &manifest->triggers.items[i];
 		const char *after = trigger->after, *fault = NULL;
 
+		watches += trigger->path != NULL;
+		if (watches > WATCHES_MAX)
+			return complain_entry(place, "triggers", i, "path",
+					      "is one too many: 16 at most");
 		if (after && strcmp(after, manifest->name) == 0)
 			return complain_entry(place, "triggers", i, "after",
 					      "is this agent itself: it would run for ever");
@@ -339,7 +345,8 @@ check_triggers(const struct manifest *manifest, const struct place *place)
 				return complain_entry(place, "triggers", i, "webhook",
 						      "is another trigger's too: both would have "
 						      "the same URL");
-		if (trigger->task && (trigger->event || trigger->webhook || trigger->after))
+		if (trigger->task &&
+		    (trigger->event || trigger->webhook || trigger->after || trigger->path))
 			fault = event_template_fault(trigger->task);
 		if (fault)
 			return complain_entry(place, "triggers", i, "task", fault);

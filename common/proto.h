@@ -27,7 +27,7 @@ enum {
 	PROTO_VERSION = 1,
 	PROTO_HEADER_BYTES = 16,
 	PROTO_MESSAGE_MAX = 16384, /* DESIGN 4: anything bigger is a sealed memfd */
-	PROTO_FDS_MAX = 6 + CONTEXT_MAX + SKILLS_MAX,
+	PROTO_FDS_MAX = 6 + CONTEXT_MAX + WATCHES_MAX + SKILLS_MAX,
 };
 
 enum role {

@@ -15,6 +15,7 @@
 #include "secrets.h"
 #include "session.h"
 #include "store.h"
+#include "watch.h"
 
 /* --- telling others ------------------------------------------------------------------------- */
 
@@ -90,6 +91,8 @@ add_event_trigger(struct rows *rows, const struct manifest_trigger *trigger, siz
 	put(row.event_trigger.secret, sizeof(row.event_trigger.secret), trigger->secret);
 	put(row.event_trigger.after, sizeof(row.event_trigger.after), trigger->after);
 	put(row.event_trigger.outcome, sizeof(row.event_trigger.outcome), trigger->outcome);
+	put(row.event_trigger.path, sizeof(row.event_trigger.path), trigger->path);
+	row.event_trigger.on = watch_words(&trigger->on);
 	put(row.event_trigger.task, sizeof(row.event_trigger.task), trigger->task);
 	rc = rows_add(rows, &row);
 	for (size_t i = 0; i < trigger->filter.count && rc == 0; i++) {
@@ -241,6 +244,8 @@ trigger_line(const struct manifest_trigger *trigger, char *line, size_t size)
 	else if (trigger->kind == TRIGGER_AFTER)
 		snprintf(line, size, "%s %s%s%s", kind, trigger->after, trigger->outcome ? " " : "",
 			 trigger->outcome ? trigger->outcome : "");
+	else if (trigger->kind == TRIGGER_PATH)
+		snprintf(line, size, "%s %.300s", kind, trigger->path);
 	else
 		snprintf(line, size, "%s%s%s", kind, trigger->event ? " " : "",
 			 trigger->event ? trigger->event : "");
@@ -496,7 +501,8 @@ install_begin(struct install *install, struct msg *msg, struct error *error)
 		install_finish(install);
 		return 0;
 	}
-	at = INSTALL_FD_CONTEXT + plan->context.count + (manifest_image_dir(plan) ? 1 : 0);
+	at = INSTALL_FD_CONTEXT + plan->context.count + (manifest_image_dir(plan) ? 1 : 0) +
+	     plan_watches(plan);
 	return packages_write(
 	    install->r,
 	    &(struct packages_request){.agent = install->checked->head.name,

@@ -16,7 +16,7 @@
 
 #define ZONEINFO "/usr/share/zoneinfo"
 
-enum { PACKAGE_FDS = 2 /* behind context and image */ };
+enum { PACKAGE_FDS = 2 /* behind context, image and watched paths */ };
 
 /* That there is such a file; what it says, schedd reads. */
 static int
@@ -133,19 +133,30 @@ note_interpreter(struct manifest *plan, const struct program *program, struct er
 }
 
 static int
+check_watched(const int *proofs, const struct manifest *plan, struct error *error)
+{
+	for (size_t i = 0; i < plan->triggers.count; i++)
+		if (plan->triggers.items[i].path &&
+		    proof_watch(plan->triggers.items[i].path, *proofs++, error) < 0)
+			return -1;
+	return 0;
+}
+
+static int
 check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, struct error *error)
 {
 	const struct manifest *plan = agent->plan;
 	const char *image = manifest_image_dir(plan);
 	struct program program;
-	size_t i, proofs = plan->context.count + (image ? 1 : 0);
+	size_t i, watches = plan_watches(plan);
+	size_t proofs = plan->context.count + (image ? 1 : 0) + watches;
 	size_t packages = plan->packages.count ? PACKAGE_FDS : 0;
 	struct stat st;
 
 	if (msg->nfds != INSTALL_FD_CONTEXT + proofs + packages + plan->skills.count)
 		return error_why(error, ERR_INVALID,
-				 "%u descriptors came for %zu sources of context, image and skills "
-				 "and %zu of packages",
+				 "%u descriptors came for %zu sources of context, image, watched "
+				 "paths and skills and %zu of packages",
 				 msg->nfds - INSTALL_FD_CONTEXT, proofs + plan->skills.count,
 				 packages);
 	if (proof_install_dir(agent->head.install_dir, msg->fds[INSTALL_FD_DIR], &st, error) < 0 ||
@@ -157,8 +168,10 @@ check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, stru
 		if (proof_context(plan->context.items[i].source, msg->fds[INSTALL_FD_CONTEXT + i],
 				  error) < 0)
 			return -1;
-	if (image &&
-	    proof_image(image, msg->fds[INSTALL_FD_CONTEXT + proofs - 1], r->config, error) < 0)
+	if (image && proof_image(image, msg->fds[INSTALL_FD_CONTEXT + plan->context.count],
+				 r->config, error) < 0)
+		return -1;
+	if (check_watched(&msg->fds[INSTALL_FD_CONTEXT + proofs - watches], plan, error) < 0)
 		return -1;
 	if (check_skills(&msg->fds[INSTALL_FD_CONTEXT + proofs + packages], agent, error) < 0)
 		return -1;

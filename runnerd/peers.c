@@ -19,6 +19,7 @@
 #include "session.h"
 #include "spool.h"
 #include "tools_requests.h"
+#include "watch.h"
 
 struct peer_rule {
 	enum msg_type type;
@@ -268,6 +269,15 @@ session_prune(struct runnerd *r, struct channel *channel, struct msg *msg)
 }
 
 static void
+open_watch(struct runnerd *r, struct channel *channel, struct msg *msg)
+{
+	struct msg answer;
+
+	watch_open(r, &msg->watch_open, &answer);
+	channel_send(channel, &answer);
+}
+
+static void
 agent_event_ack(struct runnerd *r, struct channel *channel, struct msg *msg)
 {
 	(void)channel;
@@ -281,6 +291,7 @@ static const struct peer_rule schedd_rules[] = {
     {.type = MSG_END_ACK, .handler = end_ack},
     {.type = MSG_SESSION_PRUNE, .handler = session_prune},
     {.type = MSG_AGENT_EVENT_ACK, .handler = agent_event_ack},
+    {.type = MSG_WATCH_OPEN, .handler = open_watch},
 };
 
 static void

@@ -295,6 +295,38 @@ check_context(const struct manifest *plan, const struct effective *e, const stru
 	return 0;
 }
 
+int
+policy_watch(const struct manifest *plan, const char *path, const struct config *config,
+	     struct error *error)
+{
+	enum trust_level trust = plan->trust_level ? plan->trust_level : TRUST_SANDBOXED;
+	enum context_rule rule = levels[trust].context;
+
+	if (rule == CONTEXT_ANY ||
+	    (rule == CONTEXT_ALLOWED && beneath_any(path, &config->ceilings.allowed_context)))
+		return 0;
+	if (rule == CONTEXT_NONE)
+		return error_why(error, ERR_PERMISSION,
+				 "a path in spec.triggers is not allowed at trust_level %s",
+				 trust_level_name(trust));
+	error_why(error, ERR_PERMISSION,
+		  "spec.triggers path %.900s is outside "
+		  "ceilings.allowed_context",
+		  path);
+	return error_hint(error, "root can add its directory to ceilings.allowed_context in "
+				 "agentd.yaml");
+}
+
+static int
+check_watches(const struct manifest *plan, const struct config *config, struct error *error)
+{
+	for (size_t i = 0; i < plan->triggers.count; i++)
+		if (plan->triggers.items[i].path &&
+		    policy_watch(plan, plan->triggers.items[i].path, config, error) < 0)
+			return -1;
+	return 0;
+}
+
 /* The agent's own, and those that are installed with the runtime, are nobody's secret. */
 static int
 check_skill(const char *path, const char *install_dir, enum context_rule rule,
@@ -417,8 +449,8 @@ policy_check(const struct manifest *plan, const char *install_dir, const struct 
 	if (check_level(&e, config, error) < 0 || check_modes(plan, &e, error) < 0)
 		return -1;
 	if (check_memory(&e, config, error) < 0 || check_context(plan, &e, config, error) < 0 ||
-	    check_image(plan, config, error) < 0 || check_credentials(plan, &e, error) < 0 ||
-	    policy_network(plan, &e, error) < 0 ||
+	    check_watches(plan, config, error) < 0 || check_image(plan, config, error) < 0 ||
+	    check_credentials(plan, &e, error) < 0 || policy_network(plan, &e, error) < 0 ||
 	    check_skills(plan, install_dir, &e, config, error) < 0)
 		return -1;
 	return check_install_dir(install_dir, config, error);

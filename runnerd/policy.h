@@ -53,6 +53,10 @@ int policy_secret(const struct manifest *plan, const struct manifest_credential 
 int policy_check(const struct manifest *plan, const char *install_dir, const struct config *config,
 		 struct error *error);
 
+/* May triggers of the plan watch this path? As policy_check() judges context. */
+int policy_watch(const struct manifest *plan, const char *path, const struct config *config,
+		 struct error *error);
+
 /* policy_net.c: is every rule of the session's network one that it may have? 0, or -1 with error.
  */
 int policy_network(const struct manifest *plan, const struct effective *e, struct error *error);

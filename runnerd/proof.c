@@ -105,21 +105,33 @@ prove_entry(const char *source, int fd, int proof, struct error *error)
 	return error_why(error, ERR_INVALID, "%s is neither a file nor a directory", source);
 }
 
-int
-proof_context(const char *source, int proof, struct error *error)
+static int
+prove_source(const char *source, int proof, const char *key, struct error *error)
 {
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 	int rc;
 
 	if (check_path(source, error) < 0)
-		return error_what(error, "spec.context source");
+		return error_what(error, "%s", key);
 	fd = open_without_links(source, O_PATH);
 	if (fd < 0 || fstat(fd, &st) < 0 || S_ISDIR(st.st_mode))
 		rc = check_same_dir(source, fd, proof, &st, error);
 	else
 		rc = prove_entry(source, fd, proof, error);
-	return rc < 0 ? error_what(error, "spec.context source") : 0;
+	return rc < 0 ? error_what(error, "%s", key) : 0;
+}
+
+int
+proof_context(const char *source, int proof, struct error *error)
+{
+	return prove_source(source, proof, "spec.context source", error);
+}
+
+int
+proof_watch(const char *path, int proof, struct error *error)
+{
+	return prove_source(path, proof, "spec.triggers path", error);
 }
 
 int

@@ -16,6 +16,8 @@
 int proof_install_dir(const char *path, int proof, struct stat *st, struct error *error);
 /* The same for a context source: the directory itself, or the directory a regular file is in. */
 int proof_context(const char *source, int proof, struct error *error);
+/* The same for what a trigger watches. */
+int proof_watch(const char *path, int proof, struct error *error);
 /* The same for the directory of a skill. */
 int proof_skill(const char *path, int proof, struct error *error);
 /* The same for the directory of an image, which may hold none of this instance's files. */

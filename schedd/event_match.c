@@ -102,7 +102,7 @@ filters_match(const struct event_trigger *trigger, const struct event *event)
 static bool
 pattern_matches(const struct event_trigger *trigger, const struct event *event)
 {
-	return !comes_from(event, SESSION_SOURCE, NULL) &&
+	return !comes_from(event, SESSION_SOURCE, NULL) && !comes_from(event, PATH_SOURCE, NULL) &&
 	       glob_match(trigger->event, event->type) && filters_match(trigger, event);
 }
 
@@ -131,9 +131,18 @@ event_matches(const struct event_trigger *trigger, const struct event *event)
 		       filters_match(trigger, event);
 	case TRIGGER_AFTER:
 		return trigger->after && end_matches(trigger, event);
+	case TRIGGER_PATH:
+		return trigger->source && strcmp(trigger->source, event->source) == 0;
 	default:
 		return false;
 	}
+}
+
+char *
+path_source(const char *agent, const char *id, char *source)
+{
+	snprintf(source, EVENT_NAME_MAX + 1, PATH_SOURCE "%s/%s", agent, id);
+	return source;
 }
 
 /* --- the task ------------------------------------------------------------------------------ */

@@ -44,6 +44,8 @@ free_trigger(struct event_trigger *trigger)
 	free(trigger->secret);
 	free(trigger->after);
 	free(trigger->outcome);
+	free(trigger->path);
+	free(trigger->source);
 	free(trigger->task);
 }
 
@@ -107,6 +109,7 @@ copy_webhook(struct event_trigger *trigger, const struct plan *plan, const char 
 static bool
 add_trigger(struct plan *plan, const struct msg_event_trigger *row)
 {
+	char source[EVENT_NAME_MAX + 1] = "";
 	struct event_trigger *trigger;
 	void *all;
 
@@ -117,10 +120,13 @@ add_trigger(struct plan *plan, const struct msg_event_trigger *row)
 		return false;
 	plan->triggers = all;
 	trigger = &plan->triggers[plan->count++];
-	*trigger = (struct event_trigger){.kind = (enum trigger_kind)row->kind};
+	*trigger = (struct event_trigger){.kind = (enum trigger_kind)row->kind, .on = row->on};
+	if (row->kind == TRIGGER_PATH)
+		path_source(plan->agent, row->id, source);
 	return copy(&trigger->id, row->id) && copy(&trigger->event, row->event) &&
 	       copy_webhook(trigger, plan, row->webhook) && copy(&trigger->secret, row->secret) &&
 	       copy(&trigger->after, row->after) && copy(&trigger->outcome, row->outcome) &&
+	       copy(&trigger->path, row->path) && copy(&trigger->source, source) &&
 	       copy(&trigger->task, row->task);
 }
 
@@ -199,6 +205,24 @@ event_plans_match(struct event_plans *plans, const struct event *event, event_pl
 		for (size_t i = 0; i < plan->count && rc == 0; i++)
 			if (event_matches(&plan->triggers[i], event))
 				rc = fn(plan->agent, &plan->triggers[i], arg);
+		if (rc != 0)
+			break;
+	}
+	return rc;
+}
+
+int
+event_plans_each(const struct event_plans *plans, const char *agent, event_plans_fn *fn, void *arg)
+{
+	struct plan *plan;
+	int rc = 0;
+
+	TAILQ_FOREACH(plan, &plans->all, entry)
+	{
+		if (agent && strcmp(plan->agent, agent) != 0)
+			continue;
+		for (size_t i = 0; i < plan->count && rc == 0; i++)
+			rc = fn(plan->agent, &plan->triggers[i], arg);
 		if (rc != 0)
 			break;
 	}

@@ -25,5 +25,8 @@ int event_plans_match(struct event_plans *plans, const struct event *event, even
 /* The same for each webhook trigger of this agent (empty: of all). */
 int event_plans_webhooks(struct event_plans *plans, const char *agent, event_plans_fn *fn,
 			 void *arg);
+/* The same for each trigger of an agent, NULL: of all. */
+int event_plans_each(const struct event_plans *plans, const char *agent, event_plans_fn *fn,
+		     void *arg);
 
 #endif

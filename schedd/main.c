@@ -16,8 +16,8 @@
 #include "webhooks.h"
 
 enum {
-	NOGROUP = 65534, /* no user is a member: never the operators' group */
-	OPEN_FILES = 256,
+	NOGROUP = 65534,   /* no user is a member: never the operators' group */
+	OPEN_FILES = 1024, /* watches, one descriptor each, among them */
 };
 
 static const char ledger_path[] = "/ledger.db";

@@ -14,6 +14,7 @@
 #include "prune.h"
 #include "schedule.h"
 #include "sessions.h"
+#include "triggers_watch.h"
 #include "webhooks.h"
 
 typedef void peer_fn(struct schedd *schedd, const struct msg *msg);
@@ -317,10 +318,17 @@ agent_events(struct schedd *schedd, const struct msg *msg)
 
 	if (event_plans_set(schedd->event_plans, agent, rows, &error) < 0)
 		log_problem(LOG_LEVEL_ERROR, &error);
+	watches_follow(schedd->watches, agent);
 	schedule_darken(schedd->schedule, agent, rows);
 	if (known)
 		gate_changed(schedd, known);
 	webhooks_changed(schedd->webhooks);
+}
+
+static void
+watch(struct schedd *schedd, const struct msg *msg)
+{
+	watches_opened(schedd->watches, (struct msg *)msg);
 }
 
 static void
@@ -363,6 +371,7 @@ agent_gone(struct schedd *schedd, const struct msg *msg)
 	forget_standing(schedd, agent);
 	event_plans_drop(schedd->event_plans, agent->name);
 	webhooks_changed(schedd->webhooks);
+	watches_follow(schedd->watches, agent->name);
 	queue_each(schedd->queue, cancel_orphan, schedd);
 }
 
@@ -468,6 +477,7 @@ static const struct peer_rule runnerd_rules[] = {
     {MSG_AGENT_EVENTS, agent_events},
     {MSG_AGENT_EVENT, events_from_agent},
     {MSG_TRIGGER_DEF, trigger_def},
+    {MSG_WATCH, watch},
     {MSG_AGENT_GONE, agent_gone},
     {MSG_INVENTORY, inventory},
     {MSG_INVENTORY_END, inventory_end},

@@ -11,6 +11,7 @@
 #include "schedule.h"
 #include "sessions.h"
 #include "successors.h"
+#include "triggers_watch.h"
 #include "webhooks.h"
 
 static struct queue_limits
@@ -109,6 +110,9 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 	if (!schedd->prune)
 		return -1;
 	schedd->event_plans = event_plans_new();
+	schedd->watches = watches_new(schedd);
+	if (!schedd->watches)
+		return error_why(error, ERR_FAILED, "out of memory");
 	schedd->events = events_new(schedd, error);
 	if (!schedd->events || !schedd->event_plans)
 		return -1;
@@ -131,6 +135,7 @@ schedd_release(struct schedd *schedd)
 	events_free(schedd->events);
 	prune_free(schedd->prune);
 	webhooks_free(schedd->webhooks);
+	watches_free(schedd->watches);
 	event_plans_free(schedd->event_plans);
 	peers_release(schedd);
 	audit_free(schedd->audit);

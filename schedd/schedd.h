@@ -17,6 +17,7 @@ struct prune;
 struct schedule;
 struct standings;
 struct successors;
+struct watches;
 struct parked;
 struct webhooks;
 
@@ -31,6 +32,7 @@ struct schedd {
 	struct standings *standings;
 	struct successors *successors;
 	struct webhooks *webhooks;
+	struct watches *watches;
 	struct queue *queue;
 	struct channel *control, *runnerd; /* NULL while that daemon is away */
 	struct audit *audit;               /* NULL in tests */

@@ -6,6 +6,7 @@
 #include "calendar.h"
 #include "common/cleanup.h"
 #include "common/timefmt.h"
+#include "event_plans.h"
 #include "next.h"
 #include "schedule.h"
 #include "webhooks.h"
@@ -272,6 +273,43 @@ add_all(struct question *question, const char *agent, struct error *error)
 	return rc < 0 ? error_errno(error, -rc, "collecting webhooks") : 0;
 }
 
+/* What another thing than time fires has no time to come. */
+static int
+add_untimed(const char *agent, const struct event_trigger *trigger, void *arg)
+{
+	struct question *question = arg;
+	struct msg_trigger_row *row;
+	struct msg record;
+
+	if (trigger->kind == TRIGGER_WEBHOOK)
+		return 0; /* told with its URL */
+	msg_init(&record, MSG_TRIGGER_ROW);
+	row = &record.trigger_row;
+	snprintf(row->agent, sizeof(row->agent), "%s", agent);
+	snprintf(row->trigger_id, sizeof(row->trigger_id), "%s", trigger->id);
+	snprintf(row->kind, sizeof(row->kind), "%s", trigger_kind_name(trigger->kind));
+	snprintf(row->expression, sizeof(row->expression), "%.200s%s%.32s",
+		 trigger->event   ? trigger->event
+		 : trigger->after ? trigger->after
+		 : trigger->path  ? trigger->path
+				  : "",
+		 trigger->outcome ? " " : "", trigger->outcome ? trigger->outcome : "");
+	return rows_add(question->rows, &record);
+}
+
+static int
+add_every(struct question *question, const char *agent, struct error *error)
+{
+	const struct schedd *schedd = schedule_owner(question->schedule);
+	int rc = add_all(question, agent, error);
+
+	if (rc == 0)
+		rc = event_plans_each(schedd->event_plans, *agent ? agent : NULL, add_untimed,
+				      question);
+	return rc < 0 && error->code == ERR_NONE ? error_errno(error, -rc, "collecting triggers")
+						 : rc;
+}
+
 static int
 check_agent(struct schedule *schedule, const char *name, struct error *error)
 {
@@ -292,6 +330,7 @@ schedule_answer(struct schedule *schedule, const struct msg_schedule_query *quer
 		struct msg *answer, struct error *error)
 {
 	_cleanup_free_ struct question *question = calloc(1, sizeof(*question));
+	const char *agent;
 	int rc = -1, fd;
 
 	if (!question)
@@ -299,8 +338,8 @@ schedule_answer(struct schedule *schedule, const struct msg_schedule_query *quer
 	if (check_agent(schedule, query->agent, error) < 0)
 		return -1;
 	question->schedule = schedule;
-	triggers_each(schedule_triggers(schedule), query->agent[0] ? query->agent : NULL, collect,
-		      question);
+	agent = query->agent[0] ? query->agent : NULL;
+	triggers_each(schedule_triggers(schedule), agent, collect, question);
 	for (size_t i = 0; i < question->count; i++)
 		if (find_next(question, &question->asked[i], error) < 0)
 			question->failed = true;
@@ -312,7 +351,7 @@ schedule_answer(struct schedule *schedule, const struct msg_schedule_query *quer
 	else if (query->count && question->count)
 		rc = add_times(question, query, error);
 	else
-		rc = query->count ? 0 : add_all(question, query->agent, error);
+		rc = query->count ? 0 : add_every(question, query->agent, error);
 	free(question->asked);
 	if (rc < 0) {
 		rows_free(question->rows);

@@ -55,7 +55,7 @@ check_name(value_check *check, const char *key, const char *text, struct error *
 static int
 check_source(const char *source, struct error *error)
 {
-	static const char *const others[] = {"/agents/", "/webhooks/", "/sessions/"};
+	static const char *const others[] = {"/agents/", "/webhooks/", "/sessions/", "/paths/"};
 
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		if (strncmp(source, others[i], strlen(others[i])) == 0)

@@ -16,7 +16,7 @@
 #include "requests.h"
 
 enum { FD_MANIFEST, FD_INSTALL_DIR, FD_CONTEXT };
-enum { PACKAGE_FDS = 2 /* behind context and image: their index and their bytes */ };
+enum { PACKAGE_FDS = 2 /* behind context, image and watched paths: their index and their bytes */ };
 
 static int
 check_directory(int fd, const char *what, struct error *error)
@@ -30,7 +30,16 @@ check_directory(int fd, const char *what, struct error *error)
 	return 0;
 }
 
-/* Context sources first, then the image, then skills. */
+static const char *
+watched_path(const struct manifest *manifest, size_t index)
+{
+	for (size_t i = 0; i < manifest->triggers.count; i++)
+		if (manifest->triggers.items[i].path && index-- == 0)
+			return manifest->triggers.items[i].path;
+	return NULL;
+}
+
+/* Context sources first, then the image, then watched paths, then skills. */
 static const char *
 proof_name(const struct manifest *manifest, size_t index)
 {
@@ -42,14 +51,17 @@ proof_name(const struct manifest *manifest, size_t index)
 	index -= contexts;
 	if (image && index-- == 0)
 		return image;
-	return manifest->skills.items[index];
+	if (index < plan_watches(manifest))
+		return watched_path(manifest, index);
+	return manifest->skills.items[index - plan_watches(manifest)];
 }
 
 static int
 check_proofs(const struct msg *msg, const struct manifest *manifest, struct error *error)
 {
 	const char *image = manifest_image_dir(manifest);
-	size_t proofs = manifest->context.count + manifest->skills.count + (image ? 1 : 0);
+	size_t proofs = manifest->context.count + manifest->skills.count + (image ? 1 : 0) +
+			plan_watches(manifest);
 	size_t before = proofs - manifest->skills.count;
 	unsigned packages = manifest->packages.count ? PACKAGE_FDS : 0;
 
@@ -61,7 +73,7 @@ check_proofs(const struct msg *msg, const struct manifest *manifest, struct erro
 	if (msg->nfds - FD_CONTEXT != proofs + packages + (manifest->skills.count > 0))
 		return error_why(error, ERR_USAGE,
 				 "%u descriptors came for the manifest's %zu sources of context, "
-				 "image and skills, and %u of packages",
+				 "image, watched paths and skills, and %u of packages",
 				 msg->nfds - FD_CONTEXT, proofs, packages);
 	for (size_t i = 0; i < proofs; i++) {
 		size_t at = FD_CONTEXT + i + (i < before ? 0 : packages);

@@ -72,7 +72,6 @@ while IFS='|' read -r line key; do
 done <<'KEYS'
 image: "oci:/srv/x"|image
 mcp_servers: [{name: fs, transport: Http, url: "https://a.example/"}]|mcp_servers
-triggers: [{path: /srv}]|triggers
 KEYS
 manifest 'packages: [a.whl]'
 refused "packages of another runtime" 'manifest.yaml:6:.*packages'

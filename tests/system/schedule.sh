@@ -99,7 +99,5 @@ refused() {
 	    "spec: {triggers: [$1]}" >"$dir/agents/dst/other.yaml"
 	ash agent install --replace "$dir/agents/dst/other.yaml"
 }
-status "a trigger of a path is refused" 7 refused '{path: /srv}'
-like "by its kind" "$err" 'spec.triggers\[0\].path'
 status "so is a time zone that is not there" 7 refused "{cron: '0 0 * * *', timezone: Mars/Olympus}"
 like "by its name" "$err" 'Mars/Olympus'
