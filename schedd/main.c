@@ -10,9 +10,11 @@
 
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/log.h"
 #include "peers.h"
 #include "root.h"
 #include "schedd.h"
+#include "schedule.h"
 #include "webhooks.h"
 
 enum {
@@ -23,13 +25,32 @@ enum {
 static const char ledger_path[] = "/ledger.db";
 static const char zoneinfo_path[] = "/" ROOT_ZONEINFO;
 
-/* Besides the base, what SQLite does to files beneath the private root, and the opening of time
- * zones. */
+/* Besides the base, what SQLite does to files beneath the private root, and the opening and
+ * watching of time zones. */
 static const int file_syscalls[] = {
-    SYS_open,      SYS_openat,    SYS_stat,     SYS_lstat,  SYS_newfstatat, SYS_access,
-    SYS_faccessat, SYS_unlink,    SYS_unlinkat, SYS_rename, SYS_renameat,   SYS_fsync,
-    SYS_fdatasync, SYS_fchmod,    SYS_fchown,   SYS_getcwd, SYS_readlink,   SYS_readlinkat,
-    SYS_utimes,    SYS_utimensat, SYS_openat2,
+    SYS_open,
+    SYS_openat,
+    SYS_stat,
+    SYS_lstat,
+    SYS_newfstatat,
+    SYS_access,
+    SYS_faccessat,
+    SYS_unlink,
+    SYS_unlinkat,
+    SYS_rename,
+    SYS_renameat,
+    SYS_fsync,
+    SYS_fdatasync,
+    SYS_fchmod,
+    SYS_fchown,
+    SYS_getcwd,
+    SYS_readlink,
+    SYS_readlinkat,
+    SYS_utimes,
+    SYS_utimensat,
+    SYS_openat2,
+    SYS_inotify_init1,
+    SYS_inotify_add_watch,
 };
 
 static void
@@ -113,6 +134,7 @@ run(struct loop *loop, struct config *config, struct error *error)
 {
 	_cleanup_close_ int zoneinfo = open(zoneinfo_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct channel *agentd = NULL;
+	struct error unnoticed = ERROR_INIT;
 	struct ledger *ledger;
 	struct schedd schedd;
 	char name[PATH_LEN_MAX + 1];
@@ -124,6 +146,8 @@ run(struct loop *loop, struct config *config, struct error *error)
 		return -1;
 	if (schedd_init(&schedd, loop, config, ledger, zoneinfo, error) < 0)
 		return -1;
+	if (zoneinfo >= 0 && schedule_watch_zones(schedd.schedule, zoneinfo_path, &unnoticed) < 0)
+		log_problem(LOG_LEVEL_WARNING, &unnoticed);
 	schedd.audit = audit_new(loop, ROLE_SCHEDD);
 	if (schedd.audit)
 		agentd = daemon_ready(loop, ROLE_SCHEDD, &daemon_ops, &schedd);

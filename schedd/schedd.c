@@ -163,6 +163,7 @@ schedd_reload(struct schedd *schedd, struct config *config, struct error *error)
 	config_free(schedd->config);
 	schedd->config = config;
 	prune_all(schedd->prune);
+	schedule_reread_zones(schedd->schedule);
 	sessions_pump(schedd);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "sessions.h"
+#include "zones_watch.h"
 
 enum { MINUTE_MS = 60000, WINDOW_GROWTH = 4 };
 
@@ -23,12 +24,14 @@ struct schedule {
 	struct triggers *triggers;
 	struct triggers_table *table;
 	struct blackouts *blackouts;
+	struct zones_watch *zones_watch; /* NULL: updates of tzdata are not noticed */
 	struct host_clock *host_clock;
 	struct wall_clock clock;
 	struct coming coming;
 	struct trigger_row row; /* of the trigger that fires, or of the one that does next */
 	bool row_ahead;         /* the next one's, as the table has it */
 	int64_t missed_until;   /* what was due by then was missed */
+	unsigned zones_watched; /* so many of zones */
 	bool known;
 };
 
@@ -64,6 +67,71 @@ schedule_follow(struct schedule *schedule)
 		schedule->row_ahead = read_row(schedule, first, NULL) == 1;
 }
 
+static int64_t
+due_after(const struct schedule *schedule, const struct trigger *trigger, int64_t scheduled)
+{
+	int64_t next = trigger_next(trigger, schedule->zones, scheduled);
+
+	return next == NEVER ? NEVER : next + trigger->delay_ms;
+}
+
+/* --- time zones ------------------------------------------------------------------------------ */
+
+static void
+follow_zones(struct schedule *schedule)
+{
+	unsigned count = zones_count(schedule->zones);
+
+	if (schedule->zones_watch && count != schedule->zones_watched)
+		zones_watch_follow(schedule->zones_watch, schedule->zones);
+	schedule->zones_watched = count;
+}
+
+/* What is due already fires; a blackout that holds one back is asked again. */
+static int64_t
+due_by_new_rules(const struct trigger *trigger, void *arg)
+{
+	struct schedule *schedule = arg;
+	int64_t now = now_ms(schedule);
+
+	if (trigger->kind != TRIGGER_CRON || trigger->due_ms <= now ||
+	    !zones_changed(schedule->zones, trigger->zone))
+		return trigger->due_ms;
+	return due_after(schedule, trigger, now - trigger->delay_ms);
+}
+
+void
+schedule_reread_zones(struct schedule *schedule)
+{
+	unsigned count = zones_refresh(schedule->zones);
+
+	schedule->zones_watched = 0;
+	follow_zones(schedule);
+	if (count == 0)
+		return;
+	log_info("the rules of %u time zones have changed", count);
+	blackouts_look_again(schedule->blackouts);
+	triggers_due_again(schedule->triggers, due_by_new_rules, schedule);
+	queue_release_all(schedule->schedd->queue);
+	sessions_pump(schedule->schedd);
+	schedule_follow(schedule);
+}
+
+static void
+zones_touched(void *arg)
+{
+	schedule_reread_zones(arg);
+}
+
+int
+schedule_watch_zones(struct schedule *schedule, const char *path, struct error *error)
+{
+	schedule->zones_watch =
+	    zones_watch_new(schedule->schedd->loop, path, zones_touched, schedule, error);
+	schedule->zones_watched = 0;
+	return schedule->zones_watch ? 0 : -1;
+}
+
 /* --- blackouts ------------------------------------------------------------------------------- */
 
 /* What one that is taken away has held back was missed. */
@@ -76,6 +144,7 @@ schedule_darken(struct schedule *schedule, const char *agent, int rows)
 		schedule->missed_until = now_ms(schedule) - MISSED_GRACE_MS;
 	if (blackouts_set(schedule->blackouts, agent, rows, &error) < 0)
 		log_problem(LOG_LEVEL_ERROR, &error);
+	follow_zones(schedule);
 }
 
 int64_t
@@ -154,14 +223,6 @@ prepare(struct schedule *schedule, const struct trigger_row *row, struct trigger
 	}
 }
 
-static int64_t
-due_after(const struct schedule *schedule, const struct trigger *trigger, int64_t scheduled)
-{
-	int64_t next = trigger_next(trigger, schedule->zones, scheduled);
-
-	return next == NEVER ? NEVER : next + trigger->delay_ms;
-}
-
 /* A trigger that cannot be used is left out, and said. */
 static int
 put_coming(struct schedule *schedule, struct error *error)
@@ -213,6 +274,7 @@ define_coming(struct schedule *schedule)
 		log_problem(LOG_LEVEL_ERROR, &error);
 	}
 	end_coming(schedule);
+	follow_zones(schedule);
 	schedule_follow(schedule);
 }
 
@@ -599,6 +661,7 @@ schedule_free(struct schedule *schedule)
 {
 	if (!schedule)
 		return;
+	zones_watch_free(schedule->zones_watch);
 	host_clock_free(schedule->host_clock);
 	triggers_table_close(schedule->table);
 	triggers_free(schedule->triggers);

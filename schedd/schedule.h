@@ -50,6 +50,12 @@ void schedule_remove(struct schedule *schedule, const char *agent);
 void schedule_darken(struct schedule *schedule, const char *agent, int rows);
 /* All are told: forgets what the ledger's file holds of others, and fires from now on. */
 void schedule_known(struct schedule *schedule);
+/* From now on updates of tzdata are noticed. path: where it is, the caller's for good. 0, or -1
+ * with error. */
+int schedule_watch_zones(struct schedule *schedule, const char *path, struct error *error);
+/* Reads tzdata again where it has changed: what is to come comes by the new rules, what has fired
+ * stays. */
+void schedule_reread_zones(struct schedule *schedule);
 /* Fires what is due and wakes what waits in the queue for a time. stepped: the clock was set, or
  * the host slept. */
 void schedule_ring(struct schedule *schedule, bool stepped);

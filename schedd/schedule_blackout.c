@@ -275,6 +275,19 @@ blackouts_until(struct blackouts *blackouts, const char *agent, int64_t at_ms)
 	return blackout->dark ? end_ms(blackout) : 0;
 }
 
+void
+blackouts_look_again(struct blackouts *blackouts)
+{
+	struct blackout *blackout;
+
+	for (size_t i = 0; i < BUCKETS; i++) {
+		LIST_FOREACH(blackout, &blackouts->buckets[i], in_bucket)
+		{
+			blackout->from = blackout->to = 0;
+		}
+	}
+}
+
 char *
 blackout_text(int64_t until_ms, char text[BLACKOUT_TEXT_MAX])
 {

@@ -33,6 +33,8 @@ bool blackouts_has(const struct blackouts *blackouts, const char *agent);
 
 /* When the blackout of the agent at that time ends, INT64_MAX: never; 0: it is in none. */
 int64_t blackouts_until(struct blackouts *blackouts, const char *agent, int64_t at_ms);
+/* The zones are others now. */
+void blackouts_look_again(struct blackouts *blackouts);
 /* "blackout until TIME", in UTC. */
 char *blackout_text(int64_t until_ms, char text[BLACKOUT_TEXT_MAX]);
 

@@ -79,6 +79,8 @@ is "each with its agent and trigger" "$(jq -r '[.[] | .agent, (.trigger_id | len
 install dst 'exit 0' "triggers: [{cron: '30 2 * * *', timezone: Europe/Berlin}]"
 is "through a change of the clock" "$(next dst -n 3 --from 2027-03-27T00:00:00Z | jq -c '[.[].next_fire_at]')" \
     '["2027-03-27T01:30:00.000Z","2027-03-28T01:00:00.000Z","2027-03-29T00:30:00.000Z"]'
+zone_watched() { grep -q '^inotify wd' /proc/"$(daemon schedd)"/fdinfo/*; }
+check "the zone's file is watched for updates" eventually 20 zone_watched
 like "explained" "$(ash schedule next dst --explain --from 2027-03-27T12:00:00Z)" 'clocks jump from 2027-03-28 02:00:00 to 2027-03-28 03:00:00'
 is "every key of an entry" "$(ash --json schedule list | jq -c '[.[] | select(.agent == "dst")][0] | [.agent, .kind, .expression, .timezone, .last_fire_at] + [has("next_fire_at"), has("trigger_id")]')" \
     '["dst","cron","30 2 * * *","Europe/Berlin",null,true,true]'
