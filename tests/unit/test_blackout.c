@@ -252,7 +252,7 @@ START_TEST(one_that_is_taken_away_ends)
 	msg_init(&msg, MSG_AGENT_EVENTS);
 	strcpy(msg.agent_events.agent, "one");
 	peer_send(&stage->runnerd, &msg);
-	settle(stage->loop);
+	expect(&stage->runnerd, MSG_PREPARE, &msg);
 	ck_assert_uint_eq(queue_live(stage->schedd.queue), 1);
 	finish(stage);
 }
