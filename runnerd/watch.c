@@ -82,6 +82,17 @@ watch_directory(int dir, uint32_t mask)
 	return steal_fd(&fd);
 }
 
+static int
+note_change(int fd, int watch, struct msg_watch *answer)
+{
+	struct stat st;
+
+	if (watch >= 0 && fstat(fd, &st) == 0)
+		answer->changed_at_ms =
+		    (uint64_t)st.st_mtim.tv_sec * 1000 + (uint64_t)st.st_mtim.tv_nsec / 1000000;
+	return watch;
+}
+
 /* Of a file its directory is watched, so that one that is renamed over it is noticed. */
 static int
 watch_entry(const char *path, uint32_t mask, struct msg_watch *answer)
@@ -95,12 +106,12 @@ watch_entry(const char *path, uint32_t mask, struct msg_watch *answer)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
-		return watch_directory(fd, mask | GONE);
+		return note_change(fd, watch_directory(fd, mask | GONE), answer);
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
 	snprintf(answer->name, sizeof(answer->name), "%s", path_split(path, parent));
 	dir = open_without_links(parent, O_PATH | O_DIRECTORY);
-	return dir < 0 ? dir : watch_directory(dir, mask | GONE);
+	return dir < 0 ? dir : note_change(fd, watch_directory(dir, mask | GONE), answer);
 }
 
 /* It is not there: what is awaited appears in the nearest directory that is. */

@@ -110,9 +110,9 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 	if (!schedd->prune)
 		return -1;
 	schedd->event_plans = event_plans_new();
-	schedd->watches = watches_new(schedd);
+	schedd->watches = watches_new(schedd, error);
 	if (!schedd->watches)
-		return error_why(error, ERR_FAILED, "out of memory");
+		return -1;
 	schedd->events = events_new(schedd, error);
 	if (!schedd->events || !schedd->event_plans)
 		return -1;
@@ -131,11 +131,11 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 void
 schedd_release(struct schedd *schedd)
 {
-	schedule_free(schedd->schedule);
 	events_free(schedd->events);
 	prune_free(schedd->prune);
 	webhooks_free(schedd->webhooks);
 	watches_free(schedd->watches);
+	schedule_free(schedd->schedule);
 	event_plans_free(schedd->event_plans);
 	peers_release(schedd);
 	audit_free(schedd->audit);

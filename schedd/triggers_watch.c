@@ -9,12 +9,22 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "events.h"
+#include "triggers_seen.h"
 
 enum { READ_BYTES = 32 << 10 };
 
 struct change {
 	char name[NAME_MAX + 1]; /* bytes, as the file system has them */
 	const char *what;
+};
+
+/* What one event tells. */
+struct batch {
+	uint64_t first_ms;      /* CLOCK_BOOTTIME of the first change; 0: there is none */
+	uint64_t read_ms;       /* schedd's clock when the last one was read */
+	struct change *changes; /* heap */
+	size_t count;
+	bool more, overflow, unseen;
 };
 
 struct watch {
@@ -29,15 +39,13 @@ struct watch {
 	bool wanted;             /* while an agent's are told */
 	struct loop_source *source, *timer;
 	int fd;
-	uint64_t first_ms;      /* of the changes, CLOCK_BOOTTIME */
-	struct change *changes; /* heap */
-	size_t count;
-	bool more, overflow, appeared;
-	struct uuid event; /* on its way into the table */
+	struct batch coming, sent; /* sent: until its event is stored */
+	struct uuid event;         /* on its way into the table, or nil */
 };
 
 struct watches {
 	struct schedd *schedd;
+	struct triggers_seen *seen;
 	LIST_HEAD(watch_list, watch) all;
 };
 
@@ -78,13 +86,30 @@ stop_watching(struct watch *watch)
 /* --- firing ---------------------------------------------------------------------------------- */
 
 static void
-forget_changes(struct watch *watch)
+empty(struct batch *batch)
 {
-	free(watch->changes);
-	watch->changes = NULL;
-	watch->count = 0;
-	watch->first_ms = 0;
-	watch->more = watch->overflow = watch->appeared = false;
+	free(batch->changes);
+	*batch = (struct batch){.changes = NULL};
+}
+
+/* All that changed by then is told, or was before it was watched. */
+static void
+note_seen(const struct watch *watch, uint64_t at_ms)
+{
+	triggers_seen_put(watch->watches->seen, watch->agent, watch->path, at_ms);
+}
+
+static void
+settle_later(struct watch *watch)
+{
+	uint64_t now = boottime_ns() / 1000000, last;
+
+	if (!watch->coming.first_ms)
+		watch->coming.first_ms = now;
+	last = watch->coming.first_ms + WATCH_PATIENCE_MS;
+	loop_arm_in(watch->timer, now + WATCH_SETTLE_MS < last ? WATCH_SETTLE_MS
+				  : last > now                 ? last - now
+							       : 1);
 }
 
 /* The table took it, or it comes again: nothing is lost for want of room. */
@@ -101,10 +126,14 @@ stored(struct schedd *schedd, const struct event_told *told, const struct event 
 		if (!uuid_equal(&watch->event, &told->event))
 			continue;
 		watch->event = (struct uuid){.bytes = {0}};
-		if (error)
+		if (error) {
 			loop_arm_in(watch->timer, WATCH_AGAIN_MS);
-		else
-			forget_changes(watch);
+			return;
+		}
+		note_seen(watch, watch->sent.read_ms);
+		empty(&watch->sent);
+		if (watch->coming.first_ms)
+			settle_later(watch);
 		return;
 	}
 }
@@ -125,6 +154,7 @@ add_name(struct json *json, const char *name)
 static char *
 changes_json(const struct watch *watch, size_t *length)
 {
+	const struct batch *batch = &watch->sent;
 	struct json json = JSON_INIT;
 
 	json_object(&json);
@@ -132,26 +162,25 @@ changes_json(const struct watch *watch, size_t *length)
 	json_string(&json, watch->path);
 	json_key(&json, "changes");
 	json_array(&json);
-	for (size_t i = 0; i < watch->count; i++) {
+	for (size_t i = 0; i < batch->count; i++) {
 		json_object(&json);
-		add_name(&json, watch->changes[i].name);
+		add_name(&json, batch->changes[i].name);
 		json_key(&json, "what");
-		json_string(&json, watch->changes[i].what);
+		json_string(&json, batch->changes[i].what);
 		json_object_end(&json);
 	}
 	json_array_end(&json);
 	json_key(&json, "more");
-	json_bool(&json, watch->more || watch->overflow);
-	json_key(&json, "appeared");
-	json_bool(&json, watch->appeared);
+	json_bool(&json, batch->more || batch->overflow);
+	json_key(&json, "unseen");
+	json_bool(&json, batch->unseen);
 	json_object_end(&json);
 	return json_take(&json, length);
 }
 
 static void
-fire(struct loop_source *timer, void *arg)
+send(struct watch *watch, struct loop_source *timer)
 {
-	struct watch *watch = arg;
 	char source[EVENT_NAME_MAX + 1], id[UUID_TEXT_LEN + 1];
 	struct event_told told = {.fn = stored, .event = uuid_new()};
 	struct event event = {.type = "path.changed",
@@ -175,35 +204,36 @@ fire(struct loop_source *timer, void *arg)
 }
 
 static void
-settle_later(struct watch *watch)
+fire(struct loop_source *timer, void *arg)
 {
-	uint64_t now = boottime_ns() / 1000000, last;
+	struct watch *watch = arg;
 
-	if (!watch->first_ms)
-		watch->first_ms = now;
-	last = watch->first_ms + WATCH_PATIENCE_MS;
-	loop_arm_in(watch->timer, now + WATCH_SETTLE_MS < last ? WATCH_SETTLE_MS
-				  : last > now                 ? last - now
-							       : 1);
+	if (!uuid_is_nil(&watch->event))
+		return; /* stored() goes on */
+	if (!watch->sent.first_ms) {
+		watch->sent = watch->coming;
+		watch->coming = (struct batch){.changes = NULL};
+	}
+	send(watch, timer);
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
 
 static void
-add_change(struct watch *watch, const char *name, const char *what)
+add_change(struct batch *batch, const char *name, const char *what)
 {
-	for (size_t i = 0; i < watch->count; i++)
-		if (strcmp(watch->changes[i].name, name) == 0 &&
-		    strcmp(watch->changes[i].what, what) == 0)
+	for (size_t i = 0; i < batch->count; i++)
+		if (strcmp(batch->changes[i].name, name) == 0 &&
+		    strcmp(batch->changes[i].what, what) == 0)
 			return;
-	if (!watch->changes)
-		watch->changes = calloc(WATCH_CHANGES_MAX, sizeof(*watch->changes));
-	if (!watch->changes || watch->count == WATCH_CHANGES_MAX) {
-		watch->more = true;
+	if (!batch->changes)
+		batch->changes = calloc(WATCH_CHANGES_MAX, sizeof(*batch->changes));
+	if (!batch->changes || batch->count == WATCH_CHANGES_MAX) {
+		batch->more = true;
 		return;
 	}
-	snprintf(watch->changes[watch->count].name, sizeof(watch->changes->name), "%s", name);
-	watch->changes[watch->count++].what = what;
+	snprintf(batch->changes[batch->count].name, sizeof(batch->changes->name), "%s", name);
+	batch->changes[batch->count++].what = what;
 }
 
 /* False: the directory is gone, or what was awaited may be there. */
@@ -213,7 +243,7 @@ note(struct watch *watch, const struct inotify_event *event)
 	const char *name = event->len ? event->name : "";
 
 	if (event->mask & IN_Q_OVERFLOW)
-		watch->overflow = true;
+		watch->coming.overflow = true;
 	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED))
 		return false;
 	if (!(event->mask & IN_Q_OVERFLOW) && *watch->name && strcmp(watch->name, name) != 0)
@@ -222,7 +252,7 @@ note(struct watch *watch, const struct inotify_event *event)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if (event->mask & kinds[i].mask)
-			add_change(watch, name, kinds[i].what);
+			add_change(&watch->coming, name, kinds[i].what);
 	settle_later(watch);
 	return true;
 }
@@ -238,6 +268,7 @@ readable(struct loop_source *source, uint32_t events, void *arg)
 
 	(void)source;
 	(void)events;
+	watch->coming.read_ms = schedd_now_ms(watch->watches->schedd);
 	for (const char *at = bytes; at < bytes + length; at += sizeof(*event) + event->len) {
 		event = (const void *)at;
 		there = note(watch, event) && there;
@@ -247,6 +278,25 @@ readable(struct loop_source *source, uint32_t events, void *arg)
 	watch->lost = true;
 	stop_watching(watch);
 	ask(watch);
+}
+
+/* What it is like is not known from before: another directory is there, or nobody has watched. */
+static void
+look_back(struct watch *watch, bool was_lost, uint64_t changed_at_ms)
+{
+	struct watches *watches = watch->watches;
+	uint64_t now = schedd_now_ms(watches->schedd);
+	uint64_t seen = triggers_seen_get(watches->seen, watch->agent, watch->path);
+
+	if (!was_lost && (seen == 0 || changed_at_ms <= seen)) {
+		note_seen(watch, now);
+		return;
+	}
+	log_info("agent %s: %s %s", watch->agent, watch->path,
+		 was_lost ? "is there again" : "has changed while nobody watched");
+	watch->coming.unseen = true;
+	watch->coming.read_ms = now;
+	settle_later(watch);
 }
 
 void
@@ -281,12 +331,8 @@ watches_opened(struct watches *watches, struct msg *msg)
 	if (watch->waiting)
 		log_info("agent %s: %s waits for %s, which is not there", answer->agent, answer->id,
 			 watch->path);
-	if (!was_lost || watch->waiting)
-		return;
-	/* What was put in before it could be watched is part of it. */
-	log_info("agent %s: %s is there again", answer->agent, watch->path);
-	watch->appeared = true;
-	settle_later(watch);
+	else
+		look_back(watch, was_lost, answer->changed_at_ms);
 }
 
 /* --- which there are ------------------------------------------------------------------------- */
@@ -297,7 +343,8 @@ drop(struct watch *watch)
 	LIST_REMOVE(watch, entry);
 	stop_watching(watch);
 	loop_remove(watch->timer);
-	free(watch->changes);
+	empty(&watch->coming);
+	empty(&watch->sent);
 	free(watch->path);
 	free(watch);
 }
@@ -366,29 +413,46 @@ watches_follow(struct watches *watches, const char *agent)
 	event_plans_each(watches->schedd->event_plans, agent, follow_one, watches);
 	for (watch = LIST_FIRST(&watches->all); watch; watch = next) {
 		next = LIST_NEXT(watch, entry);
-		if (strcmp(watch->agent, agent) == 0 && !watch->wanted)
+		if (strcmp(watch->agent, agent) == 0 && !watch->wanted) {
+			triggers_seen_drop(watches->seen, agent, watch->path);
 			drop(watch);
-		else
-			watch->wanted = false;
+			continue;
+		}
+		watch->wanted = false;
 	}
 }
 
 struct watches *
-watches_new(struct schedd *schedd)
+watches_new(struct schedd *schedd, struct error *error)
 {
 	struct watches *watches = calloc(1, sizeof(*watches));
 
-	if (!watches)
+	if (!watches) {
+		error_why(error, ERR_FAILED, "out of memory");
 		return NULL;
+	}
 	watches->schedd = schedd;
 	LIST_INIT(&watches->all);
-	return watches;
+	watches->seen = triggers_seen_open(schedd->ledger, error);
+	if (watches->seen)
+		return watches;
+	free(watches);
+	return NULL;
 }
 
 void
 watches_free(struct watches *watches)
 {
-	while (watches && LIST_FIRST(&watches->all))
-		drop(LIST_FIRST(&watches->all));
+	struct watch *watch;
+
+	if (!watches)
+		return;
+	while ((watch = LIST_FIRST(&watches->all))) {
+		if (watch->fd >= 0 && !watch->waiting && !watch->coming.first_ms &&
+		    !watch->sent.first_ms)
+			note_seen(watch, schedd_now_ms(watches->schedd));
+		drop(watch);
+	}
+	triggers_seen_close(watches->seen);
 	free(watches);
 }

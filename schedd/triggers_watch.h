@@ -4,7 +4,8 @@
  * which goes the way of every event. schedd only.
  *
  * A directory that is taken away or replaced is awaited at its path, and fires when it is there
- * again. What changes while nobody watches, because schedd restarts, is not noticed.
+ * again. So does one in which names have come or gone, and a file that has changed, while schedd
+ * was away.
  */
 #ifndef SCARAB_SCHEDD_TRIGGERS_WATCH_H
 #define SCARAB_SCHEDD_TRIGGERS_WATCH_H
@@ -21,7 +22,8 @@ enum {
 
 struct watches;
 
-struct watches *watches_new(struct schedd *schedd); /* NULL without memory */
+/* NULL with error. */
+struct watches *watches_new(struct schedd *schedd, struct error *error);
 void watches_free(struct watches *watches);
 /* The agent's triggers are told, or it is gone: those that say the same are watched on, the others
  * are asked of runnerd. */

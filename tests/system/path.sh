@@ -56,7 +56,7 @@ check "it goes, which is said" eventually 20 in_log "deep: path-1 waits for $dir
 mkdir -p "$dir/deep/a"
 touch "$dir/deep/a/other"
 mkdir "$dir/deep/a/b"
-appeared() { ran deep 1 && [ "$(event deep .data.appeared)" = true ]; }
+appeared() { ran deep 1 && [ "$(event deep .data.unseen)" = true ]; }
 check "it comes, which starts the agent" eventually 20 appeared
 count=$(sessions deep)
 touch "$dir/deep/a/b/file"
@@ -69,6 +69,17 @@ touch "$dir/deep/old/nobody"
 touch "$dir/deep/a/b/somebody"
 check "is the one that is watched" eventually 20 ran deep $((count + 3))
 is "and the old one is not" "$(event deep '.data.changes | map(.name) | unique')" '["somebody"]'
+
+# --- while nobody watches ------------------------------------------------------------------------------
+count=$(sessions deep)
+others=$(sessions inbox)
+instance_stop
+touch "$dir/deep/a/b/at-night"
+instance_up "started again"
+unseen() { ran deep $((count + 1)) && [ "$(event deep .data.unseen)" = true ]; }
+check "what came meanwhile starts the agent" eventually 20 unseen
+is "once" "$(sessions deep)" $((count + 1))
+is "and another one not" "$(sessions inbox)" "$others"
 
 # --- a file -------------------------------------------------------------------------------------------
 mkdir "$dir/one"

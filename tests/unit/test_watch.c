@@ -59,7 +59,8 @@ expect_asked(struct stage *stage)
 }
 
 static void
-give_watch(struct stage *stage, const char *where, const char *name, bool waiting)
+give_watch_of(struct stage *stage, const char *where, const char *name, bool waiting,
+	      uint64_t changed_at_ms)
 {
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	struct msg msg;
@@ -70,18 +71,23 @@ give_watch(struct stage *stage, const char *where, const char *name, bool waitin
 	strcpy(msg.watch.id, "path-1");
 	strcpy(msg.watch.name, name);
 	msg.watch.waiting = waiting;
+	msg.watch.changed_at_ms = changed_at_ms;
 	msg_add_fd(&msg, fd);
 	peer_send(&stage->runnerd, &msg);
 	settle(stage->loop);
 }
 
+static void
+give_watch(struct stage *stage, const char *where, const char *name, bool waiting)
+{
+	give_watch_of(stage, where, name, waiting, 1);
+}
+
 static struct stage *
-begin_watching(void)
+begin_again(void)
 {
 	struct stage *stage = begin();
 
-	snprintf(inbox, sizeof(inbox), "%s/inbox", dir);
-	ck_assert_int_eq(mkdir(inbox, 0700), 0);
 	meet_control(stage);
 	meet_runnerd(stage);
 	install(stage, "one", OVERLAP_QUEUE);
@@ -89,6 +95,14 @@ begin_watching(void)
 	end_inventory(stage);
 	expect_asked(stage);
 	return stage;
+}
+
+static struct stage *
+begin_watching(void)
+{
+	snprintf(inbox, sizeof(inbox), "%s/inbox", dir);
+	ck_assert_int_eq(mkdir(inbox, 0700), 0);
+	return begin_again();
 }
 
 static void
@@ -139,7 +153,7 @@ START_TEST(what_changes_together_fires_once)
 	EXPECT_FIRED(stage, "\"type\":\"path.changed\"", "\"source\":\"/paths/one/path-1\"",
 		     "{\"name\":\"a\",\"what\":\"create\"}", "{\"name\":\"b\",",
 		     "{\"name_bytes\":\"bm90/3V0Zjg=\"", "{\"name\":\"with \\\"quotes\\\"\\n\"",
-		     "\"more\":false,\"appeared\":false");
+		     "\"more\":false,\"unseen\":false");
 	ck_assert_uint_eq(queue_waiting(stage->schedd.queue), 0);
 	end_watching(stage);
 }
@@ -189,7 +203,26 @@ START_TEST(a_directory_that_is_taken_away_is_awaited)
 	ck_assert_int_eq(mkdir(inbox, 0700), 0);
 	expect_asked(stage);
 	give_watch(stage, inbox, "", false);
-	EXPECT_FIRED(stage, "\"changes\":[]", "\"appeared\":true");
+	EXPECT_FIRED(stage, "\"changes\":[]", "\"unseen\":true");
+	end_watching(stage);
+}
+END_TEST
+
+START_TEST(what_changed_while_schedd_was_away_fires_once)
+{
+	struct stage *stage = begin_watching();
+
+	give_watch(stage, inbox, "", false);
+	finish(stage);
+	/* Nothing has changed. */
+	stage = begin_again();
+	give_watch_of(stage, inbox, "", false, realtime_ms() - 60000);
+	expect_nothing(&stage->runnerd);
+	finish(stage);
+	stage = begin_again();
+	give_watch_of(stage, inbox, "", false, realtime_ms() + 60000);
+	EXPECT_FIRED(stage, "\"changes\":[]", "\"unseen\":true");
+	expect_nothing(&stage->runnerd);
 	end_watching(stage);
 }
 END_TEST
@@ -225,8 +258,11 @@ int
 main(void)
 {
 	const TTest *const tests[] = {
-	    what_changes_together_fires_once,  of_too_many_names_it_says_that_there_are_more,
-	    of_a_file_only_its_name_counts,    a_directory_that_is_taken_away_is_awaited,
+	    what_changes_together_fires_once,
+	    of_too_many_names_it_says_that_there_are_more,
+	    of_a_file_only_its_name_counts,
+	    a_directory_that_is_taken_away_is_awaited,
+	    what_changed_while_schedd_was_away_fires_once,
 	    the_same_told_again_is_watched_on,
 	};
 
