@@ -1,9 +1,4 @@
-// with: schedd/gate.c schedd/turns.c schedd/wakes.c
-// with: schedd/ledger.c schedd/ledger_query.c schedd/queue.c schedd/sessions.c
-// with: schedd/fire.c schedd/answers.c schedd/peers.c schedd/schedd.c
-// with: schedd/events.c schedd/events_answers.c schedd/events_table.c schedd/deliver.c
-// with: schedd/event_match.c schedd/event_plans.c
-// with: schedd/schedule*.c schedd/triggers*.c schedd/zone*.c schedd/next.c
+// with: schedd/*.c
 /* Path triggers: what comes out of a watch becomes one event, whatever it is called and however
  * much there is; a watch that ends is asked for again. */
 #include <string.h>
