@@ -37,8 +37,8 @@ struct event_trigger {
 
 /* Of an event trigger: the type matches, and every filter's value, a pattern too, the text of what
  * its key names in the data; not what schedd itself tells. Of a webhook trigger: it came in there,
- * and the filters match. Of an after trigger: that agent's session ended so. Of a path trigger: it is
- * its own. */
+ * and the filters match. Of an after trigger: that agent's session ended so. Of a path trigger: it
+ * is its own. */
 bool event_matches(const struct event_trigger *trigger, const struct event *event);
 /* What a path trigger's events are of, into EVENT_NAME_MAX + 1 bytes. */
 char *path_source(const char *agent, const char *id, char *source);

@@ -100,13 +100,6 @@ due_by_new_rules(const struct trigger *trigger, void *arg)
 	return due_after(schedule, trigger, now - trigger->delay_ms);
 }
 
-/* The gate is asked anew. */
-static void
-release(struct agent *agent, void *arg)
-{
-	queue_release(arg, agent);
-}
-
 void
 schedule_reread_zones(struct schedule *schedule)
 {
@@ -119,7 +112,7 @@ schedule_reread_zones(struct schedule *schedule)
 	log_info("the rules of %u time zones have changed", count);
 	blackouts_look_again(schedule->blackouts);
 	triggers_due_again(schedule->triggers, due_by_new_rules, schedule);
-	queue_each_agent(schedule->schedd->queue, release, schedule->schedd->queue);
+	queue_clock_set(schedule->schedd->queue, now_ms(schedule));
 	sessions_pump(schedule->schedd);
 	schedule_follow(schedule);
 }
