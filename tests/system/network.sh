@@ -129,7 +129,8 @@ install client 'curl -sS http://web.example/; curl -sS http://inside.example/ ht
 ash agent run client >/dev/null 2>&1
 is "the session shows what went through each name" "$(for key in plugin kind connections denied; do meter client@latest web.example $key; done | xargs)" "null name 1 0"
 check "in both directions" [ "$(meter client@latest web.example bytes_in)" -gt 50 -a "$(meter client@latest web.example bytes_out)" -gt 50 ]
-is "what was denied" "$(meter client@latest inside.example denied)" 1
+# A client may have tried both of its addresses.
+like "what was denied" "$(meter client@latest inside.example denied)" '^[12]$'
 is "and names that no rule names" "$(meter client@latest nowhere.example why)" '"no rule names it"'
 
 like "and show has a table for people" "$(ash session show client@latest)" 'NETWORK +OF +CONNECTIONS +SENT +RECEIVED +DENIED'
