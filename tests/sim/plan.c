@@ -142,3 +142,15 @@ plan_read(struct plan *plan, FILE *file)
 		}
 	}
 }
+
+void
+plan_free(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		free(plan->definitions[i].bytes);
+		close_fd(&plan->definitions[i].fd);
+	}
+	free(plan->definitions);
+	for (unsigned i = 0; i < plan->type_count; i++)
+		free(plan->types[i]);
+}

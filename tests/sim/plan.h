@@ -26,7 +26,6 @@ struct parcel {
 /* Takes the message's descriptor over. */
 struct parcel parcel_of(struct msg *msg);
 
-/* For as long as the program runs. */
 struct plan {
 	struct parcel *definitions;
 	size_t count;
@@ -34,5 +33,6 @@ struct plan {
 	unsigned type_count;
 };
 void plan_read(struct plan *plan, FILE *file);
+void plan_free(struct plan *plan);
 
 #endif

@@ -723,5 +723,8 @@ main(int argc, char **argv)
 	waitpid(world.child, NULL, 0);
 	printf("end\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", wall_ms(&world),
 	       world.deaths, world.sim->calls, world.troubles);
+	plan_free(&world.plan);
+	free(world.held);
+	free(world.told);
 	return 0;
 }
