@@ -9,6 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 need_root "a schedd of its own"
 
+choose_ids
 dir=$(mktemp -d "${TMPDIR:-/tmp}/scarab-lateness.XXXXXX")
 chmod 0755 "$dir"
 # Of the real-time class where that may be had, so that neighbours do not count.
