@@ -379,7 +379,7 @@ live(struct world *world, const struct sim_ends *ends, int control, int runnerd)
 	sim_enter(world->sim, ends);
 	if (config) {
 		config->limits.sessions = config->limits.queue = 1000000;
-		config->retention.sessions = 1000;
+		config->retention.sessions = 20; /* of an agent */
 	}
 	ledger = config ? ledger_open(path, path, &error) : NULL;
 	loop = loop_new();
