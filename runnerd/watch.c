@@ -27,6 +27,10 @@ static const struct {
 /* Of a directory in which another one is awaited. */
 #define AWAITED (IN_CREATE | IN_MOVED_TO)
 
+/* What goes or comes between the opening of a path and its watch is not told: -EAGAIN, and all is
+ * looked at again, so often at most. */
+enum { LOOKS_MAX = 16 };
+
 uint8_t
 watch_words(const struct strings *on)
 {
@@ -82,6 +86,22 @@ watch_directory(int dir, uint32_t mask)
 	return steal_fd(&fd);
 }
 
+/* Watches dir, which was opened as path, while it is still there. fd, or -errno. */
+static int
+watch_place(int dir, const char *path, uint32_t mask)
+{
+	_cleanup_close_ int watch = watch_directory(dir, mask), again = -1;
+	struct stat before, now;
+
+	if (watch < 0)
+		return steal_fd(&watch);
+	again = open_without_links(path, O_PATH | O_DIRECTORY);
+	if (again < 0 || fstat(dir, &before) < 0 || fstat(again, &now) < 0 ||
+	    before.st_dev != now.st_dev || before.st_ino != now.st_ino)
+		return -EAGAIN;
+	return steal_fd(&watch);
+}
+
 static int
 note_change(int fd, int watch, struct msg_watch *answer)
 {
@@ -106,12 +126,26 @@ watch_entry(const char *path, uint32_t mask, struct msg_watch *answer)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
-		return note_change(fd, watch_directory(fd, mask | GONE), answer);
+		return note_change(fd, watch_place(fd, path, mask | GONE), answer);
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
 	snprintf(answer->name, sizeof(answer->name), "%s", path_split(path, parent));
 	dir = open_without_links(parent, O_PATH | O_DIRECTORY);
-	return dir < 0 ? dir : note_change(fd, watch_directory(dir, mask | GONE), answer);
+	return dir < 0 ? dir : note_change(fd, watch_place(dir, parent, mask | GONE), answer);
+}
+
+/* Watches the directory parent until here, which is in it, comes. fd, or -errno. */
+static int
+await_entry(const char *parent, const char *here)
+{
+	_cleanup_close_ int dir = open_without_links(parent, O_PATH | O_DIRECTORY);
+	_cleanup_close_ int watch = -1, child = -1;
+
+	if (dir < 0)
+		return dir;
+	watch = watch_place(dir, parent, AWAITED | GONE);
+	child = watch < 0 ? -1 : open_without_links(here, O_PATH);
+	return child < 0 ? steal_fd(&watch) : -EAGAIN;
 }
 
 /* It is not there: what is awaited appears in the nearest directory that is. */
@@ -125,15 +159,28 @@ watch_ancestor(const struct manifest *plan, const char *path, const struct confi
 	snprintf(here, sizeof(here), "%s", path);
 	answer->waiting = true;
 	do {
-		_cleanup_close_ int dir = -1;
-
 		snprintf(answer->name, sizeof(answer->name), "%s", path_split(here, parent));
 		if (policy_watch(plan, parent, config, NULL) < 0)
 			return -ENOENT;
-		dir = open_without_links(parent, O_PATH | O_DIRECTORY);
-		fd = dir < 0 ? dir : watch_directory(dir, AWAITED | GONE);
+		fd = await_entry(parent, here);
 		memcpy(here, parent, sizeof(here));
 	} while (fd == -ENOENT && here[1]);
+	return fd;
+}
+
+static int
+watch_path(const struct manifest *plan, const struct manifest_trigger *trigger,
+	   const struct config *config, struct msg_watch *answer)
+{
+	const struct msg_watch blank = *answer;
+	int fd = -EAGAIN;
+
+	for (int looks = 0; looks < LOOKS_MAX && fd == -EAGAIN; looks++) {
+		*answer = blank;
+		fd = watch_entry(trigger->path, mask_of(&trigger->on), answer);
+		if (fd == -ENOENT)
+			fd = watch_ancestor(plan, trigger->path, config, answer);
+	}
 	return fd;
 }
 
@@ -154,11 +201,14 @@ open_watch(struct runnerd *r, const struct msg_watch_open *asked, struct msg_wat
 				 trigger->path);
 	if (policy_watch(agent->plan, trigger->path, r->config, error) < 0)
 		return -1;
-	fd = watch_entry(trigger->path, mask_of(&trigger->on), answer);
-	if (fd == -ENOENT)
-		fd = watch_ancestor(agent->plan, trigger->path, r->config, answer);
+	fd = watch_path(agent->plan, trigger, r->config, answer);
 	if (fd >= 0)
 		return fd;
+	if (fd == -EAGAIN)
+		return error_why(error, ERR_FAILED,
+				 "%.900s goes and comes faster than it can be "
+				 "watched",
+				 trigger->path);
 	error_errno(error, -fd, "watching %.900s", trigger->path);
 	if (fd == -EMFILE || fd == -ENOSPC)
 		error_hint(error, "raise fs.inotify.max_user_instances or max_user_watches");
