@@ -323,7 +323,7 @@ watch_both(struct exchange *x)
 	watch(&x->server,
 	      (relaying && !x->server.ended && bytes_room(&x->answer)) || shaking ||
 		  x->state == EXCHANGE_HEAD,
-	      out || (relaying && !x->tls && bytes_used(&x->up)));
+	      out || (relaying && bytes_used(&x->up)));
 }
 
 static void

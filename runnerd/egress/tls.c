@@ -190,6 +190,7 @@ tls_read(struct tls_stream *stream, uint8_t *bytes, size_t size)
 
 	ERR_clear_error();
 	errno = 0;
+	stream->wants_write = false;
 	if (SSL_read_ex(stream->ssl, bytes, size, &n) == 1)
 		return (ssize_t)n;
 	return failed(stream, 0);
@@ -203,6 +204,7 @@ tls_write(struct tls_stream *stream, const uint8_t *bytes, size_t length)
 
 	ERR_clear_error();
 	errno = 0;
+	stream->wants_write = false;
 	if (SSL_write_ex(stream->ssl, bytes, length, &n) == 1)
 		return (ssize_t)n;
 	rc = failed(stream, 0);

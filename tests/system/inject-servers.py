@@ -53,13 +53,13 @@ class Api(socketserver.BaseRequestHandler):
         return got.rstrip(b"\r\n")
 
     def exactly(self, count):
-        got = b""
+        got = bytearray()
         while len(got) < count:
             piece = self.request.recv(count - len(got))
             if not piece:
                 raise ConnectionError
             got += piece
-        return got
+        return bytes(got)
 
     def body(self, fields):
         if fields.get("transfer-encoding", "").lower() == "chunked":
@@ -150,6 +150,7 @@ class Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, address, cert):
         super().__init__(address, Api)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         if cert:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(f"{work}/{cert}.pem", f"{work}/{cert}.key")

@@ -112,6 +112,7 @@ runs "what the client says of the header is dropped, in any case, as often as it
 	python3 -c "import json, sys; a = json.load(sys.stdin); print(str(a[\"has\"]).lower(), a[\"count\"], *[l for l in a[\"rest\"] if l[:2] in (\"x-\", \"Pr\", \"Co\")], end=\"\")"'
 runs "a body with a length, and one in chunks" "body 5 /abody 100000 /b" \
     'printf hello | curl -sS --data-binary @- http://api.example/a; head -c 100000 /dev/zero | curl -sS -T - -X PUT http://api.example/b'
+runs "a body that the server takes slowly" "body 33554432 /slow" 'head -c 33554432 /dev/zero | curl -sS -m 60 --data-binary @- http://api.example/slow'
 runs "curl waits for 100 Continue and gets it" "body 2000000 /c" \
     'head -c 2000000 /dev/zero | curl -sS --expect100-timeout 100 -H "Expect: 100-continue" --data-binary @- http://api.example/c'
 runs "many requests on one connection" "body 0 /0body 0 /1body 0 /2 1" 'python3 -c "
