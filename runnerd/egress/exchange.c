@@ -414,10 +414,11 @@ exchange_connect(struct exchange *x)
 		return;
 	}
 	exchange_drop_server(x);
-	x->number =
-	    x->to.host[0] ? names_number(x->egress->names, x->to.host, false, boottime_ns()) : -1;
+	x->number = x->to.host[0]
+			? names_number(x->egress->names, x->to.host, x->to.below, boottime_ns())
+			: -1;
 	if (x->to.host[0] && x->number < 0) {
-		exchange_refuse(x, 502, "too many names are asked for");
+		exchange_refuse(x, 502, "too many new names are asked for");
 		return;
 	}
 	x->state = EXCHANGE_DIALING;

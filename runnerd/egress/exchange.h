@@ -65,6 +65,7 @@ struct exchange {
 		struct in6_addr address;
 		unsigned port;
 		bool secret; /* a rule of inject leads there: by TLS */
+		bool below;  /* a wildcard's: new ones come slowly */
 	} to, connected;
 	int number; /* of the name that it is counted for; -1: an address */
 	uint32_t dial;

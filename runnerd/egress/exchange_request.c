@@ -56,6 +56,7 @@ find_proxied(struct exchange *x, struct http_text authority, const struct http_h
 {
 	const struct net_rules *rules = &x->egress->rules;
 	const struct msg_inject_rule *rule = NULL;
+	const struct net_rule *found;
 
 	x->to = (struct target){0};
 	if (!authority_parse(authority, HTTP_PORT, x->to.host, &x->to.address, &x->to.port)) {
@@ -66,10 +67,10 @@ find_proxied(struct exchange *x, struct http_text authority, const struct http_h
 		rule = injects_host(&x->egress->injects, x->to.host);
 	if (rule)
 		return find_injected(x, rule, head);
-	if (x->to.host[0] ? !net_rules_find_name(rules, x->to.host, x->to.port)
-			  : !net_rules_find_address(rules, &x->to.address, x->to.port))
-		return "no rule lets its host through at this port";
-	return NULL;
+	found = x->to.host[0] ? net_rules_find_name(rules, x->to.host, x->to.port)
+			      : net_rules_find_address(rules, &x->to.address, x->to.port);
+	x->to.below = found && found->kind == NET_BELOW;
+	return found ? NULL : "no rule lets its host through at this port";
 }
 
 /* NULL, or why nowhere. */

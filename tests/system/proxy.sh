@@ -164,6 +164,23 @@ runs "tricks of CONNECT, of URLs and of SOCKS" "403 403 403 403 403 403 403 403 
 $(cat "$work/tricks.py")
 PY
 python3 /tmp/t.py"
+before=$(grep -c 'wild.example' "$work/queries")
+runs "new names below a wildcard come slowly, by http:// URLs too" "slow" "python3 -c '
+import socket
+all = []
+for i in range(200):
+    host = b\"m%d.wild.example:443\" % i
+    s = socket.create_connection((\"198.18.0.3\", 3128), 20); all.append(s)
+    s.sendall(b\"GET http://\" + host + b\"/ HTTP/1.1\\r\\nHost: \" + host + b\"\\r\\nConnection: close\\r\\n\\r\\n\")
+def answer(s):
+    got = b\"\"
+    try:
+        while piece := s.recv(4096): got += piece
+    except OSError: pass
+    return got
+late = sum(b\"too many new names\" in answer(s) for s in all)
+print(\"slow\" if late > 50 else late, end=\"\")'"
+check "and few are asked for" [ $(($(grep -c 'wild.example' "$work/queries") - before)) -le 300 ]
 audited() { ash --json audit | jq -r 'if type == "array" then .[] else . end | select(.action == "'"$1"'") | .detail' | sort -u; }
 like "the audit log has the reasons" "$(audited network.deny)" 'other.example:443: no rule lets it through at this port'
 settled_fds "nothing of all these sessions is left"
