@@ -23,6 +23,7 @@ bool
 value_inject_host(const char *text, char why[REASON_SIZE])
 {
 	const char *colon = strchr(text, ':'), *port = colon ? colon + 1 : "443";
+	const char *suffix;
 	char host[HOST_TEXT];
 
 	snprintf(host, sizeof(host), "%.*s", (int)strcspn(text, ":"), text);
@@ -31,8 +32,14 @@ value_inject_host(const char *text, char why[REASON_SIZE])
 	for (const char *c = host; *c; c++)
 		if (*c >= 'A' && *c <= 'Z')
 			return value_wrong(why, "must be a host's name in lower case");
-	return strcmp(host, NET_HOST_NAME) != 0 ||
-	       value_wrong(why, "must not be " NET_HOST_NAME ", which speaks no verified TLS");
+	if (strcmp(host, NET_HOST_NAME) == 0)
+		return value_wrong(why,
+				   "must not be " NET_HOST_NAME ", which speaks no verified TLS");
+	/* The agent reaches it as NAME.agentd, too. */
+	suffix = strrchr(host, '.');
+	return (strcmp(host, "host") != 0 && (!suffix || strcmp(suffix, ".agentd") != 0)) ||
+	       value_wrong(why,
+			   "must not be host or end in .agentd, where names are the runtime's");
 }
 
 bool

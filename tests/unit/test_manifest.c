@@ -378,6 +378,10 @@ START_TEST(single_values)
 	     {"agentd", "0", "70001", "a-b_c.d"},
 	     {"", "4294967295", "01", "a b", "-a", "12345678901"}},
 	    {value_listen, {"127.0.0.1:1", "[::1]:8787"}, {"", "1", "::1:1", "a:1", "127.0.0.1:0"}},
+	    {value_inject_host,
+	     {"a.example", "a.example:8443", "host.example"},
+	     {"A.example", "a.example:0", "http://a.example", "*.example", "10.1.2.3", "a.agentd",
+	      "host", "host.agentd:80"}},
 	    {value_inject_format, {"%s", "Bearer %s"}, {"", "x", "%d", "%s%s", "%", "%%s"}},
 	    {value_cgroup, {"auto", "/a/b", "a/b"}, {"", "/", "..", "/a/../b", "a//b"}},
 	};
