@@ -127,19 +127,19 @@ spell_upper_hex(const uint8_t *value, size_t length, uint8_t *out)
 }
 
 static bool
-is_unreserved(uint8_t c)
+is_alphanumeric(uint8_t c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c && strchr("-._~", c));
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
+/* kept: which bytes besides letters and digits stay as they are. */
 static size_t
-percent(const uint8_t *value, size_t length, const char *digits, uint8_t *out)
+percent(const uint8_t *value, size_t length, const char *digits, const char *kept, uint8_t *out)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < length; i++) {
-		if (is_unreserved(value[i])) {
+		if (is_alphanumeric(value[i]) || (value[i] && strchr(kept, value[i]))) {
 			out[n++] = value[i];
 			continue;
 		}
@@ -150,48 +150,46 @@ percent(const uint8_t *value, size_t length, const char *digits, uint8_t *out)
 	return n;
 }
 
-static size_t
-spell_percent(const uint8_t *value, size_t length, uint8_t *out)
-{
-	return percent(value, length, "0123456789ABCDEF", out);
-}
+static spell_fn *const spell[] = {spell_plain, spell_hex, spell_upper_hex};
+
+/* RFC 3986's unreserved ones, then as paths are encoded, JavaScript's and forms. */
+static const char *const kept_by[] = {"-._~", "-._~/", "-._~!'()*", "-._*"};
+static const char *const percent_digits[] = {"0123456789ABCDEF", "0123456789abcdef"};
+
+enum { ESCAPES_MAX = 8 };
+
+/* A byte and what stands for it. JSON as most write it, PHP, Go and .NET; HTML as Python, PHP and
+ * Go write it. */
+static const char *const escapes[][ESCAPES_MAX] = {
+    {"\"\\\"", "\\\\\\"},
+    {"\"\\\"", "\\\\\\", "/\\/"},
+    {"\"\\\"", "\\\\\\", "&\\u0026", "<\\u003c", ">\\u003e"},
+    {"\"\\u0022", "\\\\\\", "&\\u0026", "<\\u003C", ">\\u003E", "'\\u0027", "+\\u002B", "`\\u0060"},
+    {"&&amp;", "<&lt;", ">&gt;", "\"&quot;", "'&#x27;"},
+    {"&&amp;", "<&lt;", ">&gt;", "\"&quot;", "'&#039;"},
+    {"&&amp;", "<&lt;", ">&gt;", "\"&#34;", "'&#39;", "+&#43;"},
+};
 
 static size_t
-spell_lower_percent(const uint8_t *value, size_t length, uint8_t *out)
-{
-	return percent(value, length, "0123456789abcdef", out);
-}
-
-static size_t
-escape(const uint8_t *value, size_t length, const char *escaped, uint8_t *out)
+escape(const uint8_t *value, size_t length, const char *const *table, uint8_t *out)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < length; i++) {
-		if (value[i] && strchr(escaped, value[i]))
-			out[n++] = '\\';
-		out[n++] = value[i];
+		size_t j = 0, bytes;
+
+		while (j < ESCAPES_MAX && table[j] && (uint8_t)*table[j] != value[i])
+			j++;
+		if (j == ESCAPES_MAX || !table[j]) {
+			out[n++] = value[i];
+			continue;
+		}
+		bytes = strlen(table[j] + 1);
+		memcpy(out + n, table[j] + 1, bytes);
+		n += bytes;
 	}
 	return n;
 }
-
-static size_t
-spell_json(const uint8_t *value, size_t length, uint8_t *out)
-{
-	return escape(value, length, "\"\\", out);
-}
-
-/* As PHP writes it. */
-static size_t
-spell_json_slashes(const uint8_t *value, size_t length, uint8_t *out)
-{
-	return escape(value, length, "\"\\/", out);
-}
-
-static spell_fn *const spell[] = {
-    spell_plain,   spell_hex,           spell_upper_hex,    spell_json,
-    spell_percent, spell_lower_percent, spell_json_slashes,
-};
 
 /* What base64 makes of the value behind so many other bytes, without the letters that speak of
  * those or of what follows. */
@@ -215,6 +213,20 @@ spell_base64(const uint8_t *value, size_t length, unsigned before, const char la
 	return n;
 }
 
+static int
+add_escaped(struct scrubs *scrubs, const uint8_t *value, size_t length, uint8_t *text)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(escapes); i++)
+		rc = add(scrubs, text, escape(value, length, escapes[i], text));
+	for (size_t i = 0; i < ARRAY_LEN(kept_by); i++)
+		for (size_t j = 0; rc == 0 && j < ARRAY_LEN(percent_digits); j++)
+			rc = add(scrubs, text,
+				 percent(value, length, percent_digits[j], kept_by[i], text));
+	return rc;
+}
+
 int
 scrubs_add(struct scrubs *scrubs, const uint8_t *value, size_t length)
 {
@@ -229,6 +241,8 @@ scrubs_add(struct scrubs *scrubs, const uint8_t *value, size_t length)
 		return -ENOMEM;
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(spell); i++)
 		rc = add(scrubs, text, spell[i](value, length, text));
+	if (rc == 0)
+		rc = add_escaped(scrubs, value, length, text);
 	for (unsigned before = 0; rc == 0 && before < BASE64_SHIFTS; before++)
 		for (size_t i = 0; rc == 0 && i < ARRAY_LEN(alphabets); i++)
 			rc = add(scrubs, text,

@@ -1,9 +1,9 @@
 /*
  * What a server answers, without the values that were put into the requests: each of their usual
- * spellings (as it is, in hexadecimal, base64, percent-encoding, escaped for JSON) is overwritten
- * with asterisks, also when it comes in pieces. Lengths do not change, so that what frames a body
- * stays true. What could be the beginning of a spelling waits for what follows; nothing else does.
- * Egress only.
+ * spellings (as it is, in hexadecimal, base64, percent-encoding, escaped for JSON and HTML) is
+ * overwritten with asterisks, also when it comes in pieces. Lengths do not change, so that what
+ * frames a body stays true. What could be the beginning of a spelling waits for what follows;
+ * nothing else does. Egress only.
  */
 #ifndef SCARAB_EGRESS_SCRUB_H
 #define SCARAB_EGRESS_SCRUB_H
@@ -14,7 +14,7 @@
 enum {
 	SCRUB_VALUE_MIN = 8,
 	SCRUB_VALUE_MAX = 4096,
-	SCRUB_HELD_MAX = 3 * SCRUB_VALUE_MAX, /* the longest spelling: %XX */
+	SCRUB_HELD_MAX = 6 * SCRUB_VALUE_MAX, /* the longest spelling: \\u00XX */
 };
 
 struct scrubs;

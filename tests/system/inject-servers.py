@@ -110,7 +110,8 @@ class Api(socketserver.BaseRequestHandler):
         elif path == "/spelled":
             b64 = base64.b64encode
             self.answer(b"[".join([k, k.hex().encode(), k.hex().upper().encode(), b64(k), b64(b"a" + k),
-                                   b64(b"ab" + k), urllib.parse.quote(key, safe="").encode()]) + b"]")
+                                   b64(b"ab" + k), urllib.parse.quote(key, safe="").encode(),
+                                   urllib.parse.quote(key).encode(), k.replace(b"+", b"\\u002B")]) + b"]")
         elif path == "/pieces":
             self.in_chunks([b"<"] + [k[i:i + 3] for i in range(0, len(k), 3)] + [b">"])
         elif path == "/events":
