@@ -72,12 +72,22 @@ injects_clear(struct injects *injects)
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-/* Newlines at its end are the editor's. The rest must be what a header's value may hold. */
+static bool
+is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Newlines and blanks at its end are the editor's. The rest must be what a header's value may hold.
+ * A server takes blanks around it away: an echo would be of something else than what is hidden. */
 static bool
 is_value(struct inject *inject, size_t size)
 {
-	while (size && (inject->value[size - 1] == '\n' || inject->value[size - 1] == '\r'))
+	while (size && (is_blank(inject->value[size - 1]) || inject->value[size - 1] == '\n' ||
+			inject->value[size - 1] == '\r'))
 		size--;
+	if (size && is_blank(inject->value[0]))
+		return false;
 	for (size_t i = 0; i < size; i++)
 		if ((inject->value[i] < ' ' && inject->value[i] != '\t') ||
 		    inject->value[i] == 0x7f)
@@ -111,8 +121,10 @@ injects_value(struct injects *injects, unsigned number, int memfd, struct error 
 	if (rc == -EINVAL) {
 		error_why(error, ERR_INVALID, "the secret %s cannot stand in a header",
 			  inject->rule.secret);
-		return error_hint(error, "it must be one line of %d to %d bytes", SCRUB_VALUE_MIN,
-				  SCRUB_VALUE_MAX);
+		return error_hint(error,
+				  "it must be one line of %d to %d bytes, and not begin "
+				  "with a blank",
+				  SCRUB_VALUE_MIN, SCRUB_VALUE_MAX);
 	}
 	injects->values++;
 	return rc < 0 ? error_errno(error, -rc, "hiding %s", inject->rule.secret) : 0;
