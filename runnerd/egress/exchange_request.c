@@ -128,15 +128,22 @@ put_secrets(struct exchange *x, const struct http_head *head)
 			put_secret(&x->up, &injects->items[i]);
 }
 
+/* Not what has an answer come in a form, or in parts, that cannot be searched. */
+static bool
+passes_searched(const struct exchange *x, const struct http_field *field)
+{
+	return !injects_own(&x->egress->injects, x->to.host, field->name) &&
+	       !http_is(field->name, "Accept-Encoding") && !http_is(field->name, "Range") &&
+	       !http_is(field->name, "If-Range");
+}
+
 static void
 put_fields(struct exchange *x, const struct http_head *head)
 {
 	for (size_t i = 0; i < head->count; i++) {
 		const struct http_field *field = &head->fields[i];
 
-		if (!http_passes(head, field) ||
-		    (x->to.secret && (injects_own(&x->egress->injects, x->to.host, field->name) ||
-				      http_is(field->name, "Accept-Encoding"))))
+		if (!http_passes(head, field) || (x->to.secret && !passes_searched(x, field)))
 			continue;
 		put_text(&x->up, field->name);
 		bytes_say(&x->up, ": ");

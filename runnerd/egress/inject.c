@@ -1,5 +1,6 @@
 #include "inject.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -207,7 +208,8 @@ path_allowed(const struct msg_inject_rule *rule, const char *path)
 static bool
 is_plain_path(const char *path)
 {
-	static const char *const odd[] = {"//", "/./", "/../", "%2e", "%2f", "%5c", "\\"};
+	static const char *const odd[] = {"//",  "/./", "/../", "/.;", "/..;",
+					  "%25", "%2e", "%2f",  "%5c", "\\"};
 	size_t length = strlen(path);
 
 	for (size_t i = 0; i < ARRAY_LEN(odd); i++)
@@ -228,10 +230,42 @@ inject_applies(const struct inject *inject, const char *host, const struct http_
 	return path_allowed(&inject->rule, path);
 }
 
+/* Gateways hand fields on as variables, whose names know no hyphen: X_Api_Key is X-Api-Key. */
+static bool
+is_field(struct http_text name, const char *other)
+{
+	size_t i = 0;
+
+	for (; i < name.length && other[i]; i++) {
+		int a = name.at[i] == '_' ? '-' : tolower((unsigned char)name.at[i]);
+		int b = other[i] == '_' ? '-' : tolower((unsigned char)other[i]);
+
+		if (a != b)
+			return false;
+	}
+	return i == name.length && !other[i];
+}
+
+/* What servers take for the method or the path instead of the request line's. */
+static bool
+overrides(const struct http_head *head)
+{
+	static const char *const fields[] = {
+	    "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
+	    "X-Original-URL",         "X-Rewrite-URL",
+	};
+
+	for (size_t i = 0; i < head->count; i++)
+		for (size_t j = 0; j < ARRAY_LEN(fields); j++)
+			if (is_field(head->fields[i].name, fields[j]))
+				return true;
+	return false;
+}
+
 const char *
 injects_refuse(const struct injects *injects, const char *host, const struct http_head *head)
 {
-	bool applies = false, has_paths = false;
+	bool applies = false, has_paths = false, has_limits = false;
 	char path[HTTP_HEAD_MAX];
 
 	for (size_t i = 0; i < injects->count; i++) {
@@ -240,10 +274,13 @@ injects_refuse(const struct injects *injects, const char *host, const struct htt
 		if (strcmp(inject->rule.host, host) != 0)
 			continue;
 		has_paths |= inject->rule.paths[0] != '\0';
+		has_limits |= inject->rule.paths[0] || inject->rule.methods[0];
 		applies |= inject_applies(inject, host, head);
 	}
 	if (!applies)
 		return "no rule of inject lets this method and path through";
+	if (has_limits && overrides(head))
+		return "a line of its head asks for another method or path";
 	path_of(head, path);
 	return has_paths && !is_plain_path(path)
 		   ? "its path has parts that servers and rules read differently"
@@ -255,7 +292,7 @@ injects_own(const struct injects *injects, const char *host, struct http_text na
 {
 	for (size_t i = 0; i < injects->count; i++)
 		if (strcmp(injects->items[i].rule.host, host) == 0 &&
-		    http_is(name, injects->items[i].rule.header))
+		    is_field(name, injects->items[i].rule.header))
 			return true;
 	return false;
 }

@@ -154,6 +154,14 @@ runs "an echo of the key is hidden, in the body and in the head" "26 26" \
     'curl -sS -D /tmp/h http://api.example/echo >/tmp/b; printf "%s %s" "$(grep -io "x-api-key: [*]*" /tmp/b | tr -cd "*" | wc -c)" "$(grep -i "^x-echo" /tmp/h | tr -cd "*" | wc -c)"'
 runs "so is a spelling of it" "9" 'curl -sS http://api.example/spelled | tr "[" "\n" | grep -c "[*]\{26,\}"'
 runs "and what comes in pieces" "<$(stars 26)>" 'curl -sS http://api.example/pieces'
+runs "no server is asked for a piece of it, nor to take another header for it" '["Host: api.example", "Accept-Encoding: identity", "If-Match: a"]' \
+    'curl -sS -r 0-9 -A "" -H "Accept:" -H "If-Range: a" -H "X_Api_Key: mine" -H "If-Match: a" http://api.example/keyless |
+	python3 -c "import json, sys; print(json.dumps(sorted(json.load(sys.stdin)[\"rest\"], key=lambda l: \"HAI\".index(l[0]))), end=\"\")"'
+ash secret set blanks --from <(printf '%s \t\n' "$key") >/dev/null
+install client 'curl -sSi http://api.example/echo' "${spec/name: key/name: blanks}"
+ash secret grant blanks --agent client >/dev/null
+status "blanks behind a value hide nothing else than it" 1 grep -F "$key" <(ash agent run client 2>&1)
+is "which arrives without them" "$(requests | tail -n 1 | grep -cE "x-api-key: ${key//[+.]/.}( \||\$)")" 1
 gate_shut
 # shellcheck disable=SC2154
 install holder "env; cat /proc/self/environ /proc/self/mountinfo; grep -rs sk-dist / --exclude-dir=proc --exclude-dir=sys --exclude-dir=usr
@@ -212,11 +220,11 @@ check "it ends by itself" eventually 20 ended_
 limited='network: {policy: allowlist}
 credentials: [{name: key, inject: {host: api.example, header: Authorization, format: "Bearer %s", methods: [POST], paths: ["/v1/*"]}}]'
 # shellcheck disable=SC2016
-runs "methods and paths outside the rule are refused, and tricks with them" "200 403 403 403 403 403 403" \
-    'for u in "-d x /v1/a" "/v1/a" "-d x /v2/a" "-d x /v1/../v2" "-d x /v1/%2e%2e/v2" "-d x /v1//b" "-d x /v1/a%2Fb"; do
-	set -- $u; for last; do :; done
-	[ "$last" = "$1" ] && set -- || set -- -d x
-	printf "%s " "$(curl -sS --path-as-is -o /dev/null -w "%{http_code}" "$@" "http://api.example$last")"
+runs "methods and paths outside the rule are refused, and tricks with them" "200 403 403 403 403 403 403 403 403 403 403" \
+    'for u in "-d x /v1/a" "/v1/a" "-d x /v2/a" "-d x /v1/../v2" "-d x /v1/%2e%2e/v2" "-d x /v1//b" "-d x /v1/a%2Fb" "-d x /v1/..;/v2" "-d x /v1/%252e%252e/v2" \
+    "-d x -H X-HTTP-Method-Override:DELETE /v1/a" "-d x -H x_original_url:/v2 /v1/a"; do
+	case $u in *" "*) set -- ${u% *} ;; *) set -- ;; esac
+	printf "%s " "$(curl -sS --path-as-is -o /dev/null -w "%{http_code}" "$@" "http://api.example${u##* }")"
 done | sed "s/ \$//"' "$limited"
 like "the format holds the key" "$(requests | tail -n 1)" "Authorization: Bearer ${key//[+.]/.}"
 runs "the reason is in the answer" "api.example: no rule of inject lets this method and path through" 'curl -sS http://api.example/v1/a' "$limited"
