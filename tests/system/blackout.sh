@@ -18,7 +18,7 @@ like "and says why" "$err" 'never is in a blackout that has no end'
 check "an event is told" ash event emit go --id one
 waits() { [ "$(latest never '"\(.state) \(.reason)"')" = 'queued blackout that has no end' ]; }
 check "what it starts waits" eventually 20 waits
-like "and says why" "$(ash session why never@latest)" 'waits: blackout that has no end'
+like "and says why" "$(ash session why never@latest)" 'waits in the queue: blackout that has no end'
 is "nothing is to come" "$(ash --json schedule list --agent never | jq -c '[.[].next_fire_at] | unique')" '[null]'
 is "nor later" "$(ash --json schedule next never -n 3)" '[]'
 
