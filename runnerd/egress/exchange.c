@@ -31,6 +31,7 @@ exchange_drop_server(struct exchange *x)
 	tls_end(steal_ptr(&x->tls));
 	close_side(&x->server);
 	scrub_end(&x->scrub);
+	x->answer.start = x->answer.end = 0;
 	x->dial = 0;
 }
 
@@ -396,6 +397,16 @@ dial(struct exchange *x)
 	channel_send(x->egress->dialer, &msg);
 }
 
+/* Whatever it said since its last answer would be taken for the next; its end is one, too. */
+static bool
+is_quiet(const struct exchange *x)
+{
+	uint8_t byte;
+
+	return recv(x->server.fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       errno == EAGAIN && !(x->tls && tls_holds(x->tls));
+}
+
 static bool
 is_connected(const struct exchange *x)
 {
@@ -403,7 +414,7 @@ is_connected(const struct exchange *x)
 
 	return x->server.fd >= 0 && !x->server.ended && is->port == to->port &&
 	       is->secret == to->secret && strcmp(is->host, to->host) == 0 &&
-	       (to->host[0] || IN6_ARE_ADDR_EQUAL(&is->address, &to->address));
+	       (to->host[0] || IN6_ARE_ADDR_EQUAL(&is->address, &to->address)) && is_quiet(x);
 }
 
 void

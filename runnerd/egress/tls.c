@@ -218,6 +218,12 @@ tls_wants_write(const struct tls_stream *stream)
 }
 
 bool
+tls_holds(const struct tls_stream *stream)
+{
+	return SSL_has_pending(stream->ssl) == 1;
+}
+
+bool
 tls_cut(const struct tls_stream *stream)
 {
 	return stream->cut;

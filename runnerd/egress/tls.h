@@ -34,6 +34,8 @@ ssize_t tls_read(struct tls_stream *stream, uint8_t *bytes, size_t size);
 ssize_t tls_write(struct tls_stream *stream, const uint8_t *bytes, size_t length);
 /* What the last -EAGAIN waits for: room to write, else something to read. */
 bool tls_wants_write(const struct tls_stream *stream);
+/* Has something come that was not read? */
+bool tls_holds(const struct tls_stream *stream);
 bool tls_cut(const struct tls_stream *stream);
 const char *tls_why(const struct tls_stream *stream); /* of the last -EPROTO */
 

@@ -130,6 +130,8 @@ class Api(socketserver.BaseRequestHandler):
         elif path == "/more":
             self.answer(b"one", b"")
             self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        elif path == "/glued":
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\noneHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         elif path == "/short":
             self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
             return False

@@ -251,6 +251,19 @@ import http.client
 c = http.client.HTTPConnection(\"api.example\")
 c.request(\"GET\", \"/more\"); print(c.getresponse().read().decode(), end=\" \")
 c.request(\"GET\", \"/e\"); print(c.getresponse().read().decode(), end=\"\")"'
+runs "nor what comes with its last byte" "one body 0 /e" 'python3 -c "
+import http.client
+c = http.client.HTTPConnection(\"api.example\")
+c.request(\"GET\", \"/glued\"); print(c.getresponse().read().decode(), end=\" \")
+c.request(\"GET\", \"/e\"); print(c.getresponse().read().decode(), end=\"\")"'
+runs "not even where the next request is here already" "onebody 0 /f" 'printf "GET /%s HTTP/1.1\r\nHost: api.example\r\n%s\r\n" more "" f "Connection: close
+" | python3 -c "
+import socket, sys
+s = socket.create_connection((\"api.example\", 80), 20)
+s.sendall(sys.stdin.buffer.read().replace(b\"\\r\\n\", b\"\\n\").replace(b\"\\n\", b\"\\r\\n\"))
+got = b\"\"
+while piece := s.recv(4096): got += piece
+print(*[one.split(b\"\\r\\n\\r\\n\", 1)[-1].decode() for one in got.split(b\"HTTP/1.1 \")], sep=\"\", end=\"\")"'
 
 # --- smuggling ------------------------------------------------------------------------------------------
 
