@@ -120,12 +120,12 @@ put_secret(struct bytes *up, const struct inject *inject)
 static void
 put_secrets(struct exchange *x, const struct http_head *head)
 {
-	const struct injects *injects = &x->egress->injects;
+	const struct inject *inject;
+	size_t at = 0;
 
 	bytes_say(&x->up, "Accept-Encoding: identity\r\n");
-	for (size_t i = 0; i < injects->count; i++)
-		if (inject_applies(&injects->items[i], x->to.host, head))
-			put_secret(&x->up, &injects->items[i]);
+	while ((inject = injects_next(&x->egress->injects, x->to.host, head, &at)))
+		put_secret(&x->up, inject);
 }
 
 /* Not what has an answer come in a form, or in parts, that cannot be searched. */

@@ -208,18 +208,17 @@ path_allowed(const struct msg_inject_rule *rule, const char *path)
 static bool
 is_plain_path(const char *path)
 {
-	static const char *const odd[] = {"//",  "/./", "/../", "/.;", "/..;",
-					  "%25", "%2e", "%2f",  "%5c", "\\"};
+	static const char *const odd[] = {"//",  "/..", "/./", "/.;", "/.%",
+					  "%25", "%2e", "%2f", "%5c", "\\"};
 	size_t length = strlen(path);
 
 	for (size_t i = 0; i < ARRAY_LEN(odd); i++)
 		if (strcasestr(path, odd[i]))
 			return false;
-	return !(length > 1 && strcmp(path + length - 2, "/.") == 0) &&
-	       !(length > 2 && strcmp(path + length - 3, "/..") == 0);
+	return !(length > 1 && strcmp(path + length - 2, "/.") == 0);
 }
 
-bool
+static bool
 inject_applies(const struct inject *inject, const char *host, const struct http_head *head)
 {
 	char path[HTTP_HEAD_MAX];
@@ -295,4 +294,23 @@ injects_own(const struct injects *injects, const char *host, struct http_text na
 		    is_field(name, injects->items[i].rule.header))
 			return true;
 	return false;
+}
+
+const struct inject *
+injects_next(const struct injects *injects, const char *host, const struct http_head *head,
+	     size_t *at)
+{
+	while (*at < injects->count) {
+		const struct inject *inject = &injects->items[(*at)++], *other = injects->items;
+
+		if (!inject_applies(inject, host, head))
+			continue;
+		while (other < inject &&
+		       !(strcasecmp(other->rule.header, inject->rule.header) == 0 &&
+			 inject_applies(other, host, head)))
+			other++;
+		if (other == inject)
+			return inject;
+	}
+	return NULL;
 }

@@ -40,7 +40,9 @@ const char *injects_refuse(const struct injects *injects, const char *host,
 			   const struct http_head *head);
 /* Is the field one that some rule of the host writes itself? */
 bool injects_own(const struct injects *injects, const char *host, struct http_text name);
-/* Does this rule add its header to the request? */
-bool inject_applies(const struct inject *inject, const char *host, const struct http_head *head);
+/* The next one from *at on, 0 in the beginning, that adds its header to the request; NULL: there is
+ * none. A header is added once: two are read as two things. */
+const struct inject *injects_next(const struct injects *injects, const char *host,
+				  const struct http_head *head, size_t *at);
 
 #endif

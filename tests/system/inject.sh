@@ -162,6 +162,15 @@ install client 'curl -sSi http://api.example/echo' "${spec/name: key/name: blank
 ash secret grant blanks --agent client >/dev/null
 status "blanks behind a value hide nothing else than it" 1 grep -F "$key" <(ash agent run client 2>&1)
 is "which arrives without them" "$(requests | tail -n 1 | grep -cE "x-api-key: ${key//[+.]/.}( \||\$)")" 1
+printf 'another-key' | ash secret set another >/dev/null
+install client 'for i in keyless keyless/b; do curl -sS http://api.example/$i; done' 'network: {policy: allowlist}
+credentials:
+  - {name: another, inject: {host: api.example, header: X-API-KEY, paths: [/keyless/*]}}
+  - {name: key, inject: {host: api.example, header: x-api-key}}'
+for secret in another key; do ash secret grant $secret --agent client >/dev/null; done
+before=$(requests | wc -l)
+ash agent run client >/dev/null 2>&1
+is "of two rules for one header the first adds it" "$(requests | tail -n +$((before + 1)) | grep -io 'x-api-key: [^ ]*' | xargs)" "x-api-key: $key X-API-KEY: another-key"
 gate_shut
 # shellcheck disable=SC2154
 install holder "env; cat /proc/self/environ /proc/self/mountinfo; grep -rs sk-dist / --exclude-dir=proc --exclude-dir=sys --exclude-dir=usr
@@ -220,9 +229,9 @@ check "it ends by itself" eventually 20 ended_
 limited='network: {policy: allowlist}
 credentials: [{name: key, inject: {host: api.example, header: Authorization, format: "Bearer %s", methods: [POST], paths: ["/v1/*"]}}]'
 # shellcheck disable=SC2016
-runs "methods and paths outside the rule are refused, and tricks with them" "200 403 403 403 403 403 403 403 403 403 403" \
+runs "methods and paths outside the rule are refused, and tricks with them" "200 403 403 403 403 403 403 403 403 403 403 403" \
     'for u in "-d x /v1/a" "/v1/a" "-d x /v2/a" "-d x /v1/../v2" "-d x /v1/%2e%2e/v2" "-d x /v1//b" "-d x /v1/a%2Fb" "-d x /v1/..;/v2" "-d x /v1/%252e%252e/v2" \
-    "-d x -H X-HTTP-Method-Override:DELETE /v1/a" "-d x -H x_original_url:/v2 /v1/a"; do
+    "-d x -H X-HTTP-Method-Override:DELETE /v1/a" "-d x -H x_original_url:/v2 /v1/a" "-d x /v1/..%3b/v2"; do
 	case $u in *" "*) set -- ${u% *} ;; *) set -- ;; esac
 	printf "%s " "$(curl -sS --path-as-is -o /dev/null -w "%{http_code}" "$@" "http://api.example${u##* }")"
 done | sed "s/ \$//"' "$limited"
