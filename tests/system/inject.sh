@@ -163,6 +163,7 @@ ash secret grant blanks --agent client >/dev/null
 status "blanks behind a value hide nothing else than it" 1 grep -F "$key" <(ash agent run client 2>&1)
 is "which arrives without them" "$(requests | tail -n 1 | grep -cE "x-api-key: ${key//[+.]/.}( \||\$)")" 1
 printf 'another-key' | ash secret set another >/dev/null
+# shellcheck disable=SC2016
 install client 'for i in keyless keyless/b; do curl -sS http://api.example/$i; done' 'network: {policy: allowlist}
 credentials:
   - {name: another, inject: {host: api.example, header: X-API-KEY, paths: [/keyless/*]}}
@@ -198,7 +199,7 @@ for one in sys.stdin.read().splitlines():
                 try:
                     mem.seek(low)
                     found |= key in mem.read(high - low)
-                except (OSError, ValueError, OverflowError):
+                except (OSError, ValueError, OverflowError, MemoryError):
                     pass
     except OSError:
         continue
