@@ -79,13 +79,18 @@ make_file(int dir, int content, const struct msg_package_file *file, struct erro
 	return rc < 0 ? error_errno(error, -rc, "writing %s", file->path) : 0;
 }
 
+/* Each has bytes of its own, behind those of the one before: all are no more than came. */
 static int
-check_file(const struct msg_package_file *file, uint64_t content, struct error *error)
+check_file(const struct msg_package_file *file, uint64_t *taken, uint64_t content,
+	   struct error *error)
 {
 	if (!path_is_normal_relative(file->path))
 		return refuse(file->path, "is no path without . and ..", error);
 	if (file->offset > content || file->size > content - file->offset)
 		return refuse(file->path, "has bytes that did not come", error);
+	if (file->offset < *taken)
+		return refuse(file->path, "has bytes of another file", error);
+	*taken = file->offset + file->size;
 	return 0;
 }
 
@@ -93,13 +98,14 @@ static int
 make_files(int dir, struct rows_reader *index, int content, uint64_t size, struct error *error)
 {
 	uint32_t files = 0;
+	uint64_t taken = 0;
 	struct msg record;
 	int rc;
 
 	while ((rc = rows_next(index, &record)) > 0) {
 		if (record.type != MSG_PACKAGE_FILE || ++files > PACKAGE_FILES_MAX)
 			return error_errno(error, EBADMSG, "the index of the packages");
-		if (check_file(&record.package_file, size, error) < 0 ||
+		if (check_file(&record.package_file, &taken, size, error) < 0 ||
 		    make_file(dir, content, &record.package_file, error) < 0)
 			return -1;
 	}

@@ -464,6 +464,32 @@ START_TEST(files_of_packages_stay_inside)
 }
 END_TEST
 
+/* Each says that all bytes are its own: they would fill a disk that they do not fit on. */
+START_TEST(files_of_packages_share_no_bytes)
+{
+	struct rows *rows = rows_new("index");
+	_cleanup_close_ int index = -1, content = memfd_sealed("content", "12345", 5), dir = -1;
+	struct error error = ERROR_INIT;
+	char command[64];
+	struct msg record;
+
+	strcpy(top, "/tmp/scarab-runtime-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(top));
+	dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < 2; i++) {
+		msg_init(&record, MSG_PACKAGE_FILE);
+		snprintf(record.package_file.path, sizeof(record.package_file.path), "%d.py", i);
+		record.package_file.size = 5;
+		ck_assert_int_eq(rows_add(rows, &record), 0);
+	}
+	index = rows_seal(rows);
+	ck_assert_int_lt(package_files_make(dir, index, content, &error), 0);
+	ck_assert_str_eq(error.why, "1.py has bytes of another file");
+	snprintf(command, sizeof(command), "rm -r %s", top);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -483,6 +509,7 @@ main(void)
 	tcase_add_loop_test(all, a_version_is_plain, 0, ARRAY_LEN(answers));
 	tcase_add_loop_test(all, a_list_of_wheels_is_read, 0, ARRAY_LEN(lists));
 	tcase_add_loop_test(all, files_of_packages_stay_inside, 0, ARRAY_LEN(package_files));
+	tcase_add_test(all, files_of_packages_share_no_bytes);
 	suite_add_tcase(suite, all);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
