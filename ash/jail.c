@@ -19,7 +19,8 @@
 
 enum {
 	NOBODY = 65534,
-	PROCESSES = 1024, /* of nobody, whose they may be besides */
+	PROCESSES = 1024,  /* of nobody, whose they may be besides */
+	MEMORY_MIB = 2048, /* of one process: 512 MiB of packages, and twice that while they grow */
 	FIRST_FD = STDERR_FILENO + 1,
 };
 
@@ -33,9 +34,8 @@ limit(unsigned cpu_seconds)
 		__rlimit_resource_t what;
 		rlim_t most;
 	} limits[] = {
-	    {RLIMIT_CPU, cpu_seconds},
-	    {RLIMIT_FSIZE, 0},
-	    {RLIMIT_CORE, 0},
+	    {RLIMIT_CPU, cpu_seconds}, {RLIMIT_AS, (rlim_t)MEMORY_MIB << 20},
+	    {RLIMIT_FSIZE, 0},         {RLIMIT_CORE, 0},
 	    {RLIMIT_NPROC, PROCESSES},
 	};
 
@@ -63,6 +63,9 @@ drop(bool root)
 {
 	if (root && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
 		     setresuid(NOBODY, NOBODY, NOBODY) < 0))
+		return -1;
+	/* The kernel forgets the signal where a user changes. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return -1;
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
@@ -104,8 +107,9 @@ become_program(const struct jail *jail, int output, bool root)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (open_streams(output) >= 0 && enter_image(jail) == 0 && place_descriptors(jail) == 0 &&
-	    limit(jail->cpu_seconds) == 0 && drop(root) == 0)
+	/* Without a terminal: TIOCSTI would type at the one that ash is called from. */
+	if (setsid() >= 0 && open_streams(output) >= 0 && enter_image(jail) == 0 &&
+	    place_descriptors(jail) == 0 && limit(jail->cpu_seconds) == 0 && drop(root) == 0)
 		execve(jail->path, jail->argv, envp);
 	_exit(127);
 }
@@ -141,6 +145,8 @@ jail_start(const struct jail *jail, struct jailed *jailed)
 	int ends[2];
 
 	*jailed = (struct jailed){.pid = -1, .pidfd = -1, .output = -1};
+	if (jail->view->image < 0 && !view_is_of_host(jail->view, jail->path))
+		return -EACCES;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	jailed->pid = clone_child(jail, ends[1], &jailed->pidfd);

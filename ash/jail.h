@@ -1,7 +1,11 @@
 /*
  * A program of an image that ash must run to learn something of it: without rights (nobody's where
- * root calls, else the caller's), first in empty namespaces, in that image, and no longer than its
- * caller waits. Whatever it starts ends with it.
+ * root calls, else the caller's), first in empty namespaces, in that image, without a terminal,
+ * with bounded memory, and no longer than its caller waits. Whatever it starts ends with it, and it
+ * ends with ash.
+ *
+ * Without an image it sees the host's files, as the caller may: then it is a program of the host's
+ * own system, and never one that came with the agent.
  */
 #ifndef ASH_JAIL_H
 #define ASH_JAIL_H
@@ -25,7 +29,7 @@ struct jailed {
 	int output; /* what it writes to standard output */
 };
 
-/* 0 or -errno. */
+/* 0 or -errno: -EACCES for a program that came with the agent and has no image. */
 int jail_start(const struct jail *jail, struct jailed *jailed);
 /* Ends it, if it has not. */
 void jail_end(struct jailed *jailed);

@@ -427,6 +427,10 @@ packages_unpack(const struct view *view, const char *interpreter, struct msg *re
 	rc = find_wheels(&wheels, &view->manifest->packages);
 	if (rc == 0 && !interpreter[0])
 		rc = refuse(&wheels, "Python", "is not there to take them apart");
+	if (rc == 0 && view->image < 0 && !view_is_of_host(view, interpreter))
+		rc = refuse(&wheels, interpreter,
+			    "came with the agent: only the host's Python or an image's takes "
+			    "packages apart");
 	if (rc == 0)
 		rc = run(&wheels, view, interpreter, request);
 	for (size_t i = 0; i < wheels.count; i++) {

@@ -77,18 +77,22 @@ name_of(int fd, char path[PATH_LEN_MAX + 1])
 	return length > 0;
 }
 
+static bool
+in_trees(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_LEN(trees); i++)
+		if (within(path, trees[i]))
+			return true;
+	return false;
+}
+
 /* A link of the host may lead to where nothing is inside. */
 static bool
 stays_inside(const struct view *view, int fd)
 {
 	char path[PATH_LEN_MAX + 1];
 
-	if (!name_of(fd, path))
-		return true;
-	for (size_t i = 0; i < ARRAY_LEN(trees); i++)
-		if (within(path, trees[i]))
-			return true;
-	return within(path, view->install_dir);
+	return !name_of(fd, path) || in_trees(path) || within(path, view->install_dir);
 }
 
 static int
@@ -145,4 +149,15 @@ view_resolved(const struct view *view, int fd, const char *path, char *resolved)
 	if (view->image >= 0 && name_of(view->image, image) && within(found, image))
 		below = found + strlen(image);
 	snprintf(resolved, PATH_LEN_MAX + 1, "%s", below);
+}
+
+bool
+view_is_of_host(const struct view *view, const char *path)
+{
+	_cleanup_close_ int fd = open_regular(AT_FDCWD, path, 0);
+	_cleanup_close_ int dir = open(view->install_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char found[PATH_LEN_MAX + 1], own[PATH_LEN_MAX + 1];
+
+	return view->image < 0 && fd >= 0 && dir >= 0 && name_of(fd, found) && name_of(dir, own) &&
+	       in_trees(found) && !within(found, own);
 }

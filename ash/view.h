@@ -6,6 +6,8 @@
 #ifndef ASH_VIEW_H
 #define ASH_VIEW_H
 
+#include <stdbool.h>
+
 #include "common/manifest.h"
 
 struct view {
@@ -28,5 +30,8 @@ int view_open(const struct view *view, const char *path);
 /* What a file that view_open() gave for path is called inside once links are followed: PATH_LEN_MAX
  * + 1 bytes. */
 void view_resolved(const struct view *view, int fd, const char *path, char *resolved);
+
+/* A file of this host's own system: of no image, and none that came with the agent. */
+bool view_is_of_host(const struct view *view, const char *path);
 
 #endif

@@ -149,6 +149,21 @@ is "is asked as nobody, as the first process of a namespace, and can write nothi
 says 'for (int i = 0; i < 100000; i++) puts("v18.0.0\033[31m")'
 check "one that talks without end" ash agent install --replace "$dir/agents/old/manifest.yaml"
 is "says nothing" "$(version old)" null
+says 'pause()'
+"$BUILD/ash" -s "$sock" agent install --replace "$dir/agents/old/manifest.yaml" >/dev/null 2>&1 &
+installing=$!
+asked() { find /proc -maxdepth 2 -name exe -lname "$dir/images/node/usr/bin/node" 2>/dev/null | grep -q .; }
+check "one that never answers" eventually 20 asked
+kill -KILL "$installing"
+wait "$installing"
+check "ends with who asked" eventually 5 fails asked
+# Without an image it would be beside the host's files: what came with the agent is not asked there.
+manifest old "entrypoint: main.js, command: own" >/dev/null
+printf '#!/bin/sh\necho v18.0.0\n' >"$dir/agents/old/own"
+chmod 755 "$dir/agents/old/own"
+check "an interpreter of the agent's own" ash agent install --replace "$dir/agents/old/manifest.yaml"
+is "is the agent's too" "$(ash --json agent show old | jq -r .sandbox.interpreter)" "$dir/agents/old/own"
+is "and is not executed" "$(version old)" null
 manifest old "entrypoint: main.js, command: /usr/bin/env" >/dev/null
 check "an interpreter that the manifest names" ash agent install --replace "$dir/agents/old/manifest.yaml"
 is "is the agent's" "$(ash --json agent show old | jq -r .sandbox.interpreter)" /usr/bin/env
@@ -187,6 +202,19 @@ wheel() {
 		        entry.compress_type = zipfile.ZIP_DEFLATED
 		        entry.external_attr = (0o120777 if name.startswith("link:") else 0o100644) << 16
 		        wheel.writestr(entry, text if text != "BOMB" else bytes(600 << 20))
+	PY
+}
+# lies FILE: a wheel with a file that swells to 6 GiB and says that it has 1,000 bytes.
+lies() {
+	/usr/bin/python3 - "$1" <<-'PY'
+		import bz2, struct, sys
+		packer = bz2.BZ2Compressor()
+		bytes_ = b"".join(packer.compress(bytes(16 << 20)) for _ in range(384)) + packer.flush()
+		common = struct.pack("<HHHHIIIHH", 0, 12, 0, 0x21, 0, len(bytes_), 1000, 1, 0)
+		head = struct.pack("<IH", 0x04034B50, 46) + common + b"x"
+		entry = struct.pack("<IHH", 0x02014B50, 46, 46) + common + struct.pack("<HHHII", 0, 0, 0, 0o100644 << 16, 0) + b"x"
+		end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(entry), len(head) + len(bytes_), 0)
+		open(sys.argv[1], "wb").write(head + bytes_ + entry + end)
 	PY
 }
 # packed NAME PACKAGES [REST]: an agent in Python with these packages.
@@ -239,7 +267,16 @@ bad "a wheel for another Python" 'not for Python 3' a-1-cp27-cp27m-any.whl x.py=
 bad "one for another machine" 'not for x86_64' a-1-py3-none-manylinux_2_17_aarch64.whl x.py=1
 bad "one with another name" 'not that of a wheel' a.whl x.py=1
 bad "one that swells" 'larger than 512 MiB' a-1-py3-none-any.whl x=BOMB
+lies "$dir/agents/bad/a-1-py3-none-any.whl"
+refused "one that swells more than it says" 'a-1-py3-none-any.whl: .*(allocate|Memory)' bad
+bad "a name with a control character" 'x\?yz, which is there already' a-1-py3-none-any.whl $'x\eyz'=1 $'x\eyz'=2
+is "which the terminal does not see" "$(tr -dc '\033' <<<"$err" | wc -c)" 0
+packed bad a-1-py3-none-any.whl 'command: own' >/dev/null
+printf '#!/bin/sh\n' >"$dir/agents/bad/own"
+chmod 755 "$dir/agents/bad/own"
+refused "a Python of the agent's own without an image" 'own came with the agent' bad
 echo garbage >"$dir/agents/bad/a-1-py3-none-any.whl"
+packed bad a-1-py3-none-any.whl >/dev/null
 refused "what is no wheel" 'a-1-py3-none-any.whl: .*zip' bad
 packed bad gone-1-py3-none-any.whl >/dev/null
 refused "one that is not there" 'gone-1-py3-none-any.whl' bad

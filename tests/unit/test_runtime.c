@@ -3,6 +3,7 @@
 // with: runnerd/package_files.c runnerd/fs.c
 /* What ash finds out of what is to be installed: its runtime, and whether it will start. */
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "ash/elf_needs.h"
+#include "ash/jail.h"
 #include "ash/ldcache.h"
 #include "ash/libraries.h"
 #include "ash/packages.h"
@@ -490,6 +492,60 @@ START_TEST(files_of_packages_share_no_bytes)
 }
 END_TEST
 
+/* --- the jail -----------------------------------------------------------------------------------
+ */
+
+START_TEST(who_is_asked_has_no_terminal_and_bounded_memory)
+{
+	static const char program[] = "import os, resource\n"
+				      "print(os.getsid(0) == os.getpid(),"
+				      " resource.getrlimit(resource.RLIMIT_AS)[0])";
+	char *argv[] = {(char *)"python3", (char *)"-c", (char *)(uintptr_t)program, NULL};
+	struct manifest *manifest = manifest_of("");
+	struct view view;
+	struct jail jail = {
+	    .view = &view, .path = "/usr/bin/python3", .argv = argv, .cpu_seconds = 10};
+	struct jailed jailed;
+	char said[64] = "";
+
+	ck_assert_int_eq(view_init(&view, manifest, "/tmp"), 0);
+	ck_assert_int_eq(jail_start(&jail, &jailed), 0);
+	jail_read(&jailed, said, sizeof(said) - 1, jail_now_ms() + 60000);
+	jail_end(&jailed);
+	ck_assert_str_eq(said, "True 2147483648\n");
+	view_close(&view);
+	manifest_free(manifest);
+}
+END_TEST
+
+/* Beside the host's files nothing runs that came with the agent, whatever links say. */
+START_TEST(what_came_with_the_agent_is_not_asked)
+{
+	struct manifest *manifest = manifest_of("");
+	char command[256], own[64], link[64];
+	struct view view;
+	struct jailed jailed;
+
+	strcpy(top, "/tmp/scarab-runtime-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(top));
+	snprintf(own, sizeof(own), "%s/own", top);
+	snprintf(link, sizeof(link), "%s/link", top);
+	snprintf(command, sizeof(command), "cp /bin/true %s && ln -s /usr/bin/python3 %s", own,
+		 link);
+	ck_assert_int_eq(system(command), 0);
+	ck_assert_int_eq(view_init(&view, manifest, top), 0);
+	ck_assert(!view_is_of_host(&view, own));
+	ck_assert(view_is_of_host(&view, link));
+	ck_assert_int_eq(jail_start(&(struct jail){.view = &view, .path = own}, &jailed), -EACCES);
+	view.install_dir = "/usr";
+	ck_assert(!view_is_of_host(&view, "/usr/bin/python3"));
+	view_close(&view);
+	manifest_free(manifest);
+	snprintf(command, sizeof(command), "rm -r %s", top);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -510,6 +566,8 @@ main(void)
 	tcase_add_loop_test(all, a_list_of_wheels_is_read, 0, ARRAY_LEN(lists));
 	tcase_add_loop_test(all, files_of_packages_stay_inside, 0, ARRAY_LEN(package_files));
 	tcase_add_test(all, files_of_packages_share_no_bytes);
+	tcase_add_test(all, who_is_asked_has_no_terminal_and_bounded_memory);
+	tcase_add_test(all, what_came_with_the_agent_is_not_asked);
 	suite_add_tcase(suite, all);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
