@@ -64,7 +64,8 @@ signed_with_encoded(const struct question *q, const uint8_t *value, size_t size)
 
 	if (sodium_base642bin(key, sizeof(key), (const char *)value + (named ? head : 0),
 			      size - (named ? head : 0), NULL, &length, NULL,
-			      sodium_base64_VARIANT_ORIGINAL) == 0)
+			      sodium_base64_VARIANT_ORIGINAL) == 0 &&
+	    length)
 		valid = signed_with(q, key, length);
 	sodium_memzero(key, sizeof(key));
 	return valid;
@@ -83,6 +84,9 @@ static bool
 verify(const struct question *q, const uint8_t *value, size_t size)
 {
 	size = without_newlines(value, size);
+	/* Everybody knows that key. */
+	if (!size)
+		return false;
 	if (q->query->token[0])
 		return token_is(q->query->token, value, size);
 	return signed_with(q, value, size) ||

@@ -449,6 +449,18 @@ START_TEST(a_token_is_the_secret_and_nothing_else)
 }
 END_TEST
 
+/* HMAC-SHA256 of nothing, with a key of nothing. */
+START_TEST(a_key_of_nothing_signs_nothing)
+{
+	struct scene *scene = begin_webhook("\n\n\n\n\n\n\n\n");
+	struct msg_signature_query query =
+	    query_of("a", "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+
+	ck_assert_int_eq(asked(scene, &query, ""), 0);
+	finish(scene);
+}
+END_TEST
+
 START_TEST(only_what_an_operator_granted_checks_a_webhook)
 {
 	struct scene *scene = begin_webhook("It's a Secret to Everybody");
@@ -564,6 +576,7 @@ main(void)
 	    a_signature_is_checked_as_github_makes_it,
 	    a_signature_is_checked_as_standard_webhooks_make_it,
 	    a_token_is_the_secret_and_nothing_else,
+	    a_key_of_nothing_signs_nothing,
 	    only_what_an_operator_granted_checks_a_webhook,
 	    schedd_learns_whether_it_is_valid_and_not_the_key,
 	    what_is_no_question_about_a_signature_gets_no_answer,
