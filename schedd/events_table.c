@@ -74,9 +74,13 @@ static const char *const statement_sql[EV_COUNT] = {
     [EV_SIGNED] = "INSERT INTO event_signature(seq, source, signature) VALUES (?1, ?2, ?3)"
 		  " ON CONFLICT (source, signature) DO NOTHING",
     [EV_WITHDRAW] = "DELETE FROM event WHERE seq = ?1",
+    /* The newest outlive their events: whoever may tell unsigned ones, and so has old events
+     * pruned, makes none of them forgotten. */
     [EV_PRUNE_SIGNED] = "DELETE FROM event_signature"
 			" WHERE seq < "
-			"(SELECT coalesce(min(seq), 9223372036854775807) FROM event)",
+			"(SELECT coalesce(min(seq), 9223372036854775807) FROM event)"
+			" AND seq <= (SELECT seq FROM event_signature ORDER BY seq DESC"
+			" LIMIT 1 OFFSET ?1)",
 };
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -490,5 +494,8 @@ events_table_prune(struct events_table *table, uint64_t before_ms, struct error 
 	}
 	if (gone < 0)
 		return -1;
-	return before_ms ? run(table, EV_PRUNE_SIGNED, error) : 0;
+	if (!before_ms)
+		return 0;
+	sqlite3_bind_int(table->statements[EV_PRUNE_SIGNED], 1, SIGNATURES_KEPT_MAX);
+	return run(table, EV_PRUNE_SIGNED, error);
 }

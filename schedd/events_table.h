@@ -13,10 +13,11 @@
 
 struct events_table;
 
-/* What is kept; an event that was forgotten may be told again. */
+/* What is kept; an event that was forgotten may be told again, unless its sender signed it. */
 enum {
 	EVENTS_KEPT_MAX = 100000,
 	EVENTS_KEPT_BYTES = 256 << 20, /* of data */
+	SIGNATURES_KEPT_MAX = 100000,  /* of events that are gone, some 10 MB */
 };
 
 /* Sessions that start one another, by events and by their ends: the next one is refused. */

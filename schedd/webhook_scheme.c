@@ -107,6 +107,27 @@ check_time(const char *text, size_t length, uint64_t now_s, struct error *error)
 	return 0;
 }
 
+bool
+webhook_body_has_time(struct span body)
+{
+	enum { SECONDS = 10 /* from 2001 to 2286 */ };
+	size_t digits = 0,
+	       length = body.length < SIGNED_PREFIX_MAX ? body.length : SIGNED_PREFIX_MAX;
+	bool number = true;
+
+	for (size_t i = 0; i < length; i++) {
+		char c = body.at[i];
+
+		if (c <= ' ' || strchr("{[\"=", c))
+			return false;
+		if (c == '.' && number && digits == SECONDS)
+			return true;
+		number = c == '.' || (number && c >= '0' && c <= '9');
+		digits = c == '.' ? 0 : digits + 1;
+	}
+	return false;
+}
+
 static int
 not_signed(struct error *error, const char *how)
 {

@@ -18,6 +18,10 @@ enum { WEBHOOK_TOLERANCE_S = 300 };
 int webhook_question(enum webhook_kind kind, const struct msg_webhook_delivery *delivery,
 		     uint64_t now_s, struct msg_signature_query *query, struct error *error);
 
+/* SECONDS.BODY and ID.SECONDS.BODY are what other kinds sign. Where a body alone was signed, one
+ * that begins so is theirs, with its time taken away: a replay of any age. */
+bool webhook_body_has_time(struct span body);
+
 /* The event's type and id: KIND.WHAT, with only those characters that a type has; and what the
  * sender calls the delivery, empty where it calls it nothing. data: the body, scanned. Buffers of
  * EVENT_TYPE_MAX + 1 and EVENT_NAME_MAX + 1 bytes. False: the id is longer. */

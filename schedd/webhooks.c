@@ -34,7 +34,7 @@ struct delivery {
 	enum webhook_kind kind;
 	bool verifying, verified;
 	int body;
-	bool signed_once;
+	bool signed_once, body_alone; /* one signature; of the body, without a time */
 	uint8_t signature[SIGNATURE_BYTES];
 	struct msg_webhook_delivery said;
 };
@@ -237,6 +237,10 @@ store(struct webhooks *webhooks, struct delivery *delivery)
 			  &error);
 	if (rc < 0)
 		refuse(webhooks, delivery, HTTP_BAD_REQUEST, error.why);
+	else if (delivery->body_alone &&
+		 webhook_body_has_time((struct span){(const char *)bytes, length}))
+		refuse(webhooks, delivery, HTTP_UNAUTHORIZED,
+		       "its time was signed, and is not where this webhook has it");
 	else
 		accept_event(webhooks, delivery, data);
 	if (bytes)
@@ -338,6 +342,7 @@ static void
 keep_signature(struct delivery *delivery, const struct msg_signature_query *query)
 {
 	delivery->signed_once = query->signatures_len == SIGNATURE_BYTES && !query->encoded;
+	delivery->body_alone = query->signatures_len && !query->prefix[0];
 	if (delivery->signed_once)
 		memcpy(delivery->signature, query->signatures, SIGNATURE_BYTES);
 }

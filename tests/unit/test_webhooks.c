@@ -259,6 +259,49 @@ START_TEST(a_delivery_is_stored_once)
 }
 END_TEST
 
+/* An event is pruned when it is old, or when others are many; who signed it is known all the same.
+ */
+START_TEST(a_replay_is_known_when_its_event_is_gone)
+{
+	struct hooks hooks = begin_hooks();
+	struct error error = ERROR_INIT;
+
+	meet_listener(&hooks);
+	meet_secretd(&hooks);
+	request(&hooks, "github", "a", "{}", 1);
+	vouch(&hooks, true);
+	ck_assert_uint_eq(status(&hooks, 1), 202);
+	ck_assert_int_eq(
+	    events_table_prune(events_table_of(hooks.stage->schedd.events), INT64_MAX, &error), 0);
+	ck_assert_uint_eq(events(&hooks), 0);
+	request(&hooks, "github", "b", "{}", 2);
+	vouch(&hooks, true);
+	ck_assert_uint_eq(status(&hooks, 2), 409);
+	finish_hooks(&hooks);
+}
+END_TEST
+
+/* SECONDS.BODY with its signature, sent as a body that was signed alone. */
+START_TEST(a_time_is_not_taken_for_a_body)
+{
+	struct hooks hooks = begin_hooks();
+
+	meet_listener(&hooks);
+	meet_secretd(&hooks);
+	request(&hooks, "generic", "a", "1614265330.{}", 1);
+	vouch(&hooks, true);
+	ck_assert_uint_eq(status(&hooks, 1), 401);
+	request(&hooks, "github", "b", "msg.1614265330.{}", 2);
+	vouch(&hooks, true);
+	ck_assert_uint_eq(status(&hooks, 2), 401);
+	request(&hooks, "generic", "c", "{\"at\":1614265330.5}", 3);
+	vouch(&hooks, true);
+	ck_assert_uint_eq(status(&hooks, 3), 202);
+	ck_assert_uint_eq(events(&hooks), 1);
+	finish_hooks(&hooks);
+}
+END_TEST
+
 static int
 copy_type(const struct event *event, void *arg)
 {
@@ -541,6 +584,8 @@ main(void)
 	    the_listener_cannot_change_a_body_afterwards,
 	    an_answer_to_no_question_is_nothing,
 	    a_delivery_is_stored_once,
+	    a_replay_is_known_when_its_event_is_gone,
+	    a_time_is_not_taken_for_a_body,
 	    what_nobody_signed_says_so,
 	    paths_that_no_agent_has,
 	    what_a_dead_listener_told_is_stored,
