@@ -299,9 +299,10 @@ static const struct outcome_view {
 			      "correct what the reason names; 'ash doctor' lists what the host "
 			      "lacks"},
     [OUTCOME_SKIPPED] = {COLOR_WARN, false, EXIT_NO_STATUS, "was skipped",
-			 "run it again, or change spec.concurrency"},
+			 "'ash agent resume' lets a paused agent start; spec.concurrency and "
+			 "spec.budget say what else is skipped"},
     [OUTCOME_REFUSED] = {COLOR_BAD, false, EXIT_NO_STATUS, "was refused",
-			 "the manifest asks for more than agentd.yaml allows: change one of them"},
+			 "change what the reason names, of the manifest, the event or agentd.yaml"},
     [OUTCOME_LOST] = {COLOR_BAD, false, EXIT_NO_STATUS, "was lost",
 		      "the host or the runtime stopped under it; run it again"},
 };

@@ -32,6 +32,7 @@ status "a run is skipped: 125" 125 ash agent run worker
 like "with the reason" "$err" 'paused: by root'
 is "and recorded" "$(latest worker '.outcome + ": " + .reason')" 'skipped: the agent is paused: by root'
 like "why tells it" "$(ash session why worker@latest)" 'the agent is paused'
+like "and what to do" "$(ash session why worker@latest)" 'Next: .*ash agent resume'
 is "what runs goes on" "$(ash --json session show "$live" | jq -r .state)" running
 like "what waited waits" "$(ash session why "$waiting")" 'waits in the queue: the agent is paused: by root'
 gate_open
