@@ -55,6 +55,11 @@ static const char *const statement_sql[ST_COUNT] = {
 			       " AND queued_at >= ?3 ORDER BY seq DESC LIMIT ?4",
     [ST_LAST] = SELECT_SESSION " WHERE seq IN (SELECT max(seq) FROM session GROUP BY agent)"
 			       " ORDER BY agent",
+    /* ID/EVENT, and ~SEQ behind it where one followed; '0' comes after '/'. */
+    [ST_LAST_FIRE] =
+	"SELECT fired_at FROM session WHERE seq = (SELECT seq FROM session WHERE agent = ?1"
+	" AND trigger_kind <> 'manual' AND trigger_id > ?2 || '/' AND trigger_id < ?2 || '0'"
+	" ORDER BY scheduled_at DESC, seq LIMIT 1)",
     [ST_COUNT_ENDED] = "SELECT (SELECT count(*) FROM session)"
 		       " - (SELECT count(*) FROM session WHERE state <> 5)",
     [ST_SURPLUS] =

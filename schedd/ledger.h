@@ -82,6 +82,11 @@ int ledger_each(struct ledger *ledger, const struct ledger_filter *filter, ledge
 /* The newest session of each agent. */
 int ledger_each_last(struct ledger *ledger, ledger_fn *fn, void *arg, struct error *error);
 
+/* When a trigger that no time fires was fired last, of what is kept; 0: never. 0, or -1 with error.
+ */
+int ledger_last_fire(struct ledger *ledger, const char *agent, const char *trigger_id,
+		     uint64_t *at_ms, struct error *error);
+
 int ledger_count_ended(struct ledger *ledger, uint64_t *count, struct error *error);
 /* What of an agent's ended sessions is kept: the newest, and the very newest whatever its log
  * takes. */

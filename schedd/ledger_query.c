@@ -152,6 +152,24 @@ ledger_each_last(struct ledger *ledger, ledger_fn *fn, void *arg, struct error *
 }
 
 int
+ledger_last_fire(struct ledger *ledger, const char *agent, const char *trigger_id, uint64_t *at_ms,
+		 struct error *error)
+{
+	sqlite3_stmt *statement = ledger->statements[ST_LAST_FIRE];
+	int rc;
+
+	sqlite3_bind_text(statement, 1, agent, -1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 2, trigger_id, -1, SQLITE_STATIC);
+	rc = sqlite3_step(statement);
+	*at_ms = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		ledger_error(ledger, error);
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -1;
+}
+
+int
 ledger_count_ended(struct ledger *ledger, uint64_t *count, struct error *error)
 {
 	sqlite3_stmt *statement = ledger->statements[ST_COUNT_ENDED];

@@ -22,6 +22,7 @@ enum statement {
 	ST_OPEN,
 	ST_LIST,
 	ST_LAST,
+	ST_LAST_FIRE,
 	ST_COUNT_ENDED,
 	ST_SURPLUS,
 	ST_NEXT_AGENT,

@@ -1,4 +1,5 @@
 /* What control asks about times to come; see schedule.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -294,6 +295,9 @@ add_untimed(const char *agent, const struct event_trigger *trigger, void *arg)
 		 : trigger->path  ? trigger->path
 				  : "",
 		 trigger->outcome ? " " : "", trigger->outcome ? trigger->outcome : "");
+	if (ledger_last_fire(schedule_owner(question->schedule)->ledger, agent, trigger->id,
+			     &row->last_fire_at_ms, NULL) < 0)
+		return -EIO;
 	return rows_add(question->rows, &record);
 }
 

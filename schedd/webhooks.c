@@ -1,5 +1,6 @@
 #include "webhooks.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -553,6 +554,9 @@ add_row(const char *agent, const struct event_trigger *trigger, void *arg)
 	if (!webhooks->listening)
 		snprintf(row->note, sizeof(row->note), "nobody listens: %.900s",
 			 webhooks->why[0] ? webhooks->why : "the listener is being started");
+	if (ledger_last_fire(webhooks->schedd->ledger, agent, trigger->id, &row->last_fire_at_ms,
+			     NULL) < 0)
+		return -EIO;
 	return rows_add(showing->rows, &record);
 }
 

@@ -42,12 +42,16 @@ is "started the reviewer no second time" "$(sessions review)" 1
 check "a replay" ash event replay one --source /hub
 check "starts it again" eventually 8 ran review 2
 is "with the same event" "$(ash session logs review@latest | tail -n +2 | jq -r .trigger.event.id)" one
+last_fires() { ash --json schedule list --agent "$1" | jq -c '[.[].last_fire_at]'; }
+is "the schedule says when it was fired last" "$(last_fires review)" "[\"$(latest review .trigger.fired_at)\"]"
+is "of each trigger" "$(last_fires other)" "[null,\"$(latest other .trigger.fired_at)\"]"
 
 # --- what cannot be written ---
 check "an event without what the task wants" emit strict --data '{}'
 check "is a session" eventually 8 ran strict 1
 is "that was refused" "$(latest strict .outcome)" refused
 like "with the reason" "$(latest strict .reason)" 'no data.missing'
+like "and what to change" "$(ash session why strict@latest)" 'Next: .*the event'
 
 # --- large ---
 head -c 900000 /dev/zero | tr '\0' 'x' | sed 's/^/{"big": "/; s/$/"}/' >"$dir/large.json"

@@ -129,6 +129,36 @@ START_TEST(a_trigger_fires_once_for_a_time)
 }
 END_TEST
 
+START_TEST(knows_the_last_fire_of_a_trigger)
+{
+	static const struct {
+		const char *agent, *trigger_id;
+		uint64_t scheduled_at_ms, fired_at_ms;
+	} fires[] = {
+	    {"told", "event-1/7", 2000, 2001},   {"told", "event-1/6", 1000, 1001},
+	    {"told", "event-1/7~2", 2000, 9000}, {"told", "event-10/8", 3000, 3001},
+	    {"other", "event-1/9", 4000, 4001},
+	};
+	struct ledger *ledger = open_ledger();
+	uint64_t at_ms;
+
+	for (size_t i = 0; i < ARRAY_LEN(fires); i++) {
+		struct ledger_session session = a_session(fires[i].agent);
+
+		strcpy(session.row.trigger_kind, "event");
+		strcpy(session.row.trigger_id, fires[i].trigger_id);
+		session.row.scheduled_at_ms = fires[i].scheduled_at_ms;
+		session.row.fired_at_ms = fires[i].fired_at_ms;
+		insert(ledger, &session);
+	}
+	ck_assert_int_eq(ledger_last_fire(ledger, "told", "event-1", &at_ms, NULL), 0);
+	ck_assert_uint_eq(at_ms, 2001);
+	ck_assert_int_eq(ledger_last_fire(ledger, "told", "event-2", &at_ms, NULL), 0);
+	ck_assert_uint_eq(at_ms, 0);
+	ledger_close(ledger);
+}
+END_TEST
+
 START_TEST(operators_may_run_at_the_same_time)
 {
 	struct ledger_session first = a_session("manual"), second = a_session("manual");
@@ -422,6 +452,7 @@ main(void)
 	    keeps_a_row,
 	    one_row_for_an_id,
 	    a_trigger_fires_once_for_a_time,
+	    knows_the_last_fire_of_a_trigger,
 	    operators_may_run_at_the_same_time,
 	    a_rollback_leaves_nothing,
 	    lists_what_is_asked_for,
