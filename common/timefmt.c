@@ -8,9 +8,6 @@
 
 enum { MS_A_SECOND = 1000, SECONDS_A_DAY = 86400, TEXT_MAX = 32 };
 
-/* The last moment with a year of four digits: 9999-12-31T23:59:59.999Z. */
-#define LAST_MS UINT64_C(253402300799999)
-
 struct civil {
 	int64_t year;
 	unsigned month, day;
@@ -48,7 +45,7 @@ civil_from_days(int64_t days)
 const char *
 rfc3339_format(uint64_t epoch_ms, char *text)
 {
-	uint64_t ms = epoch_ms > LAST_MS ? LAST_MS : epoch_ms;
+	uint64_t ms = epoch_ms > RFC3339_LAST_MS ? RFC3339_LAST_MS : epoch_ms;
 	uint64_t seconds = ms / MS_A_SECOND;
 	struct civil civil = civil_from_days((int64_t)(seconds / SECONDS_A_DAY));
 	unsigned of_day = (unsigned)(seconds % SECONDS_A_DAY);
@@ -271,7 +268,8 @@ size_format(uint64_t bytes, char *text)
 const char *
 local_format(uint64_t epoch_ms, char *text)
 {
-	time_t seconds = (time_t)((epoch_ms > LAST_MS ? LAST_MS : epoch_ms) / MS_A_SECOND);
+	time_t seconds =
+	    (time_t)((epoch_ms > RFC3339_LAST_MS ? RFC3339_LAST_MS : epoch_ms) / MS_A_SECOND);
 	struct tm tm;
 
 	/* Where there is no zone's file this is UTC. */

@@ -8,6 +8,10 @@
 
 enum { RFC3339_LEN = 24 /* 2026-01-02T03:04:05.678Z */ };
 
+/* The last moment with a year of four digits, 9999-12-31T23:59:59.999Z: what is later is written as
+ * this. */
+#define RFC3339_LAST_MS UINT64_C(253402300799999)
+
 /* UTC with milliseconds into at least RFC3339_LEN + 1 bytes; returns text. */
 const char *rfc3339_format(uint64_t epoch_ms, char *text);
 /* With any offset and 0-9 fraction digits (cut to ms). */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/timefmt.h"
 #include "next.h"
 
 enum { BUCKETS = 1024, NO_OWNER = -1, GARBAGE_MIN = 64 };
@@ -37,6 +38,16 @@ next_cron(const struct trigger *trigger, const struct zones *zones, int64_t afte
 	return next == INT64_MAX ? NEVER : next * 1000;
 }
 
+/* Counted from 1970, so that it depends on nothing but the period. None is after what can be
+ * written: as a cron expression has it. */
+static int64_t
+next_period(const struct trigger *trigger, int64_t after_ms)
+{
+	int64_t next = after_ms < 0 ? 0 : (after_ms / trigger->period_ms + 1) * trigger->period_ms;
+
+	return next > (int64_t)RFC3339_LAST_MS ? NEVER : next;
+}
+
 int64_t
 trigger_next(const struct trigger *trigger, const struct zones *zones, int64_t after_ms)
 {
@@ -44,8 +55,7 @@ trigger_next(const struct trigger *trigger, const struct zones *zones, int64_t a
 	case TRIGGER_CRON:
 		return next_cron(trigger, zones, after_ms);
 	case TRIGGER_EVERY:
-		/* Counted from 1970, so that it depends on nothing but the period. */
-		return after_ms < 0 ? 0 : (after_ms / trigger->period_ms + 1) * trigger->period_ms;
+		return next_period(trigger, after_ms);
 	case TRIGGER_AT:
 		return trigger->at_ms > after_ms ? trigger->at_ms : NEVER;
 	default:

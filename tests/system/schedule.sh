@@ -90,6 +90,9 @@ is "a constant delay" "$(next far -n 2000 --from 2027-05-03T00:00:00Z | jq '[.[]
 like "a list for people" "$(ash schedule list)" 'AGENT +TRIGGER +EXPRESSION +TIMEZONE +NEXT +LAST'
 is "the agent's list has the next time" "$(ash --json agent list | jq -r '.[] | select(.name == "dst") | .next_fire_at')" "$(next dst | jq -r '.[0].next_fire_at')"
 is "and its triggers" "$(ash --json agent show dst | jq -c .triggers)" '["cron 30 2 * * * Europe/Berlin"]'
+install last 'exit 0' 'triggers: [{every: 15m}]'
+is "no time is after the last that can be written" "$(next last -n 9 --from 9999-12-31T23:40:00Z | jq -c '[.[].next_fire_at]')" \
+    '["9999-12-31T23:45:00.000Z"]'
 status "an unknown agent: 3" 3 next nobody
 status "no time: 2" 2 next dst --from yesterday
 status "no number: 2" 2 next dst -n 0
