@@ -53,6 +53,7 @@ fi
 # --- the queue across a restart ---
 gate_shut
 first=$(ash agent run held --detach)
+eventually 10 eval 'ash session logs "$first" | grep -q started' || fail "the first session is live"
 second=$(ash agent run held --detach)
 is "a second session of an agent waits" "$(ash --json session show "$second" | jq -r .state)" queued
 instance_stop
