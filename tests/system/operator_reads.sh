@@ -46,6 +46,7 @@ manifest() {
 	printf 'apiVersion: scarab/v1\nkind: AgentManifest\nmetadata: {name: mine, version: 1.0.0}\nspec:\n' >"$mine/manifest.yaml"
 	[[ $1 == *command:* ]] || echo '  command: prog' >>"$mine/manifest.yaml"
 	printf '%s\n' "$1" | sed 's/^/  /' >>"$mine/manifest.yaml"
+	echo "  budget: {failures_before_pause: 0}" >>"$mine/manifest.yaml"
 }
 # said COMMAND…: its status and what it said, names of the two paths made one
 said() { printf '%s\n' "$("$@" 2>&1; echo "status $?")" | sed -E 's#/(there|none)#/NAME#g'; }
