@@ -134,18 +134,35 @@ watch_entry(const char *path, uint32_t mask, struct msg_watch *answer)
 	return dir < 0 ? dir : note_change(fd, watch_place(dir, parent, mask | GONE), answer);
 }
 
+/* Nothing is there, or what cannot be watched: a link, a FIFO, a file in a directory's place. */
+static bool
+may_come(int error)
+{
+	return error == -ENOENT || error == -ENOTDIR || error == -ELOOP || error == -EINVAL;
+}
+
+/* target: whether it is the path itself, which may be a file. */
+static bool
+has_come(const char *here, bool target)
+{
+	_cleanup_close_ int fd = open_without_links(here, O_PATH);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 &&
+	       (S_ISDIR(st.st_mode) || (target && S_ISREG(st.st_mode)));
+}
+
 /* Watches the directory parent until here, which is in it, comes. fd, or -errno. */
 static int
-await_entry(const char *parent, const char *here)
+await_entry(const char *parent, const char *here, bool target)
 {
 	_cleanup_close_ int dir = open_without_links(parent, O_PATH | O_DIRECTORY);
-	_cleanup_close_ int watch = -1, child = -1;
+	_cleanup_close_ int watch = -1;
 
 	if (dir < 0)
 		return dir;
 	watch = watch_place(dir, parent, AWAITED | GONE);
-	child = watch < 0 ? -1 : open_without_links(here, O_PATH);
-	return child < 0 ? steal_fd(&watch) : -EAGAIN;
+	return watch < 0 || !has_come(here, target) ? steal_fd(&watch) : -EAGAIN;
 }
 
 /* It is not there: what is awaited appears in the nearest directory that is. */
@@ -162,9 +179,9 @@ watch_ancestor(const struct manifest *plan, const char *path, const struct confi
 		snprintf(answer->name, sizeof(answer->name), "%s", path_split(here, parent));
 		if (policy_watch(plan, parent, config, NULL) < 0)
 			return -ENOENT;
-		fd = await_entry(parent, here);
+		fd = await_entry(parent, here, strcmp(here, path) == 0);
 		memcpy(here, parent, sizeof(here));
-	} while (fd == -ENOENT && here[1]);
+	} while (may_come(fd) && here[1]);
 	return fd;
 }
 
@@ -173,13 +190,18 @@ watch_path(const struct manifest *plan, const struct manifest_trigger *trigger,
 	   const struct config *config, struct msg_watch *answer)
 {
 	const struct msg_watch blank = *answer;
-	int fd = -EAGAIN;
+	int fd = -EAGAIN, above;
 
 	for (int looks = 0; looks < LOOKS_MAX && fd == -EAGAIN; looks++) {
 		*answer = blank;
 		fd = watch_entry(trigger->path, mask_of(&trigger->on), answer);
-		if (fd == -ENOENT)
-			fd = watch_ancestor(plan, trigger->path, config, answer);
+		if (may_come(fd)) {
+			above = watch_ancestor(plan, trigger->path, config, answer);
+			if (fd != -ENOENT)
+				snprintf(answer->problem, sizeof(answer->problem), "%s",
+					 "is a link or behind one, or neither file nor directory");
+			fd = above == -ENOENT ? fd : above;
+		}
 	}
 	return fd;
 }

@@ -329,8 +329,8 @@ watches_opened(struct watches *watches, struct msg *msg)
 		return;
 	}
 	if (watch->waiting)
-		log_info("agent %s: %s waits for %s, which is not there", answer->agent, answer->id,
-			 watch->path);
+		log_info("agent %s: %s waits for %s, which %s", answer->agent, answer->id,
+			 watch->path, *answer->problem ? answer->problem : "is not there");
 	else
 		look_back(watch, was_lost, answer->changed_at_ms);
 }

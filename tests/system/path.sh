@@ -70,6 +70,21 @@ touch "$dir/deep/a/b/somebody"
 check "is the one that is watched" eventually 20 ran deep $((count + 3))
 is "and the old one is not" "$(event deep '.data.changes | map(.name) | unique')" '["somebody"]'
 
+# --- something else in its place ----------------------------------------------------------------------
+count=$(sessions deep)
+mv "$dir/deep/a/b" "$dir/deep/aside"
+mkfifo "$dir/deep/a/b"
+check "a FIFO takes its place, which is said" eventually 20 in_log "$dir/deep/a/b, which is a link or behind one, or neither"
+rm "$dir/deep/a/b"
+ln -s "$dir/deep/aside" "$dir/deep/a/b"
+rm "$dir/deep/a/b"
+mv "$dir/deep/aside" "$dir/deep/a/b"
+again() { ran deep $((count + 1)) && [ "$(event deep .data.unseen)" = true ]; }
+check "a directory again, it starts the agent" eventually 20 again
+count=$(sessions deep)
+touch "$dir/deep/a/b/after-all"
+check "and changes do" eventually 20 ran deep $((count + 1))
+
 # --- while nobody watches ------------------------------------------------------------------------------
 count=$(sessions deep)
 others=$(sessions inbox)

@@ -134,10 +134,50 @@ START_TEST(what_is_watched_is_there_or_has_said_that_it_went)
 }
 END_TEST
 
+static int
+link_there(const char *path)
+{
+	return symlink(other, path);
+}
+
+static int
+fifo_there(const char *path)
+{
+	return mkfifo(path, 0600);
+}
+
+START_TEST(what_cannot_be_watched_may_yet_become_what_can)
+{
+	static int (*const put[])(const char *path) = {link_there, fifo_there};
+	const struct msg_watch_open asked = {.agent = "one", .id = "path-1"};
+	struct runnerd r = {.store = NULL};
+
+	for (size_t i = 0; i < ARRAY_LEN(put); i++) {
+		_cleanup_close_ int fd = -1;
+		struct msg answer;
+		char told[4096];
+
+		rmdir(deep);
+		ck_assert_int_eq(put[i](deep), 0);
+		watch_open(&r, &asked, &answer);
+		fd = msg_take_fd(&answer, 0);
+		ck_assert_msg(fd >= 0, "%s", answer.watch.problem);
+		ck_assert(answer.watch.waiting);
+		ck_assert_str_eq(answer.watch.name, "deep");
+		ck_assert_str_ne(answer.watch.problem, "");
+		ck_assert_int_eq(unlink(deep), 0);
+		ck_assert_int_lt((int)read(fd, told, sizeof(told)), 0);
+		ck_assert_int_eq(mkdir(deep, 0700), 0);
+		ck_assert_int_gt((int)read(fd, told, sizeof(told)), 0);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
-	const TTest *const tests[] = {what_is_watched_is_there_or_has_said_that_it_went};
+	const TTest *const tests[] = {what_is_watched_is_there_or_has_said_that_it_went,
+				      what_cannot_be_watched_may_yet_become_what_can};
 
 	int status;
 
