@@ -403,6 +403,7 @@ restart_later(struct daemon *daemon)
 	daemon->state = DAEMON_WAITING;
 	daemon->restarts++;
 	loop_arm_in(daemon->timer, pause_ms(deaths));
+	webhooks_died(agentd, daemon);
 }
 
 static void

@@ -86,7 +86,8 @@ tell_schedd(struct agentd *agentd)
 	if (schedd->state != DAEMON_READY)
 		return;
 	msg_init(&msg, MSG_WEBHOOKS_STATE);
-	msg.webhooks_state.listening = agentd->webhooks.wanted && !agentd->webhooks.why[0];
+	msg.webhooks_state.listening = agentd->webhooks.wanted && !agentd->webhooks.why[0] &&
+				       listener(agentd)->state == DAEMON_READY;
 	memcpy(msg.webhooks_state.why, agentd->webhooks.why, sizeof(agentd->webhooks.why));
 	channel_send(schedd->channel, &msg);
 }
@@ -249,6 +250,13 @@ webhooks_ready(struct agentd *agentd, const struct daemon *daemon)
 		w->why[0] = '\0';
 	}
 	if (daemon->spec->role == ROLE_WEBHOOK || daemon->spec->role == ROLE_SCHEDD)
+		tell_schedd(agentd);
+}
+
+void
+webhooks_died(struct agentd *agentd, const struct daemon *daemon)
+{
+	if (daemon->spec->role == ROLE_WEBHOOK)
 		tell_schedd(agentd);
 }
 

@@ -29,6 +29,8 @@ void webhooks_reload(struct agentd *agentd);
 void webhooks_add(struct agentd *agentd, struct msg *start);
 /* A daemon became ready: schedd is told how it stands. */
 void webhooks_ready(struct agentd *agentd, const struct daemon *daemon);
+/* A daemon died and will be started again: until then nobody listens, which schedd is told. */
+void webhooks_died(struct agentd *agentd, const struct daemon *daemon);
 /* The listener died too often. */
 void webhooks_gave_up(struct agentd *agentd);
 

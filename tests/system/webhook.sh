@@ -208,6 +208,16 @@ tls() { curl -s -o /dev/null -w '%{http_code}' --max-time 10 --cacert "$dir/cert
 speaks_tls() { [ "$(tls)" = 202 ]; }
 check "requests come by TLS" eventually 10 speaks_tls
 is "and no other way" "$(post /open/generic '{}')" 000
+said() { [[ $(ash --json schedule list --agent open | jq -r '.[0].explanation') =~ $1 ]]; }
+openssl genrsa -out "$dir/other.pem" 2048 2>/dev/null
+configure "webhooks: {listen: '127.0.0.1:$port', certificate: $dir/cert.pem, key: $dir/other.pem}"
+check "a key of another certificate" ash reload
+check "is no reason to listen without one" eventually 5 said 'nobody listens: the listener is being started'
+is "which nobody does" "$(tls) $(post /open/generic '{}')" '000 000'
+configure "webhooks: {listen: '127.0.0.1:$port', certificate: $dir/cert.pem, key: $dir/key.pem}"
+check "with its own, by a reload" ash reload
+speaks_again() { [[ $(tls) =~ ^20[02]$ ]]; }
+check "requests come again" eventually 10 speaks_again
 chmod 666 "$dir/key.pem"
 check "a key that everybody may write" ash reload
 like "is not used" "$(eventually 5 fails tls; ash --json schedule list --agent open | jq -r '.[0].explanation')" 'key.pem is not root'"'"'s alone'
@@ -222,7 +232,6 @@ sys.stdin.read()' "$taken"; }
 read -r -t $((20 * factor)) _ <&"${holder[0]}"
 configure "webhooks: {listen: '127.0.0.1:$taken'}"
 check "a port that another has" ash reload
-said() { [[ $(ash --json schedule list --agent open | jq -r '.[0].explanation') =~ $1 ]]; }
 check "is said" eventually 5 said "listening for webhooks at 127.0.0.1:$taken: Address already in use"
 check "in the log too" grep -q "listening for webhooks at 127.0.0.1:$taken" "$dir/agentd.log"
 eval "exec ${holder[1]}>&-"
