@@ -4,7 +4,8 @@
  *
  * Bytes are peeked at, sent, and what was sent is taken out of the receiving socket without copying
  * it again (MSG_TRUNC): whatever the other side does not take stays where it is, and TCP tells the
- * sender. Only the client's first bytes are held, until it is known for whom they are.
+ * sender. Only the client's first bytes are held, until it is known for whom they are, and so is
+ * the head of each request of HTTP/1 (follow.h).
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -18,6 +19,7 @@
 #include "common/log.h"
 #include "common/netaddr.h"
 #include "exchange.h"
+#include "follow.h"
 #include "proxy.h"
 #include "sniff.h"
 
@@ -49,6 +51,9 @@ struct connection {
 	bool sniffed;          /* it is known for whom it is */
 	enum proxy_kind proxy; /* who waits to be told of the server */
 	struct head *head;     /* NULL: nothing is held, or nothing came yet */
+	struct follow follow;
+	char *refused; /* why a later request was: answers under way still come */
+	bool drained;  /* the client has nothing more to say behind it */
 	struct end client, server;
 };
 
@@ -85,6 +90,7 @@ connection_free(struct connection *c)
 	close_fd(&c->client.fd);
 	close_fd(&c->server.fd);
 	head_free(c);
+	free(c->refused);
 	free(c);
 	uses_changed(egress);
 	listeners_adjust(egress);
@@ -107,12 +113,18 @@ target(const struct connection *c, char text[INET6_ADDRSTRLEN])
 }
 
 static void
-deny(struct connection *c, const char *why)
+count_denial(struct connection *c, const char *why)
 {
 	char text[INET6_ADDRSTRLEN];
 
 	use_of(c->egress, c->number)->denials++;
 	note(c->egress, target(c, text), c->port, why);
+}
+
+static void
+deny(struct connection *c, const char *why)
+{
+	count_denial(c, why);
 	abort_both(c);
 }
 
@@ -140,31 +152,71 @@ hold(struct connection *c, const uint8_t *bytes, size_t count)
 	return 0;
 }
 
-/* Looks for a name in what has come. False: the connection is gone. */
+/* The head of a request: what is behind it is not held. NULL, or why it does not pass. */
+static const char *
+take_head(struct connection *c)
+{
+	const char *why;
+	ssize_t length = follow_head(&c->follow, c->head->bytes, c->head->used, &why);
+
+	if (length < 0)
+		return why;
+	c->egress->held_bytes -= c->head->used - (size_t)length;
+	c->head->used = (size_t)length;
+	return NULL;
+}
+
+/* Whether what has come may pass: 1, 0: cannot be told yet, -1: why says why not. */
+static int
+judge(struct connection *c, char *why, size_t size)
+{
+	const char *name = names_use(c->egress->names, c->number)->name, *wrong = NULL;
+	struct sniffed found;
+	enum sniff rc = sniff(c->head->bytes, c->head->used, &found);
+
+	if (rc == SNIFF_MORE)
+		return 0;
+	if (rc == SNIFF_NAME && strcmp(found.name, name) != 0) {
+		snprintf(why, size, "it asks for %s", found.name);
+		return -1;
+	}
+	if (rc == SNIFF_BAD)
+		wrong = found.why;
+	else if (found.http)
+		wrong = take_head(c);
+	else if (c->follow.on)
+		wrong = "what follows its request is none";
+	snprintf(why, size, "%s", wrong ? wrong : "");
+	return wrong ? -1 : 1;
+}
+
+/* The server hears of an end behind the requests that passed, and answers them; then the client is
+ * told, see say_refused(). */
+static void
+refuse_later(struct connection *c, const char *why)
+{
+	count_denial(c, why);
+	head_free(c);
+	c->refused = strdup(why);
+	c->sniffed = c->client.finished = true;
+	c->follow.spoke = false;
+	shutdown(c->server.fd, SHUT_WR);
+}
+
+/* False: the connection is gone. */
 static bool
 look_at_head(struct connection *c)
 {
-	const char *name = names_use(c->egress->names, c->number)->name;
-	struct sniffed found;
+	bool later = c->follow.on;
 	char why[128 + NET_NAME_MAX];
+	int rc = judge(c, why, sizeof(why));
 
-	switch (sniff(c->head->bytes, c->head->used, &found)) {
-	case SNIFF_MORE:
-		return true;
-	case SNIFF_NAME:
-		c->sniffed = strcmp(found.name, name) == 0;
-		snprintf(why, sizeof(why), "it asks for %s", found.name);
-		break;
-	case SNIFF_NONE:
-		c->sniffed = true;
-		break;
-	case SNIFF_BAD:
-		snprintf(why, sizeof(why), "%s", found.why);
-		break;
-	}
-	if (!c->sniffed)
+	c->sniffed = rc != 0;
+	if (rc < 0 && later)
+		refuse_later(c, why);
+	else if (rc < 0)
 		deny(c, why);
-	return c->sniffed;
+	return rc >= 0 || later;
 }
 
 /* Reads what the client says first. False: the connection is gone. */
@@ -172,8 +224,8 @@ static bool
 look(struct connection *c)
 {
 	uint8_t *buffer = c->egress->buffer;
-	ssize_t n =
-	    recv(c->client.fd, buffer, SNIFF_BYTES - (c->head ? c->head->used : 0), MSG_DONTWAIT);
+	size_t used = c->head ? c->head->used : 0;
+	ssize_t n = recv(c->client.fd, buffer, SNIFF_BYTES - used, MSG_PEEK | MSG_DONTWAIT);
 
 	if (n < 0 && errno == EAGAIN)
 		return true;
@@ -183,25 +235,37 @@ look(struct connection *c)
 	}
 	if (n == 0) {
 		c->sniffed = true; /* it has nothing more to say: relay() finds the end again */
+		if (c->follow.on)
+			head_free(c); /* half a head is no request */
 		return true;
 	}
 	if (hold(c, buffer, (size_t)n) < 0) {
 		deny(c, "too much is held of connections that do not say for whom they are");
 		return false;
 	}
-	return look_at_head(c);
+	if (!look_at_head(c))
+		return false;
+	if (c->head &&
+	    recv(c->client.fd, buffer, c->head->used - used, MSG_TRUNC | MSG_DONTWAIT) < 0) {
+		abort_both(c);
+		return false;
+	}
+	return true;
 }
 
 /* Sends what was looked at; it goes on to be held until it is known for whom it is. A server does
  * nothing before a head or ClientHello is whole, and then it is known: its last byte is not sent
- * before. Who speaks another protocol may wait for an answer to a few letters. False: the
- * connection is gone. */
+ * before. Who speaks another protocol may wait for an answer to a few letters; a later request's
+ * head waits until it is whole, so that none is cut off before one that passed is answered. False:
+ * the connection is gone. */
 static bool
 send_head(struct connection *c)
 {
 	struct head *head = c->head;
 	ssize_t n;
 
+	if (c->follow.on && !c->sniffed)
+		return true;
 	while (head->sent < head->used) {
 		n = send(c->server.fd, head->bytes + head->sent, head->used - head->sent,
 			 MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -224,30 +288,94 @@ send_head(struct connection *c)
 
 /* --- bytes ------------------------------------------------------------------------------------ */
 
+/* What a client still sends behind a refused request, so that closing does not take the answer
+ * back.
+ */
+static void
+drain(struct connection *c)
+{
+	ssize_t n = 1;
+
+	for (int i = 0; n > 0 && i < RELAYS_A_ROUND; i++)
+		n = recv(c->client.fd, c->egress->buffer, RELAY_BYTES, MSG_TRUNC | MSG_DONTWAIT);
+	c->drained = n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+/* The server has ended. Behind an answer that came after the refusal nothing is said: it may be one
+ * that ends with its connection. */
+static void
+say_refused(struct connection *c)
+{
+	drain(c);
+	if (!c->follow.spoke && c->refused)
+		proxy_answer(c->client.fd, PROXY_HTTP, true, c->refused);
+}
+
+/* An end is passed on. */
+static int
+finish(struct connection *c, struct end *from, struct end *to)
+{
+	from->finished = true;
+	if (from == &c->server && c->refused)
+		say_refused(c);
+	/* One that is gone already is an end, too. */
+	return shutdown(to->fd, SHUT_WR) < 0 && errno != ENOTCONN ? -1 : 0;
+}
+
+/* Of what lies there, as much as passes now: of HTTP/1 no more than the request's body. -1: it is
+ * malformed. */
+static ssize_t
+passing(struct connection *c, const struct end *from, ssize_t n)
+{
+	struct follow ahead = c->follow;
+
+	if (from != &c->client || !c->follow.on)
+		return n;
+	n = follow_body(&ahead, c->egress->buffer, (size_t)n);
+	if (n < 0)
+		count_denial(c, "its body is malformed");
+	return n;
+}
+
+/* That many were sent. */
+static void
+follow(struct connection *c, const struct end *from, size_t sent)
+{
+	bool on = c->follow.on;
+
+	if (from == &c->server)
+		follow_answer(&c->follow, c->egress->buffer, sent);
+	else if (on)
+		follow_body(&c->follow, c->egress->buffer, sent);
+	if (on && !c->follow.on)
+		c->sniffed = false;
+}
+
 /* One piece. 1: there may be more, 0: not now, -1: this side or that failed. */
 static int
-move(struct egress *egress, struct end *from, struct end *to, uint64_t *count)
+move(struct connection *c, struct end *from, struct end *to, uint64_t *count)
 {
-	ssize_t n = recv(from->fd, egress->buffer, RELAY_BYTES, MSG_PEEK | MSG_DONTWAIT), sent;
+	uint8_t *buffer = c->egress->buffer;
+	ssize_t n = recv(from->fd, buffer, RELAY_BYTES, MSG_PEEK | MSG_DONTWAIT), sent;
 
 	from->stuck = false;
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -1;
-	if (n == 0) {
-		from->finished = true;
-		/* One that is gone already is an end, too. */
-		return shutdown(to->fd, SHUT_WR) < 0 && errno != ENOTCONN ? -1 : 0;
-	}
-	sent = send(to->fd, egress->buffer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n == 0)
+		return finish(c, from, to);
+	n = passing(c, from, n);
+	if (n <= 0)
+		return (int)n;
+	sent = send(to->fd, buffer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN)
 		return -1;
 	from->stuck = sent < n;
 	if (sent <= 0)
 		return 0;
 	*count += (uint64_t)sent;
-	if (recv(from->fd, egress->buffer, (size_t)sent, MSG_TRUNC | MSG_DONTWAIT) != sent)
-		return -1;
-	return sent == n;
+	follow(c, from, (size_t)sent);
+	return recv(from->fd, buffer, (size_t)sent, MSG_TRUNC | MSG_DONTWAIT) != sent ? -1
+										      : sent == n;
 }
 
 static bool
@@ -256,7 +384,7 @@ relay(struct connection *c, struct end *from, struct end *to, uint64_t *count)
 	int rc = 1;
 
 	for (int i = 0; rc > 0 && i < RELAYS_A_ROUND && !from->finished; i++)
-		rc = move(c->egress, from, to, count);
+		rc = move(c, from, to, count);
 	if (rc >= 0)
 		return true;
 	abort_both(c);
@@ -277,17 +405,31 @@ watch(struct end *end, bool in, bool out)
 	loop_set_events(end->source, events);
 }
 
+/* Does what follows wait for the server's word? */
+static bool
+awaits(const struct connection *c)
+{
+	return c->follow.on && c->follow.waits && c->follow.body.done && c->sniffed && !c->head;
+}
+
+/* The request has passed. */
+static void
+end_request(struct connection *c)
+{
+	if (c->follow.on && c->follow.body.done && !c->head && !awaits(c) && !c->client.finished)
+		c->sniffed = false;
+}
+
 /* Who is waited for: what cannot be passed on is not read, what is stuck wants room there. */
 static void
 watch_both(struct connection *c)
 {
 	bool connected = c->server.fd >= 0, held = c->head && c->sniffed;
 	bool room = !c->head || c->head->used < SNIFF_BYTES;
+	bool more = !c->client.finished && !c->client.stuck && !held && room && !awaits(c) &&
+		    (connected || !c->sniffed);
 
-	watch(&c->client,
-	      !c->client.finished && !c->client.stuck && !held && room &&
-		  (connected || !c->sniffed),
-	      c->server.stuck);
+	watch(&c->client, more || (c->refused && !c->drained), c->server.stuck);
 	watch(&c->server, !c->server.finished && !c->server.stuck, c->client.stuck);
 }
 
@@ -296,12 +438,18 @@ work(struct connection *c)
 {
 	struct name_use *use = use_of(c->egress, c->number);
 
+	if (c->refused)
+		drain(c);
 	if (!c->sniffed && !look(c))
 		return;
 	if (c->server.fd >= 0) {
-		if (c->head && !send_head(c))
-			return;
-		if (c->sniffed && !c->head && !relay(c, &c->client, &c->server, &use->sent_bytes))
+		if (c->head) {
+			if (!send_head(c))
+				return;
+			end_request(c);
+		}
+		if (c->sniffed && !c->head && !awaits(c) &&
+		    !relay(c, &c->client, &c->server, &use->sent_bytes))
 			return;
 		if (!relay(c, &c->server, &c->client, &use->received_bytes))
 			return;
@@ -309,6 +457,7 @@ work(struct connection *c)
 			connection_free(c);
 			return;
 		}
+		end_request(c);
 	}
 	watch_both(c);
 }

@@ -1,8 +1,9 @@
 /*
  * Requests and responses of HTTP/1.1 as who stands between an agent and a server reads them (RFC
- * 9110, 9112): strictly, so that no two readers see two messages in one. What is read is never
- * passed on as it came: heads are written anew from what was understood, and bodies are framed
- * anew. Looks at bytes where they lie and keeps nothing but a body's place. Egress only.
+ * 9110, 9112): strictly, so that no two readers see two messages in one. What is read is not passed
+ * on as it came: heads are written anew from what was understood, and bodies are framed anew; but
+ * for connections that are only followed (follow.h). Looks at bytes where they lie and keeps
+ * nothing but a body's place. Egress only.
  *
  * Refused: lines that end in a lone line feed, a lone carriage return, folded lines, space before a
  * colon, names that are no tokens, NUL and other controls, more than one Host or Content-Length,
@@ -46,7 +47,8 @@ struct http_head {
 	struct http_text host;
 	unsigned status; /* of a response */
 	struct http_text reason;
-	bool old; /* a response of HTTP/1.0 */
+	bool old;     /* of HTTP/1.0 */
+	bool upgrade; /* a request that asks for another protocol */
 	struct http_field fields[HTTP_FIELDS_MAX];
 	size_t count;
 	enum http_framing framing;
@@ -68,6 +70,9 @@ enum http_parsed {
 
 /* All that came so far of one head. */
 enum http_parsed http_request(const uint8_t *bytes, size_t length, struct http_head *head);
+/* Of a request that goes on as it came: of HTTP/1.0 as well, with Upgrade or without a host.
+ * CONNECT is refused. */
+enum http_parsed http_request_kept(const uint8_t *bytes, size_t length, struct http_head *head);
 /* to_head: of the answer to a HEAD, which has no body whatever it says. */
 enum http_parsed http_response(const uint8_t *bytes, size_t length, bool to_head,
 			       struct http_head *head);

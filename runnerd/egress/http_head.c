@@ -202,9 +202,9 @@ take_fields(struct reader *reader, struct http_head *head, struct seen *seen)
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* METHOD SP TARGET SP HTTP/1.1; Python writes CONNECT with 1.0. */
+/* METHOD SP TARGET SP HTTP/1.1; Python writes CONNECT with 1.0. kept: http_request_kept(). */
 static enum http_parsed
-take_request_line(struct http_head *head, struct http_text line)
+take_request_line(struct http_head *head, struct http_text line, bool kept)
 {
 	static const char current[] = " HTTP/1.1", old[] = " HTTP/1.0";
 	const char *version = current;
@@ -214,7 +214,8 @@ take_request_line(struct http_head *head, struct http_text line)
 	head->method = (struct http_text){line.at, space ? (size_t)(space - line.at) : 0};
 	if (!is_token(head->method))
 		return bad(head, 400, "its request line is malformed");
-	if (http_is(head->method, "CONNECT") && line.at[line.length - 1] == '0')
+	head->old = line.length && line.at[line.length - 1] == '0';
+	if (head->old && (kept || http_is(head->method, "CONNECT")))
 		version = old;
 	if (line.length < head->method.length + sizeof(current) ||
 	    memcmp(line.at + line.length - strlen(version), version, strlen(version)) != 0)
@@ -222,7 +223,8 @@ take_request_line(struct http_head *head, struct http_text line)
 	target = space + 1;
 	length = line.length - head->method.length - 1 - strlen(version);
 	for (size_t i = 0; i < length; i++)
-		if (target[i] <= ' ' || target[i] > '~' || target[i] == '#')
+		if (target[i] == ' ' || target[i] == '\t' ||
+		    (!kept && (target[i] < ' ' || target[i] > '~' || target[i] == '#')))
 			return bad(head, 400, "its target is malformed");
 	head->target = (struct http_text){target, length};
 	return length ? HTTP_WHOLE : bad(head, 400, "its request line is malformed");
@@ -247,9 +249,18 @@ check_request(struct http_head *head, const struct seen *seen)
 		return bad(head, 501, "its method is not offered here");
 	if (!seen->host && !http_is(head->method, "CONNECT"))
 		return bad(head, 400, "it names no host");
-	head->framing = seen->coding                   ? HTTP_CHUNKED
-			: seen->length && head->length ? HTTP_LENGTH
-						       : HTTP_NO_BODY;
+	return HTTP_WHOLE;
+}
+
+static enum http_parsed
+check_kept(struct http_head *head, const struct seen *seen)
+{
+	for (size_t i = 0; i < head->count; i++)
+		head->upgrade |= http_is(head->fields[i].name, "Upgrade");
+	if (http_is(head->method, "CONNECT"))
+		return bad(head, 501, "it asks for a tunnel");
+	if (seen->coding && head->old)
+		return bad(head, 400, "it is of HTTP/1.0 and chunked");
 	return HTTP_WHOLE;
 }
 
@@ -262,8 +273,8 @@ bounded(enum http_parsed rc, size_t length, struct http_head *head)
 	return rc;
 }
 
-enum http_parsed
-http_request(const uint8_t *bytes, size_t length, struct http_head *head)
+static enum http_parsed
+read_request(const uint8_t *bytes, size_t length, bool kept, struct http_head *head)
 {
 	struct reader reader = {(const char *)bytes, length};
 	struct seen seen = {0};
@@ -273,14 +284,30 @@ http_request(const uint8_t *bytes, size_t length, struct http_head *head)
 	*head = (struct http_head){0};
 	rc = next_line(&reader, &line, head);
 	if (rc == HTTP_WHOLE)
-		rc = take_request_line(head, line);
+		rc = take_request_line(head, line, kept);
 	if (rc == HTTP_WHOLE)
 		rc = take_fields(&reader, head, &seen);
 	if (rc != HTTP_WHOLE)
 		return bounded(rc, length, head);
 	head->bytes = length - reader.left;
-	return head->bytes > HTTP_HEAD_MAX ? bad(head, 431, "its head is too long")
-					   : check_request(head, &seen);
+	head->framing = seen.coding                   ? HTTP_CHUNKED
+			: seen.length && head->length ? HTTP_LENGTH
+						      : HTTP_NO_BODY;
+	if (head->bytes > HTTP_HEAD_MAX)
+		return bad(head, 431, "its head is too long");
+	return kept ? check_kept(head, &seen) : check_request(head, &seen);
+}
+
+enum http_parsed
+http_request(const uint8_t *bytes, size_t length, struct http_head *head)
+{
+	return read_request(bytes, length, false, head);
+}
+
+enum http_parsed
+http_request_kept(const uint8_t *bytes, size_t length, struct http_head *head)
+{
+	return read_request(bytes, length, true, head);
 }
 
 /* --- responses -------------------------------------------------------------------------------- */

@@ -1,7 +1,8 @@
 /*
  * For whom the first bytes of a connection are: the name in a TLS ClientHello (RFC 6066), the host
- * of an HTTP/1 request (RFC 9112). A connection that was opened for a name and asks for another is
- * domain fronting. Looks at what has come so far and keeps nothing. Egress only.
+ * of an HTTP/1 request (RFC 9112), each of a connection (follow.h). A connection that was opened
+ * for a name and asks for another is domain fronting. Looks at what has come so far and keeps
+ * nothing. Egress only.
  *
  * What is split is put together first: a ClientHello may lie in any number of TLS records, and with
  * keys of post-quantum exchanges one is longer than a segment.
@@ -9,6 +10,7 @@
 #ifndef SCARAB_EGRESS_SNIFF_H
 #define SCARAB_EGRESS_SNIFF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +28,7 @@ enum sniff {
 
 struct sniffed {
 	char name[NET_NAME_MAX + 1];
+	bool http; /* a request of HTTP/1 whose head is whole, but for SNIFF_BAD */
 	const char *why;
 };
 

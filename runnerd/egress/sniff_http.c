@@ -242,6 +242,7 @@ head(const char *at, size_t left, struct sniffed *result)
 					    : SNIFF_NONE;
 	if (memchr(line.at, '\0', line.length))
 		return bad(result, "its head has a NUL");
+	result->http = true;
 	found = host_of_target(line, target_of(line), result);
 	return found == SNIFF_BAD ? found : fields(at, left, found, result);
 }

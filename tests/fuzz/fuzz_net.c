@@ -1,14 +1,16 @@
 /*
  * The parsers of the network: rules, questions of DNS, the first bytes of connections, heads and
- * bodies of HTTP/1.1, SOCKS. The first byte of a case says which. Whatever is accepted is held to
- * what it promises: a rule reads its own text again, an answer has its bounds, a name is one, no
- * later byte changes what was decided, and a body is the same in whatever pieces it comes.
+ * bodies of HTTP/1.1, connections of HTTP/1 that are followed, SOCKS. The first byte of a case says
+ * which. Whatever is accepted is held to what it promises: a rule reads its own text again, an
+ * answer has its bounds, a name is one, no later byte changes what was decided, and a body is the
+ * same in whatever pieces it comes.
  *
  * fuzz_net [CASES [SEED]]: bit flips, cuts, repetitions and grafts over the seeds below, the same
  * for the same seed. With -DSCARAB_LIBFUZZER the entry point of libFuzzer instead (make libfuzzer).
  */
 // with: runnerd/egress/dns.c runnerd/egress/sniff_tls.c runnerd/egress/sniff_http.c
 // with: runnerd/egress/http_head.c runnerd/egress/http_body.c runnerd/egress/socks.c
+// with: runnerd/egress/follow.c
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 #include "common/netaddr.h"
 #include "common/netrule.h"
 #include "runnerd/egress/dns.h"
+#include "runnerd/egress/follow.h"
 #include "runnerd/egress/http.h"
 #include "runnerd/egress/sniff.h"
 #include "runnerd/egress/socks.h"
@@ -169,6 +172,54 @@ try_http(const uint8_t *bytes, size_t length)
 	try_body(&head, bytes, length);
 }
 
+/* Requests one behind another: where the last one begins that could be followed. A head is the same
+ * without what is behind it. */
+static size_t
+follow_all(const uint8_t *bytes, size_t length, size_t step)
+{
+	struct follow follow = {0}, alone;
+	struct sniffed found;
+	const char *why;
+	size_t at = 0;
+	ssize_t n;
+
+	while (at < length) {
+		enum sniff rc = sniff(bytes + at, length - at, &found);
+
+		if (rc == SNIFF_MORE || rc == SNIFF_BAD || !found.http)
+			break;
+		alone = follow;
+		n = follow_head(&follow, bytes + at, length - at, &why);
+		if (n < 0)
+			break;
+		demand(n > 0 && (size_t)n <= length - at, "a request has no bounds");
+		demand(follow_head(&alone, bytes + at, (size_t)n, &why) == n,
+		       "a request depends on what follows");
+		at += (size_t)n;
+		for (n = 1; n > 0 && at<length; at += n> 0 ? (size_t)n : 0)
+			n = follow_body(&follow, bytes + at,
+					step < length - at ? step : length - at);
+		if (n < 0 || !follow.body.done)
+			break;
+	}
+	return at;
+}
+
+static void
+try_follow(const uint8_t *bytes, size_t length)
+{
+	struct follow whole = {.on = true, .waits = true}, parts = whole;
+	size_t at = follow_all(bytes, length, length);
+
+	demand(follow_all(bytes, length, 1) == at || at < length,
+	       "a request depends on its pieces");
+	follow_answer(&whole, bytes, length);
+	for (size_t i = 0; i < length; i++)
+		follow_answer(&parts, bytes + i, 1);
+	demand(whole.on == parts.on && whole.waits == parts.waits,
+	       "an answer depends on its pieces");
+}
+
 static void
 try_socks(const uint8_t *bytes, size_t length)
 {
@@ -195,8 +246,8 @@ try_socks(const uint8_t *bytes, size_t length)
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-	static void (*const targets[])(const uint8_t *, size_t) = {try_rule, try_dns, try_sniff,
-								   try_http, try_socks};
+	static void (*const targets[])(const uint8_t *, size_t) = {try_rule, try_dns,   try_sniff,
+								   try_http, try_socks, try_follow};
 
 	if (length > 0 && length <= CASE_BYTES_MAX)
 		targets[bytes[0] % ARRAY_LEN(targets)](bytes + 1, length - 1);
@@ -247,6 +298,12 @@ static const struct {
 	 "a.example\x01\xbb"),
     SEED("\x04\x05\x01\x00\x01\x2d\x21\x07\x01\x00\x50"),
     SEED("\x04\x05\x02\x00\x02"),
+    SEED("\x05GET / HTTP/1.0\r\nHost: a.example\r\n\r\n\r\nPUT / HTTP/1.1\r\nHost: a.example\r\n"
+	 "Content-Length: 5\r\n\r\nhelloPUT / HTTP/1.1\r\nHost: a.example\r\nUpgrade: x\r\n"
+	 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: "
+	 "b\r\n\r\n"),
+    SEED("\x05HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 101 "
+	 "Switching Protocols\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
 #undef SEED
 };
 

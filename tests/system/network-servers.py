@@ -89,10 +89,39 @@ class Hello(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def count(self):
+        """How long the body is, whichever way it comes."""
+        length = int(self.headers.get("Content-Length", 0))
+        size = len(self.rfile.read(length))
+        while self.headers.get("Transfer-Encoding") == "chunked":
+            piece = int(self.rfile.readline(), 16)
+            size += len(self.rfile.read(piece))
+            self.rfile.readline()
+            if piece == 0:
+                break
+        body = f"counted {size}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def switch(self):
+        """Another protocol: what comes is sent back."""
+        self.send_response(101)
+        self.send_header("Upgrade", "echo")
+        self.end_headers()
+        self.close_connection = True
+        while got := self.rfile.read1(65536):
+            self.wfile.write(got)
+
     def do_POST(self):
+        if self.path == "/count":
+            return self.count()
         self.git()
 
     def do_GET(self):
+        if self.path == "/switch":
+            return self.switch()
         if self.path.startswith("/smart/"):
             return self.git()
         if self.path.startswith("/repo.git/"):

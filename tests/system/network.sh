@@ -104,6 +104,53 @@ for piece in (b"GET / HTTP/1.1\r\nHo", b"st: other", b".example\r\n", b"\r\n"):
     except OSError: pass
 try: print("pieces GOT", s.recv(100))
 except OSError as e: print("pieces", e.errno)'
+# What of each connection came back: the statuses, and what was said.
+kept='import re, socket
+def get(host, more=""): return "GET / HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (host, more)
+def post(more): return "POST /count HTTP/1.1\r\nHost: web.example\r\n%s\r\n" % more
+def talk(name, *turns):
+    s = socket.create_connection(("web.example", 80), 20)
+    got = b""
+    try:
+        for say, until in turns:
+            s.sendall(say.encode())
+            while not until or until not in got:
+                more = s.recv(4096)
+                if not more: break
+                got += more
+    except OSError as e: got += b"\nerror %s" % str(e.errno).encode()
+    print(name + ":", *(w.decode() for w in re.findall(rb"(?<=^HTTP/1.1 )...|hello [a-z.]+|counted \d+|error .*|echoed.*|it asks for [a-z.]+", got.replace(b"HTTP/1.1", b"\nHTTP/1.1"), re.M)))
+other = (get("other.example"), None)
+fronted = "X" * 100 + get("other.example")
+chunked = "%x\r\n%s\r\n0\r\n\r\n" % (len(fronted), fronted)
+talk("kept", (get("web.example"), b"hello web"), other)
+talk("pipelined", (get("web.example") + get("other.example"), None))
+talk("length", (post("Content-Length: %d\r\n" % len(fronted)) + fronted, b"counted"), other)
+talk("chunked", (post("Transfer-Encoding: chunked\r\n") + chunked, b"counted"), other)
+talk("continued", (post("Content-Length: 3\r\nExpect: 100-continue\r\n"), b"100 "), ("abc", b"counted"), other)
+talk("not upgraded", (get("web.example", "Connection: Upgrade\r\nUpgrade: echo\r\n"), b"hello web"), other)
+talk("upgraded", (get("web.example", "Connection: Upgrade\r\nUpgrade: echo\r\n").replace("/ ", "/switch ", 1), b"echo\r\n"), ("\x01echoed, and " + get("other.example"), b"other.example\r\n\r\n"))
+talk("to HTTP/2", (get("web.example", "Connection: Upgrade\r\nUpgrade: h2c\r\n").replace("/ ", "/switch ", 1), b"echo\r\n"), ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None))
+talk("HTTP/2", ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None))
+talk("two lengths", (post("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), None))'
+install client "cat >/tmp/kept.py <<'PY'
+$kept
+PY
+python3 /tmp/kept.py" "$net"
+kept=$(ash agent run client 2>&1)
+came() { is "$1" "$(sed -n "s|^$2: ||p" <<<"$kept")" "$3"; }
+came "another host in a later request of one connection" kept "200 hello web.example 403 it asks for other.example"
+like "… in one that is sent with the first, which is answered" "$(sed -n 's|^pipelined: ||p' <<<"$kept")" '^200 hello web.example( 403 it asks for other.example)?$'
+came "… behind a body of a length" length "200 counted 139 403 it asks for other.example"
+came "… behind one in chunks" chunked "200 counted 139 403 it asks for other.example"
+came "… behind one that waited for 100 Continue" continued "100 200 counted 3 403 it asks for other.example"
+came "… where the server did not change the protocol" "not upgraded" "200 hello web.example 403 it asks for other.example"
+came "and where it did, what follows passes" upgraded "101 echoed, and GET / "
+came "but not HTTP/2" "to HTTP/2" "101 error 104"
+came "nor from the first byte" HTTP/2 "error 104"
+came "nor what can be read in two ways" "two lengths" "error 104"
+like "which ash session why tells" "$(ash session why client@latest)" 'Denied: +web.example:80: .*it asks for other.example'
+runs "who would rather speak HTTP/2 goes on with HTTP/1.1" "hello web.example 1 hello web.example 0 " "curl -sS --http2 -w ' %{num_connects} ' http://web.example/ http://web.example/"
 denied "a proxy's way to another host" '^web.example 80 104' 'tcp("web.example", 80, b"CONNECT other.example:443 HTTP/1.1\r\n\r\n")'
 runs "another name in SNI" "35" 'curl -sS --connect-to other.example:443:web.example:443 https://other.example/ 2>/dev/null; printf %s $?'
 runs "UDP is refused at once" "111" 'python3 -c "

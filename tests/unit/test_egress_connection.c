@@ -4,9 +4,10 @@
 // with: runnerd/egress/sniff_tls.c runnerd/egress/sniff_http.c runnerd/egress/exchange*.c
 // with: runnerd/egress/http_*.c runnerd/egress/scrub.c runnerd/egress/inject.c
 // with: runnerd/egress/tls.c runnerd/egress/bytes.c runnerd/egress/authority.c
-// with: runnerd/egress/proxy.c runnerd/egress/socks.c
+// with: runnerd/egress/proxy.c runnerd/egress/socks.c runnerd/egress/follow.c
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -18,6 +19,7 @@ enum { QUIET_MS = 50, WAKES_MOST = 100, FILL_BYTES = 64 << 10, ANSWER_BYTES = 51
 
 /* What the process's other half does. */
 static unsigned wakes;
+static char noted[256]; /* the last denial */
 
 void
 note(struct egress *egress, const char *name, unsigned port, const char *why)
@@ -25,7 +27,8 @@ note(struct egress *egress, const char *name, unsigned port, const char *why)
 	(void)egress;
 	(void)name;
 	(void)port;
-	(void)why;
+	if (why)
+		snprintf(noted, sizeof(noted), "%s", why);
 }
 
 void
@@ -84,6 +87,7 @@ way_begin_for(struct way *way, int number)
 	int agent[2], server[2];
 	struct msg dialed;
 
+	noted[0] = '\0';
 	*way = (struct way){.egress = {.loop = loop_new(), .accepting = true}};
 	way->egress.names = names_new(boottime_ns());
 	ck_assert_int_eq(names_number(way->egress.names, "a.example", false, 0), 0);
@@ -256,6 +260,256 @@ START_TEST(what_all_connections_hold_is_bounded)
 }
 END_TEST
 
+/* --- HTTP/1, request by request --------------------------------------------------------------- */
+
+#define GET "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
+#define OTHER "GET / HTTP/1.1\r\nHost: other.example\r\n\r\n"
+#define POST(fields) "POST / HTTP/1.1\r\nHost: a.example\r\n" fields "\r\n"
+#define CHUNKED POST("Transfer-Encoding: chunked\r\n")
+#define UPGRADE POST("Connection: Upgrade\r\nUpgrade: websocket\r\n")
+#define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define SWITCHED "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+/* Exactly that has come. */
+static void
+hears(int fd, const char *text)
+{
+	char got[4096];
+	ssize_t n = recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT);
+
+	got[n > 0 ? n : 0] = '\0';
+	ck_assert_str_eq(got, text);
+}
+
+static void
+hears_end(int fd)
+{
+	char byte;
+
+	ck_assert_int_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+}
+
+static void
+answer(struct way *way, const char *text)
+{
+	ck_assert_int_eq(send(way->server, text, strlen(text), 0), (ssize_t)strlen(text));
+	settle(way);
+	hears(way->agent, text);
+}
+
+/* The server has the end, closes, and the agent is told why. */
+static void
+told_refused(struct way *way, const char *why)
+{
+	char got[1024];
+	ssize_t n;
+
+	ck_assert_str_eq(noted, why);
+	hears_end(way->server);
+	close_fd(&way->server);
+	settle(way);
+	n = recv(way->agent, got, sizeof(got) - 1, MSG_DONTWAIT);
+	ck_assert_int_gt(n, 0);
+	got[n] = '\0';
+	ck_assert_ptr_eq(strstr(got, "HTTP/1.1 403 "), got);
+	ck_assert_ptr_nonnull(strstr(got, why));
+	hears_end(way->agent);
+	ck_assert_uint_eq(way->egress.connection_count, 0);
+	ck_assert_uint_eq(way->egress.held_bytes, 0);
+}
+
+START_TEST(each_request_is_asked_for_its_host)
+{
+	struct way way;
+
+	way_begin_for(&way, 0);
+	for (int i = 0; i < 3; i++) {
+		say(&way, GET);
+		hears(way.server, GET);
+		answer(&way, ANSWER);
+	}
+	say(&way, OTHER);
+	told_refused(&way, "it asks for other.example");
+	way_end(&way);
+}
+END_TEST
+
+/* What passes of a client's words is what is left of other, and it is refused for what follows. */
+START_TEST(no_framing_hides_a_request)
+{
+	static const char *const bodies[] = {
+	    GET,
+	    GET GET,
+	    "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+	    "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
+	    POST("Content-Length: 59\r\n") OTHER "12345678901234567890",
+	    POST("content-length:  3\r\nExpect: 100-continue\r\n") "abc",
+	    CHUNKED "3\r\nabc\r\n0\r\n\r\n",
+	    CHUNKED "27;x=y\r\n" OTHER "\r\nA\r\n0123456789\r\n0\r\nHost: b\r\n\r\n",
+	    "HEAD / HTTP/1.1\r\nHost: A.Example.:80\r\n\r\n" CHUNKED "0\r\n\r\n" GET,
+	    GET UPGRADE,
+	};
+	char words[1024];
+
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		struct way way;
+
+		for (int at_once = 0; at_once < 2; at_once++) {
+			way_begin_for(&way, 0);
+			snprintf(words, sizeof(words), "%s%s", bodies[i],
+				 at_once ? "\r\n" OTHER : "");
+			say(&way, words);
+			hears(way.server, bodies[i]);
+			if (!at_once)
+				say(&way, OTHER);
+			told_refused(&way, "it asks for other.example");
+			way_end(&way);
+		}
+	}
+}
+END_TEST
+
+START_TEST(answers_under_way_come_whole_before_the_end)
+{
+	struct way way;
+
+	way_begin_for(&way, 0);
+	say(&way, GET GET OTHER);
+	hears(way.server, GET GET);
+	hears_end(way.server);
+	answer(&way, ANSWER);
+	answer(&way, ANSWER);
+	close_fd(&way.server);
+	settle(&way);
+	hears_end(way.agent);
+	ck_assert_str_eq(noted, "it asks for other.example");
+	ck_assert_uint_eq(way.egress.connection_count, 0);
+	way_end(&way);
+}
+END_TEST
+
+START_TEST(what_cannot_be_followed_ends_the_connection)
+{
+	static const struct {
+		const char *words, *why;
+	} cases[] = {
+	    {POST("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"),
+	     "it has a length and a transfer coding"},
+	    {POST("Content-Length: 3\r\nContent-Length: 3\r\n"), "it has two lengths"},
+	    {POST("Content-Length: +3\r\n"), "its length is malformed"},
+	    {POST("Transfer-Encoding: xchunked\r\n"), "its transfer coding is not chunked alone"},
+	    {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+	     "it is of HTTP/1.0 and chunked"},
+	    {"GET / HTTP/1.1\nHost: a.example\n\n", "a line of its head ends in a lone line feed"},
+	    {"CONNECT a.example:80 HTTP/1.1\r\nHost: a.example:80\r\n\r\n", "it asks for a tunnel"},
+	    {PREFACE, "HTTP/2 without TLS hides its host"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct way way;
+		char byte;
+
+		way_begin_for(&way, 0);
+		say(&way, cases[i].words);
+		ck_assert_str_eq(noted, cases[i].why);
+		ck_assert_int_eq(recv(way.agent, &byte, 1, MSG_DONTWAIT), -1);
+		ck_assert_uint_eq(way.egress.connection_count, 0);
+		way_end(&way);
+		way_begin_for(&way, 0);
+		say(&way, GET);
+		hears(way.server, GET);
+		say(&way, cases[i].words);
+		told_refused(&way, cases[i].why);
+		way_end(&way);
+	}
+}
+END_TEST
+
+START_TEST(a_malformed_body_ends_the_connection)
+{
+	struct way way;
+	char byte;
+
+	way_begin_for(&way, 0);
+	say(&way, CHUNKED "3\nabc");
+	ck_assert_str_eq(noted, "its body is malformed");
+	ck_assert_int_eq(recv(way.agent, &byte, 1, MSG_DONTWAIT), -1);
+	ck_assert_uint_eq(way.egress.connection_count, 0);
+	way_end(&way);
+}
+END_TEST
+
+START_TEST(half_a_later_head_is_not_passed_on)
+{
+	struct way way;
+
+	way_begin_for(&way, 0);
+	say(&way, GET "GET / HTTP/1.1\r\nHost:");
+	hears(way.server, GET);
+	say(&way, " a.example\r\n\r\nGET / HT");
+	hears(way.server, GET);
+	ck_assert_int_eq(shutdown(way.agent, SHUT_WR), 0);
+	ck_assert_uint_lt(settle(&way), WAKES_MOST);
+	hears_end(way.server);
+	answer(&way, ANSWER);
+	ck_assert_uint_eq(way.egress.held_bytes, 0);
+	way_end(&way);
+}
+END_TEST
+
+/* What is behind Upgrade waits for the server's word, and is its protocol then. */
+START_TEST(another_protocol_passes_when_the_server_agrees)
+{
+	struct way way;
+
+	way_begin_for(&way, 0);
+	say(&way, UPGRADE "\x81\x02hi");
+	hears(way.server, UPGRADE);
+	ck_assert_uint_lt(settle(&way), WAKES_MOST);
+	answer(&way, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+	hears(way.server, "");
+	answer(&way, SWITCHED "\x81\x01x");
+	hears(way.server, "\x81\x02hi");
+	say(&way, OTHER);
+	hears(way.server, OTHER);
+	way_end(&way);
+}
+END_TEST
+
+START_TEST(no_upgrade_leads_around_the_check)
+{
+	static const struct {
+		const char *first, *answer, *then, *why;
+	} cases[] = {
+	    {UPGRADE, ANSWER, OTHER, "it asks for other.example"},
+	    {UPGRADE, "HTTP/1.1 100 Continue\r\n\r\n" ANSWER, OTHER, "it asks for other.example"},
+	    /* The second is followed: what is an answer's body could look like its 101. */
+	    {GET UPGRADE, ANSWER SWITCHED, "\x81\x02hi", "what follows its request is none"},
+	    {UPGRADE, ANSWER, PREFACE, "HTTP/2 without TLS hides its host"},
+	};
+	struct way way;
+	char byte;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		way_begin_for(&way, 0);
+		say(&way, cases[i].first);
+		hears(way.server, cases[i].first);
+		answer(&way, cases[i].answer);
+		say(&way, cases[i].then);
+		told_refused(&way, cases[i].why);
+		way_end(&way);
+	}
+	way_begin_for(&way, 0);
+	say(&way, UPGRADE);
+	answer(&way, SWITCHED);
+	say(&way, PREFACE);
+	ck_assert_str_eq(noted, "HTTP/2 without TLS hides its host");
+	ck_assert_int_eq(recv(way.agent, &byte, 1, MSG_DONTWAIT), -1);
+	way_end(&way);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -266,6 +520,14 @@ main(void)
 	    what_a_server_said_last_is_read_behind_its_reset,
 	    first_bytes_are_held_until_they_say_for_whom_they_are,
 	    what_all_connections_hold_is_bounded,
+	    each_request_is_asked_for_its_host,
+	    no_framing_hides_a_request,
+	    answers_under_way_come_whole_before_the_end,
+	    what_cannot_be_followed_ends_the_connection,
+	    a_malformed_body_ends_the_connection,
+	    half_a_later_head_is_not_passed_on,
+	    another_protocol_passes_when_the_server_agrees,
+	    no_upgrade_leads_around_the_check,
 	};
 
 	return suite_run("egress/connection", tests, ARRAY_LEN(tests));
