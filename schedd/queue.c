@@ -485,8 +485,9 @@ rank(struct agent *agent)
 	struct session *session;
 	uint32_t position = 0;
 
-	TAILQ_FOREACH(session, &agent->waiting, in_agent)
-	session->rank = ++position;
+	for (session = TAILQ_FIRST(&agent->waiting); session;
+	     session = TAILQ_NEXT(session, in_agent))
+		session->rank = ++position;
 	agent->ranked = true;
 }
 

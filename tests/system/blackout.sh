@@ -2,7 +2,7 @@
 # timeout: 180
 # While a blackout lasts no session of its agent starts, whatever asks for it; what waits says until
 # when, and starts then, also after deaths.
-# shellcheck disable=SC2016,SC2154
+# shellcheck disable=SC2016,SC2154,SC2317
 . "$(dirname "$0")/lib.sh"
 instance_new
 instance_up "the instance starts"

@@ -159,8 +159,7 @@ try:
 except OSError as e:
     print("reset" if isinstance(e, ConnectionResetError) or "EOF" in str(e) else e)
 PY
-runs "tricks of CONNECT, of URLs and of SOCKS" "403 403 403 403 403 403 403 403 403 403 403 403 403 403 05ff 05070001000000000000 05070001000000000000 05020001000000000000 05080001000000000000 
-104 reset" "cat >/tmp/t.py <<'PY'
+runs "tricks of CONNECT, of URLs and of SOCKS" "403 403 403 403 403 403 403 403 403 403 403 403 403 403 05ff 05070001000000000000 05070001000000000000 05020001000000000000 05080001000000000000 "$'\n'"104 reset" "cat >/tmp/t.py <<'PY'
 $(cat "$work/tricks.py")
 PY
 python3 /tmp/t.py"
