@@ -83,7 +83,7 @@ begin(void)
 static void
 finish(struct scene *scene)
 {
-	static const char *const files[] = {"key", "catalog", "head", "key@1", "key@2"};
+	static const char *const files[] = {"key", "catalog", "head", "key@1", "key@2", "key@3"};
 
 	peer_free(&scene->runnerd);
 	peer_free(&scene->schedd);
@@ -95,7 +95,7 @@ finish(struct scene *scene)
 	writer_free(scene->s.writer);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
 		unlinkat(scene->dir, files[i], 0);
-	rmdir(path);
+	ck_assert_int_eq(rmdir(path), 0);
 	close(scene->dir);
 	close(scene->log);
 	loop_free(scene->loop);
