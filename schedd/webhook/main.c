@@ -4,7 +4,7 @@
  * key that it was given as descriptors, and only then looks at the network. It can open no file and
  * make no connection.
  */
-#include <fcntl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +14,6 @@
 #include "common/confine.h"
 #include "common/daemon.h"
 #include "common/io.h"
-#include "common/log.h"
 #include "listener.h"
 
 enum {
@@ -38,9 +37,7 @@ introduced(enum channel_kind kind, enum role peer, int fd, void *arg)
 		deliver_introduced(arg, fd);
 		return;
 	}
-	log_error("introduced to %s over a %s channel, which the listener does not speak",
-		  role_name(peer), channel_kind_name(kind));
-	close(fd);
+	daemon_not_spoken(ROLE_WEBHOOK, kind, peer, fd);
 }
 
 /* What concerns it starts it anew. */
@@ -71,13 +68,10 @@ static int
 give_up_privileges(const struct config *config, struct error *error)
 {
 	struct confinement to = CONFINEMENT_INIT;
-	char path[PATH_LEN_MAX + 1];
 
-	if (snprintf(path, sizeof(path), "%s/empty", config->run_dir) >= (int)sizeof(path))
-		return error_why(error, ERR_FAILED, "run_dir is too long");
-	to.root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	to.root_fd = daemon_empty_root(config, error);
 	if (to.root_fd < 0)
-		return error_errno(error, errno, "opening %s", path);
+		return -1;
 	to.uid = (uid_t)config->ids.webhook;
 	to.gid = NOGROUP;
 	to.syscalls = webhook_syscalls;
@@ -188,7 +182,5 @@ main(void)
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	status = run(&error);
-	if (status < 0)
-		log_problem(LOG_LEVEL_ERROR, &error);
-	return status == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return daemon_exit(status, &error);
 }

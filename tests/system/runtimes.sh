@@ -322,13 +322,13 @@ if ! command -v cargo >/dev/null; then
 	skip "Rust" "cargo is not installed"
 else
 	# As the README says it, with the example's crate under that name.
-	mkdir -p "$dir/work/etc/agents" "$dir/state/agents/my-agent"
-	cp -r "$root/examples/agents/hello-rust" "$dir/work/my-agent"
-	sed -i -e 's,^name = "hello-rust",name = "my-agent",' -e "s,\\.\\./\\.\\./\\.\\./libagent,$root/libagent," -e '/^\[workspace\]/d' "$dir/work/my-agent/Cargo.toml"
-	printf '[workspace]\nmembers = ["my-agent"]\nresolver = "2"\n' >"$dir/work/Cargo.toml"
+	mkdir -p "$dir/project/etc/agents" "$dir/state/agents/my-agent"
+	cp -r "$root/examples/agents/hello-rust" "$dir/project/my-agent"
+	sed -i -e 's,^name = "hello-rust",name = "my-agent",' -e "s,\\.\\./\\.\\./\\.\\./libagent,$root/libagent," -e '/^\[workspace\]/d' "$dir/project/my-agent/Cargo.toml"
+	printf '[workspace]\nmembers = ["my-agent"]\nresolver = "2"\n' >"$dir/project/Cargo.toml"
 	manifest my-agent 'home: {mode: journal}' >/dev/null
-	mv "$dir/agents/my-agent/manifest.yaml" "$dir/work/etc/agents/my-agent.yaml"
-	cd "$dir/work" || exit 1
+	mv "$dir/agents/my-agent/manifest.yaml" "$dir/project/etc/agents/my-agent.yaml"
+	cd "$dir/project" || exit 1
 	check "cargo builds the agent" cargo build --release --offline -q -p my-agent
 	cp target/release/my-agent "$dir/state/agents/my-agent/"
 	check "it is installed from where it was copied to" ash agent install etc/agents/my-agent.yaml --dir "$dir/state/agents/my-agent"
@@ -342,7 +342,7 @@ for kind in "${agents[@]}"; do
 	name=hello-$kind folder=$dir/agents/hello-$kind
 	cp -r "$root/examples/agents/$name" "$dir/agents/"
 	cp "$root/examples/plugins/survey/survey" "$folder/"
-	[ "$kind" != rust ] || cp "$dir/work/target/release/my-agent" "$folder/hello-rust"
+	[ "$kind" != rust ] || cp "$dir/project/target/release/my-agent" "$folder/hello-rust"
 	# As it stands in the folder of examples, but for where things lie.
 	sed -i -e "s,/usr/share/doc\, target: /context/docs,$dir/tree\, target: /context/docs," -e "s,/usr/share/scarab-runtime/examples/plugins/survey/survey,./survey," "$folder/manifest.yaml"
 	check "$kind: the example installs" ash agent install "$folder/manifest.yaml"
