@@ -50,10 +50,10 @@ net=
 context="context: [{source: $work/agent-ca, target: /context/ca}]"
 # shellcheck disable=SC2034
 ca_env="env: {CURL_CA_BUNDLE: /context/ca/ca.pem, SSL_CERT_FILE: /context/ca/ca.pem, NODE_EXTRA_CA_CERTS: /context/ca/ca.pem, GIT_SSL_CAINFO: /context/ca/ca.pem}"
-# runs TEXT WANT BODY: the agent's output, all of it.
+# runs TEXT WANT BODY [SPEC]: the agent's output, all of it; SPEC instead of net.
 runs() {
 	local text=$1 want=$2 got
-	install client "$3" "$net" || return
+	install client "$3" "${4:-$net}" || return
 	got=$(ash agent run client 2>"$dir/run.err")
 	if [ "$got" = "$want" ]; then ok "$text"; else
 		fail "$text"

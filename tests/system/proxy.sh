@@ -3,42 +3,8 @@
 # URLs, SOCKS 5. The same rules hold there, and who needs none goes on without. All of it is in a
 # network namespace of the test's own.
 # timeout: 240
-set -u
-if [ "${OUTER:-}" != "$PPID" ]; then
-	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
-	exit
-fi
-# shellcheck source=tests/system/lib.sh
-. "$(dirname "$0")/lib.sh"
-need_root "proxies of sandboxes"
-
-web=45.33.7.1 web6=2606:2800:7::1 other=45.33.7.2
-ip link set lo up
-ip addr add $web/32 dev lo
-ip addr add $other/32 dev lo
-ip -6 addr add $web6/128 dev lo nodad
-work=$(mktemp -d "${TMPDIR:-/tmp}/scarab-proxy.XXXXXX")
-servers=()
-end_servers() {
-	local pid
-	for pid in "${servers[@]}"; do
-		kill -KILL "$pid" && wait "$pid"
-	done 2>/dev/null
-	rm -rf "$work"
-}
-trap 'end_servers; finish' EXIT
-printf 'nameserver 127.0.0.1\n' >"$work/resolv.conf"
-mount --bind "$work/resolv.conf" /etc/resolv.conf
-openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 \
-    -subj /CN=web.example -addext 'subjectAltName=DNS:web.example,DNS:*.wild.example' 2>/dev/null
-mkdir "$work/agent-ca"
-cp "$work/cert.pem" "$work/agent-ca/ca.pem"
-chmod -R a+rX "$work" && chmod 0755 "$work"
-mkfifo "$work/ready"
-python3 "$here/network-servers.py" "$work" $web $web6 $other >"$work/ready" 2>"$work/servers.log" &
-servers+=($!)
-read -r -t $((20 * factor)) answer <"$work/ready" || answer=
-is "the servers of the test are up" "$answer" ready
+# shellcheck source=tests/internet.sh
+. "$(dirname "$0")/../internet.sh" "proxies of sandboxes" "$@"
 instance_start "ceilings: {trust_level: trusted, allowed_context: [$work/agent-ca]}"
 install client :
 snapshot_take
@@ -46,19 +12,8 @@ snapshot_take
 net="network:
   policy: allowlist
   allowlist: [\"web.example:80\", \"web.example:443\", \"web.example:7000\", \"*.wild.example:443\", \"web6.example:80\", \"inside.example:80\", \"host.agentd:7777\", \"45.33.7.2:80\"]
-context: [{source: $work/agent-ca, target: /context/ca}]
-env: {CURL_CA_BUNDLE: /context/ca/ca.pem, SSL_CERT_FILE: /context/ca/ca.pem, GIT_SSL_CAINFO: /context/ca/ca.pem}"
-runs() {
-	local text=$1 want=$2 got
-	install client "$3" "${4:-$net}" || return
-	got=$(ash agent run client 2>"$dir/run.err")
-	if [ "$got" = "$want" ]; then ok "$text"; else
-		fail "$text"
-		note "got:  $got"
-		note "want: $want"
-		sed 's/^/# /' "$dir/run.err" | head -n 20
-	fi
-}
+$context
+$ca_env"
 
 # --- variables --------------------------------------------------------------------------------------
 
