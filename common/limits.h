@@ -73,8 +73,14 @@ enum {
 	PACKAGE_PATH_MAX = 1023, /* of a file that spec.packages brings */
 	PACKAGE_FILES_MAX = 65536,
 	PACKAGES_BYTES_MAX =
-	    512 << 20,      /* unpacked and compiled, of one agent; in memory at install */
-	NET_NAME_MAX = 253, /* of a DNS name, without the dot at its end */
+	    512 << 20, /* unpacked and compiled, of one agent; in memory at install */
+	IMAGE_TAG_MAX = 255,
+	IMAGE_USER_MAX = 255,
+	IMAGE_TEXT_MAX = 12288, /* one variable or argument of an image, as EXEC_STRING */
+	IMAGE_TEXTS_MAX = 4096, /* of one image */
+	IMAGE_LAYERS_MAX = 127, /* as Docker has it; an overlay takes 500 */
+	IMAGE_DIGEST_LEN = 71,  /* "sha256:" and 64 digits */
+	NET_NAME_MAX = 253,     /* of a DNS name, without the dot at its end */
 };
 
 #endif

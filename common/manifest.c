@@ -157,6 +157,31 @@ manifest_image_dir(const struct manifest *manifest)
 	return manifest->image + strlen(scheme);
 }
 
+bool
+image_reference(const char *image, char *reference, char *tag)
+{
+	size_t scheme, length;
+	const char *mark;
+
+	if (image && !strncmp(image, "oci:", strlen("oci:")))
+		scheme = strlen("oci:");
+	else if (image && !strncmp(image, "docker://", strlen("docker://")))
+		scheme = strlen("docker://");
+	else
+		return false;
+	/* A tag has no slash; a registry's port has one behind it. */
+	mark = strrchr(image + scheme, ':');
+	if (mark && (strchr(mark, '/') || strchr(image, '@') || !mark[1]))
+		mark = NULL;
+	length = mark ? (size_t)(mark - image) : strlen(image);
+	if (length > PATH_LEN_MAX || (mark && strlen(mark + 1) > IMAGE_TAG_MAX))
+		return false;
+	memcpy(reference, image, length);
+	reference[length] = '\0';
+	strcpy(tag, mark ? mark + 1 : "");
+	return true;
+}
+
 enum seccomp_profile
 profile_of(enum trust_level trust)
 {

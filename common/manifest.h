@@ -152,6 +152,7 @@ struct manifest {
 	/* What interprets the entrypoint, and its version, as found at install; of a plan, in no
 	 * manifest. NULL: nothing does, or its version is not known. */
 	char *interpreter, *interpreter_version;
+	char *image_digest; /* "sha256:HEX" of an image oci:, as found at install; the same */
 	struct pairs env;
 	char *task, *model;
 	enum trust_level trust_level;
@@ -222,6 +223,9 @@ const char *trust_level_name(enum trust_level level);
 const char *home_mode_name(enum home_mode mode);
 /* The directory of an image `dir:`; NULL: the image is another. Borrowed. */
 const char *manifest_image_dir(const struct manifest *manifest);
+/* The reference of an image that is brought into the store, oci:/PATH or docker://NAME, and its tag
+ * (PATH_LEN_MAX + 1 and IMAGE_TAG_MAX + 1 bytes; tag empty: none). False: the image is another. */
+bool image_reference(const char *image, char *reference, char *tag);
 /* What a level of trust may call, and its name: smallest, default. */
 enum seccomp_profile profile_of(enum trust_level trust);
 const char *profile_name(enum seccomp_profile profile);

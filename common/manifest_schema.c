@@ -276,6 +276,8 @@ static const struct field spec_fields[] = {
      .hidden = true},
     {AT(TEXT, 30, "interpreter_version", interpreter_version), .max = VERSION_MAX,
      .check = value_line, .hidden = true},
+    {AT(TEXT, 31, "image_digest", image_digest), .max = IMAGE_DIGEST_LEN,
+     .check = value_image_digest, .hidden = true},
 };
 static const struct record spec_record = {RECORD(spec_fields)};
 

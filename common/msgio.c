@@ -251,6 +251,7 @@ static const uint32_t speakers[CH_COUNT][2] = {
     [CH_EGRESS] = {ROLE(RUNNERD), ROLE(EGRESS)},
     [CH_DIAL] = {ROLE(EGRESS), ROLE(DIALER)},
     [CH_SCHEDD_WEBHOOK] = {ROLE(SCHEDD), ROLE(WEBHOOK)},
+    [CH_IMAGE] = {ROLE(RUNNERD), ROLE(UNPACK)},
 };
 
 bool

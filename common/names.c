@@ -22,6 +22,7 @@ static const char *const roles[ROLE_COUNT] = {
     [ROLE_DIALER] = "dialer",
     [ROLE_EGRESS] = "egress",
     [ROLE_WEBHOOK] = "webhook",
+    [ROLE_UNPACK] = "unpack",
 };
 
 static const char *const kinds[CH_COUNT] = {
@@ -50,6 +51,7 @@ static const char *const kinds[CH_COUNT] = {
     [CH_EGRESS] = "egress",
     [CH_DIAL] = "dial",
     [CH_SCHEDD_WEBHOOK] = "schedd-webhook",
+    [CH_IMAGE] = "image",
 };
 
 static const char *const states[STATE_COUNT] = {

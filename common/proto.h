@@ -48,6 +48,7 @@ enum role {
 	ROLE_DIALER,
 	ROLE_EGRESS,
 	ROLE_WEBHOOK,
+	ROLE_UNPACK,
 	ROLE_COUNT,
 };
 
@@ -78,6 +79,7 @@ enum channel_kind {
 	CH_EGRESS,            /* runnerd, an egress process */
 	CH_DIAL,              /* an egress process, dialer */
 	CH_SCHEDD_WEBHOOK,    /* schedd, the webhook listener */
+	CH_IMAGE,             /* runnerd, an unpack */
 	CH_COUNT,
 };
 
@@ -159,6 +161,15 @@ enum fact_kind {
 	FACT_ITEM,  /* text, one more of the list of this key */
 	FACT_EMPTY, /* that list, or without a key the section, has none */
 	FACT_COUNT,
+};
+
+/* IMAGE_TEXT. */
+enum image_text {
+	IMAGE_TEXT_ENV = 1, /* NAME=VALUE */
+	IMAGE_TEXT_ENTRYPOINT,
+	IMAGE_TEXT_CMD,
+	IMAGE_TEXT_REFERENCE, /* what it was called by, with its tag */
+	IMAGE_TEXT_USER,      /* an agent that names it; in no record */
 };
 
 /* In the order of set-up; teardown walks them backwards. */

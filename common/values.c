@@ -282,6 +282,17 @@ value_context_target(const char *text, char why[REASON_SIZE])
 	return true;
 }
 
+/* Of a registry: it becomes an argument of skopeo's, so it is no option and has no spaces. */
+static bool
+value_registry_name(const char *text, char why[REASON_SIZE])
+{
+	if ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= '0' && text[0] <= '9'))
+		return value_made_of(text, "._-/:@") ||
+		       value_wrong(
+			   why, "must be docker://NAME[:TAG] of letters, digits and . _ - / : @");
+	return value_wrong(why, "must be docker://NAME, beginning with a small letter or a digit");
+}
+
 bool
 value_image(const char *text, char why[REASON_SIZE])
 {
@@ -291,7 +302,22 @@ value_image(const char *text, char why[REASON_SIZE])
 		return value_path(text + 4, why);
 	if (strncmp(text, "oci:", 4) == 0)
 		return value_path(text + 4, why);
-	return value_wrong(why, "must be host, dir:/PATH or oci:/PATH[:TAG]");
+	if (strncmp(text, "docker://", 9) == 0)
+		return value_registry_name(text + 9, why);
+	return value_wrong(why, "must be host, dir:/PATH, oci:/PATH[:TAG] or docker://NAME[:TAG]");
+}
+
+bool
+value_image_digest(const char *text, char why[REASON_SIZE])
+{
+	static const char scheme[] = "sha256:";
+	const char *hex = text + strlen(scheme);
+
+	if (!strncmp(text, scheme, strlen(scheme)) &&
+	    strlen(text) == strlen(scheme) + 2 * (size_t)DIGEST_BYTES &&
+	    strspn(hex, "0123456789abcdef") == 2 * (size_t)DIGEST_BYTES)
+		return true;
+	return value_wrong(why, "must be sha256: and %d hexadecimal digits", 2 * DIGEST_BYTES);
 }
 
 bool

@@ -214,6 +214,7 @@ send_plan(struct request *request, int plan)
 	msg.agent_install.replace = asked->replace;
 	memcpy(msg.agent_install.install_dir, asked->install_dir, sizeof(asked->install_dir));
 	msg.agent_install.uid = request->peer.uid;
+	msg.agent_install.gid = request->peer.gid;
 	msg.agent_install.pid = request->peer.pid;
 	msg.agent_install.login_uid = request->peer.login_uid;
 	msg_add_fd(&msg, plan);
