@@ -170,7 +170,8 @@ expire(int fd)
 	syscall(SYS_write, fd, &once, sizeof(once));
 }
 
-/* Absolute times only, which is all that daemons ask for. */
+/* Absolute times only, which is all that daemons ask for. A clock that was set is told to whoever
+ * sets the timer anew before it was read, as Linux does: the timer is set all the same. */
 REPLACED int
 timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *old)
 {
@@ -179,7 +180,7 @@ timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimers
 			 : when->it_value.tv_sec * NS + when->it_value.tv_nsec;
 	uint64_t expired;
 	int64_t *due;
-	bool wall;
+	bool wall, cancelled;
 
 	if (!sim)
 		return (int)syscall(SYS_timerfd_settime, fd, flags, when, old);
@@ -187,13 +188,15 @@ timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimers
 	syscall(SYS_read, fd, &expired, sizeof(expired));
 	due = wall ? &sim->wall_due : &sim->boot_due;
 	*due = at ? at : SIM_NEVER;
+	cancelled = wall && sim->wall_cancelled;
 	if (wall)
 		sim->wall_cancelled = false;
 	if (*due <= (wall ? sim->wall : sim->boot)) {
 		*due = SIM_NEVER;
 		expire(fd);
 	}
-	return 0;
+	errno = ECANCELED;
+	return cancelled ? -1 : 0;
 }
 
 REPLACED ssize_t
