@@ -533,9 +533,13 @@ fire_first(struct schedule *schedule)
 	}
 	if (fired < 0)
 		return -1;
+	/* What is left out stands in the cursor alone. */
 	if (triggers_table_advance(schedule->table, agent, trigger.place, cursor,
-				   fired ? now_ms(schedule) : 0, &error) < 0)
+				   fired ? now_ms(schedule) : 0, &error) < 0) {
+		error_what(&error, "agent %s: noting how far %s is", agent, schedule->row.id);
 		log_problem(LOG_LEVEL_ERROR, &error);
+		return -1;
+	}
 	triggers_move_first(schedule->triggers, due_after(schedule, &trigger, cursor));
 	return 0;
 }

@@ -4,11 +4,13 @@
  *
  * A fire goes through session_fire(), whose row is unique by agent, trigger and scheduled time, and
  * only then is the trigger's cursor moved on: after a crash the same fire is tried again and found
- * to be recorded. What passed while schedd did not run, the host slept or the clock was set forward
- * is missed, and the trigger's `missed` decides; a second of grace is left to restarts. Where the
- * clock is set back, what has fired does not fire again; a clock that was more than a day ahead is
- * taken to have been wrong. A time that falls into a blackout of its agent is missed too, and made
- * up for when the blackout ends.
+ * to be recorded. The trigger goes on when the ledger has its cursor, for that alone tells of times
+ * that were left out: a clock that is set back later must not bring them again. What passed while
+ * schedd did not run, the host slept or the clock was set forward is missed, and the trigger's
+ * `missed` decides; a second of grace is left to restarts. Where the clock is set back, what has
+ * fired does not fire again; a clock that was more than a day ahead is taken to have been wrong. A
+ * time that falls into a blackout of its agent is missed too, and made up for when the blackout
+ * ends.
  */
 #ifndef SCARAB_SCHEDD_SCHEDULE_H
 #define SCARAB_SCHEDD_SCHEDULE_H

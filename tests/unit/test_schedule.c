@@ -3,6 +3,7 @@
 /* Time's triggers under a clock of the test's own: what fires, and what does not fire twice,
  * through deaths and steps of the clock. */
 #include "schedd/calendar.h"
+#include "schedd/ledger_sql.h"
 #include "schedd/schedule.h"
 #include "tests/unit/stage.h"
 
@@ -400,6 +401,31 @@ START_TEST(a_weekly_time_that_was_missed_stays_missed)
 }
 END_TEST
 
+/* That a time is left out is not so before the ledger has it: the clock that goes back over it
+ * finds it left out also by a schedd that has died since. */
+START_TEST(a_missed_time_that_the_disk_did_not_take)
+{
+	struct told told = {.every_ms = HOUR, .missed = MISSED_SKIP};
+	struct stage *stage = hourly_at_half_past_two(MISSED_SKIP);
+	sqlite3 *db = stage->schedd.ledger->db;
+
+	sqlite3_exec(db, "PRAGMA query_only=ON", NULL, NULL, NULL);
+	set_clock(stage, at(2027, 1, 1, 7, 30));
+	ck_assert_int_eq(armed_ms, clock_ms + FIRE_AGAIN_MS);
+	run_until(stage, clock_ms + MINUTE);
+	sqlite3_exec(db, "PRAGMA query_only=OFF", NULL, NULL, NULL);
+	run_until(stage, clock_ms + MINUTE);
+	stop(stage);
+	clock_ms = at(2027, 1, 1, 3, 30);
+	stage = start();
+	tell(stage, "one", &told, 1);
+	known(stage);
+	run_until(stage, at(2027, 1, 1, 8, 30));
+	FIRED(stage, "one", at(2027, 1, 1, 1, 0), at(2027, 1, 1, 2, 0), at(2027, 1, 1, 8, 0));
+	stop(stage);
+}
+END_TEST
+
 /* --- deaths ------------------------------------------------------------------------------------
  */
 
@@ -505,6 +531,7 @@ main(void)
 	    a_clock_that_is_set_back,
 	    a_clock_that_was_years_ahead,
 	    a_weekly_time_that_was_missed_stays_missed,
+	    a_missed_time_that_the_disk_did_not_take,
 	    deaths_and_steps,
 	};
 
