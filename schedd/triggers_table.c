@@ -14,7 +14,7 @@ enum trigger_statement {
 	TR_GET,
 	TR_ADVANCE,
 	TR_AGENTS,
-	TR_OF_AGENT,
+	TR_ALL,
 	TR_COUNT,
 };
 
@@ -31,17 +31,21 @@ static const char schema[] =
     " has_task INTEGER NOT NULL, task TEXT NOT NULL, cursor INTEGER NOT NULL,"
     " fired INTEGER NOT NULL, PRIMARY KEY (agent, place)) STRICT, WITHOUT ROWID;";
 
+/* As read_row has them. */
+#define SELECT_ROW                                                                                 \
+	"SELECT place, id, kind, cron, timezone, every, at, missed, missed_within, jitter,"        \
+	" has_task, task, cursor, fired FROM timed_trigger WHERE agent = ?1"
+
 static const char *const statement_sql[TR_COUNT] = {
     [TR_INSERT] = "INSERT INTO timed_trigger VALUES"
 		  " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     [TR_CURSOR] = "SELECT cursor, fired FROM timed_trigger WHERE agent = ?1 AND id = ?2",
     [TR_DELETE] = "DELETE FROM timed_trigger WHERE agent = ?1",
-    [TR_GET] = "SELECT id, kind, cron, timezone, every, at, missed, missed_within, jitter,"
-	       " has_task, task, cursor, fired FROM timed_trigger WHERE agent = ?1 AND place = ?2",
+    [TR_GET] = SELECT_ROW " AND place = ?2",
     [TR_ADVANCE] = "UPDATE timed_trigger SET cursor = ?3, fired = max(fired, ?4)"
 		   " WHERE agent = ?1 AND place = ?2",
     [TR_AGENTS] = "SELECT DISTINCT agent FROM timed_trigger",
-    [TR_OF_AGENT] = "SELECT count(*) FROM timed_trigger WHERE agent = ?1",
+    [TR_ALL] = SELECT_ROW " ORDER BY place",
 };
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -130,19 +134,20 @@ read_cursor(sqlite3_stmt *statement, struct trigger_row *row)
 static void
 read_row(sqlite3_stmt *statement, struct trigger_row *row)
 {
-	read_text(statement, 0, row->id, sizeof(row->id));
-	row->kind = (enum trigger_kind)sqlite3_column_int(statement, 1);
-	read_text(statement, 2, row->cron, sizeof(row->cron));
-	read_text(statement, 3, row->timezone, sizeof(row->timezone));
-	row->every_ms = (uint64_t)sqlite3_column_int64(statement, 4);
-	row->at_ms = (uint64_t)sqlite3_column_int64(statement, 5);
-	row->missed = (enum missed)sqlite3_column_int(statement, 6);
-	row->missed_within_ms = (uint64_t)sqlite3_column_int64(statement, 7);
-	row->jitter_ms = (uint64_t)sqlite3_column_int64(statement, 8);
-	row->has_task = sqlite3_column_int(statement, 9) != 0;
-	read_text(statement, 10, row->task, sizeof(row->task));
-	row->cursor_ms = sqlite3_column_int64(statement, 11);
-	row->fired_ms = sqlite3_column_int64(statement, 12);
+	row->place = (uint8_t)sqlite3_column_int(statement, 0);
+	read_text(statement, 1, row->id, sizeof(row->id));
+	row->kind = (enum trigger_kind)sqlite3_column_int(statement, 2);
+	read_text(statement, 3, row->cron, sizeof(row->cron));
+	read_text(statement, 4, row->timezone, sizeof(row->timezone));
+	row->every_ms = (uint64_t)sqlite3_column_int64(statement, 5);
+	row->at_ms = (uint64_t)sqlite3_column_int64(statement, 6);
+	row->missed = (enum missed)sqlite3_column_int(statement, 7);
+	row->missed_within_ms = (uint64_t)sqlite3_column_int64(statement, 8);
+	row->jitter_ms = (uint64_t)sqlite3_column_int64(statement, 9);
+	row->has_task = sqlite3_column_int(statement, 10) != 0;
+	read_text(statement, 11, row->task, sizeof(row->task));
+	row->cursor_ms = sqlite3_column_int64(statement, 12);
+	row->fired_ms = sqlite3_column_int64(statement, 13);
 }
 
 int
@@ -153,7 +158,6 @@ triggers_table_get(struct triggers_table *table, const char *agent, unsigned pla
 
 	memset(row, 0, sizeof(*row));
 	snprintf(row->agent, sizeof(row->agent), "%s", agent);
-	row->place = (uint8_t)place;
 	bind_text(statement, 1, agent);
 	sqlite3_bind_int64(statement, 2, place);
 	return run(table, TR_GET, read_row, row, error);
@@ -216,41 +220,39 @@ put_all(struct triggers_table *table, const char *agent, struct trigger_row *row
 	return 0;
 }
 
-static void
-read_count(sqlite3_stmt *statement, struct trigger_row *row)
-{
-	row->place = (uint8_t)sqlite3_column_int(statement, 0);
-}
-
 static bool
 same_trigger(const struct trigger_row *a, const struct trigger_row *b)
 {
-	return a->kind == b->kind && strcmp(a->id, b->id) == 0 && strcmp(a->cron, b->cron) == 0 &&
-	       strcmp(a->timezone, b->timezone) == 0 && a->every_ms == b->every_ms &&
-	       a->at_ms == b->at_ms && a->missed == b->missed &&
+	return a->place == b->place && a->kind == b->kind && strcmp(a->id, b->id) == 0 &&
+	       strcmp(a->cron, b->cron) == 0 && strcmp(a->timezone, b->timezone) == 0 &&
+	       a->every_ms == b->every_ms && a->at_ms == b->at_ms && a->missed == b->missed &&
 	       a->missed_within_ms == b->missed_within_ms && a->jitter_ms == b->jitter_ms &&
 	       a->has_task == b->has_task && strcmp(a->task, b->task) == 0;
 }
 
-/* The table has these and no others: each start tells them all again. Their cursors are read. */
+/* The table has these and no others: each start tells them all again, in the manifest's order. The
+ * cursors of those that are the same are read. */
 static bool
 same_as_before(struct triggers_table *table, const char *agent, struct trigger_row *rows,
 	       size_t count)
 {
+	sqlite3_stmt *statement = table->statements[TR_ALL];
 	struct trigger_row found;
+	size_t same = 0;
+	int rc;
 
-	bind_text(table->statements[TR_OF_AGENT], 1, agent);
-	if (run(table, TR_OF_AGENT, read_count, &found, NULL) != 1 || found.place != count)
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		if (triggers_table_get(table, agent, rows[i].place, &found, NULL) != 1 ||
-		    !same_trigger(&rows[i], &found))
-			return false;
+	bind_text(statement, 1, agent);
+	while ((rc = sqlite3_step(statement)) == SQLITE_ROW && same < count) {
+		read_row(statement, &found);
+		if (!same_trigger(&rows[same], &found))
+			break;
+		rows[same].cursor_ms = found.cursor_ms;
+		rows[same].fired_ms = found.fired_ms;
+		same++;
 	}
-	for (size_t i = 0; i < count; i++)
-		if (keep_cursor(table, &rows[i], NULL) != 1)
-			return false;
-	return true;
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return rc == SQLITE_DONE && same == count;
 }
 
 int
