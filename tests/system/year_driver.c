@@ -42,6 +42,7 @@ enum {
 	STEPS_A_DAY = 1,
 	TROUBLES_A_DAY = 1,
 	DEATH_CALLS = 80,
+	PRUNING_LIVES = 32, /* one in so many */
 };
 #define SECOND (INT64_C(1000) * MS)
 #define MINUTE (60 * SECOND)
@@ -70,6 +71,7 @@ struct world {
 	/* schedd, while there is one */
 	pid_t child;
 	bool dead, settled;
+	bool prunes; /* runnerd deletes logs in this life: each hour all agents are looked at */
 	int control, runnerd, my_turn, its_turn, wall_timer, boot_timer;
 
 	struct plan plan;
@@ -263,6 +265,20 @@ hear_end_ack(struct world *world, const struct msg_end_ack *ack)
 		*held = world->held[--world->held_count];
 }
 
+/* Its log is gone: the session may be forgotten. Without an answer schedd asks for no more. */
+static void
+hear_prune(struct world *world, const struct msg_session_prune *prune)
+{
+	struct msg msg;
+
+	if (!world->prunes)
+		return;
+	msg_init(&msg, MSG_SESSION_PRUNED);
+	msg.session_pruned.session = prune->session;
+	msg.session_pruned.gone = !find_held(world, &prune->session);
+	send_msg(world, world->runnerd, &msg);
+}
+
 static void
 hear_schedd(struct world *world, const struct msg *msg)
 {
@@ -278,6 +294,9 @@ hear_schedd(struct world *world, const struct msg *msg)
 		break;
 	case MSG_END_ACK:
 		hear_end_ack(world, &msg->end_ack);
+		break;
+	case MSG_SESSION_PRUNE:
+		hear_prune(world, &msg->session_prune);
 		break;
 	default:
 		break;
@@ -436,6 +455,7 @@ bear(struct world *world)
 	world->its_turn = its_turn[1];
 	world->my_turn = my_turn[0];
 	world->settled = false;
+	world->prunes = draw(world, PRUNING_LIVES) == 0;
 	wait_turn(world);
 	greet(world, world->control, ROLE_CONTROL);
 	for (size_t i = 0; i < world->told_count; i++)
@@ -655,6 +675,9 @@ advance(struct world *world)
 	}
 	if (sim->boot >= world->next_step && !sim->fails_at) {
 		world->next_step = sim->boot + 1 + draw(world, 2 * DAY / STEPS_A_DAY);
+		/* Some steps find schedd with something to hear. */
+		if (world->plan.type_count && draw(world, 2))
+			new_event(world);
 		step_clock(world);
 	}
 }
