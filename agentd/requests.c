@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "kek.h"
 
 #ifndef SO_PEERPIDFD
@@ -197,6 +198,81 @@ daemons_query(struct daemon *daemon, struct channel *channel, struct msg *msg)
 	channel_send(channel, &answer);
 }
 
+/* From /proc/PID/statm: the second number, pages. 0: not known. */
+static uint64_t
+resident_bytes(pid_t pid)
+{
+	char path[40], text[128];
+	_cleanup_close_ int fd = -1;
+	unsigned long long pages = 0;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (length <= 0)
+		return 0;
+	text[length] = '\0';
+	return sscanf(text, "%*s %llu", &pages) == 1 ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static int
+add_metrics(struct rows *rows, enum role role, pid_t pid, bool up, uint32_t restarts)
+{
+	const char *name = role_name(role);
+	int rc = metric_add(rows, METRIC_DAEMON_UP, name, "", up);
+
+	if (rc == 0)
+		rc = metric_add(rows, METRIC_DAEMON_RESTARTS, name, "", restarts);
+	return rc == 0 && pid
+		   ? metric_add(rows, METRIC_DAEMON_MEMORY, name, "", resident_bytes(pid))
+		   : rc;
+}
+
+/* Takes rows over. The sealed memfd or -errno. */
+static int
+fill_metrics(const struct agentd *agentd, struct rows *rows, uint32_t *count)
+{
+	int rc = metric_add(rows, METRIC_BUILD, scarab_version, scarab_build_id, 1);
+
+	if (rc == 0)
+		rc = metric_add(rows, METRIC_START_TIME, "", "", agentd->started_at_ms / 1000);
+	if (rc == 0)
+		rc = add_metrics(rows, ROLE_AGENTD, getpid(), !agentd->stopping, 0);
+	for (unsigned i = 0; rc == 0 && i < DAEMONS; i++) {
+		const struct daemon *d = &agentd->daemons[i];
+
+		if (shown(d))
+			rc = add_metrics(rows, d->spec->role, d->id.pid, d->state == DAEMON_READY,
+					 d->restarts);
+	}
+	*count = rows_count(rows);
+	if (rc == 0)
+		return rows_seal(rows);
+	rows_free(rows);
+	return rc;
+}
+
+static void
+metrics_query(struct daemon *daemon, struct channel *channel, struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+	struct rows *rows = rows_new("metrics");
+	struct msg answer;
+	int fd;
+
+	msg_init(&answer, MSG_ROWS);
+	answer.id = msg->id;
+	fd = rows ? fill_metrics(daemon->agentd, rows, &answer.rows.count) : -errno;
+	if (fd < 0) {
+		error_errno(&error, -fd, "collecting metrics");
+		channel_reply_error(channel, msg->id, &error);
+		return;
+	}
+	msg_add_fd(&answer, fd);
+	channel_send(channel, &answer);
+}
+
 static void
 shutdown_request(struct daemon *daemon, struct channel *channel, struct msg *msg)
 {
@@ -311,6 +387,7 @@ static const struct {
     {MSG_RELOADED, reloaded},
     {MSG_PEER_QUERY, peer_query},
     {MSG_DAEMONS_QUERY, daemons_query},
+    {MSG_METRICS_QUERY, metrics_query},
     {MSG_SHUTDOWN_REQUEST, shutdown_request},
     {MSG_RELOAD_REQUEST, reload_request},
     {MSG_KEK_QUERY, kek_query},

@@ -16,6 +16,7 @@ struct audit {
 	struct msg_audit *kept[AUDIT_KEPT_MAX];
 	size_t first, count, sent;
 	uint64_t dropped; /* since the log last told of some */
+	uint64_t entries; /* of the log, as secretd told it last */
 };
 
 struct audit *
@@ -115,6 +116,17 @@ audit_ready(const struct audit *audit)
 	return audit->count < AUDIT_READY_MAX;
 }
 
+uint64_t
+audit_entries(struct audit *audit)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_AUDIT_COUNT_QUERY);
+	if (audit->open)
+		channel_send(audit->channel, &msg);
+	return audit->entries;
+}
+
 /* --- the channel ------------------------------------------------------------------------------ */
 
 static void
@@ -134,7 +146,9 @@ acknowledged(struct channel *channel, struct msg *msg, void *arg)
 	struct audit *audit = arg;
 
 	(void)channel;
-	if (msg->audit_ack.generation != audit->generation)
+	if (msg->type == MSG_AUDIT_COUNT)
+		audit->entries = msg->audit_count.entries;
+	if (msg->type != MSG_AUDIT_ACK || msg->audit_ack.generation != audit->generation)
 		return;
 	while (audit->count > 0 && kept_at(audit, 0)->sequence <= msg->audit_ack.sequence)
 		forget_oldest(audit);

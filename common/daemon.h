@@ -60,6 +60,8 @@ void audit_introduced(struct audit *audit, int fd);
 void audit_send(struct audit *audit, const struct msg_audit *line);
 /* May something be begun that must be told? */
 bool audit_ready(const struct audit *audit);
+/* How many entries the log has, as secretd told it last; 0: it has not. Asks for the next time. */
+uint64_t audit_entries(struct audit *audit);
 void audit_free(struct audit *audit); /* NULL is allowed */
 
 #endif

@@ -49,12 +49,18 @@ boottime_ns(void)
 }
 
 uint64_t
-realtime_ms(void)
+realtime_us(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec < 0 ? 0 : (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return now.tv_sec < 0 ? 0 : (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t
+realtime_ms(void)
+{
+	return realtime_us() / 1000;
 }
 
 /* --- the heap of timers ------------------------------------------------------------------- */

@@ -42,5 +42,6 @@ void loop_remove(struct loop_source *source);
 
 uint64_t boottime_ns(void); /* CLOCK_BOOTTIME */
 uint64_t realtime_ms(void); /* since the epoch */
+uint64_t realtime_us(void);
 
 #endif

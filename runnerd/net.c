@@ -295,11 +295,39 @@ on_note(struct net *net, struct msg *msg)
 	audit(net, note->allowed, note->allowed ? "network.use" : "network.deny", detail);
 }
 
+/* For metrics: what came since it was told last. One that another runnerd has started begins with
+ * what it tells first. */
+static void
+count_usage(struct net *net, uint64_t denials)
+{
+	struct usage *usage = &net->s->r->usage;
+	struct rows_reader *reader = net->uses >= 0 ? rows_open(net->uses) : NULL;
+	uint64_t received = 0, sent = 0;
+	struct msg row;
+
+	for (unsigned i = 0; reader && i < METERS_KEPT && rows_next(reader, &row) > 0; i++)
+		if (row.type == MSG_NET_METER) {
+			received += row.net_meter.received_bytes;
+			sent += row.net_meter.sent_bytes;
+		}
+	rows_close(reader);
+	if (net->counted || !net->adopted) {
+		usage->received_bytes +=
+		    received > net->received_bytes ? received - net->received_bytes : 0;
+		usage->sent_bytes += sent > net->sent_bytes ? sent - net->sent_bytes : 0;
+		usage->denials += denials > net->denials ? denials - net->denials : 0;
+	}
+	net->received_bytes = received;
+	net->sent_bytes = sent;
+	net->counted = true;
+}
+
 static void
 on_uses(struct net *net, struct msg *msg)
 {
 	close_fd(&net->uses);
 	net->uses = msg_take_fd(msg, 0);
+	count_usage(net, msg->egress_uses.denials);
 	net->connections = msg->egress_uses.connections;
 	net->denials = msg->egress_uses.denials;
 	if (net->s->tools)

@@ -27,6 +27,8 @@ struct net {
 	bool dialer_stale; /* another dialer came while egress could not be told */
 	int uses;          /* memfd of EGRESS_USES; -1 */
 	uint64_t connections, denials;
+	uint64_t received_bytes, sent_bytes; /* as metrics count them */
+	bool counted;               /* what an adopted one had let through is in no other count */
 	struct net_secret *secrets; /* as many as the plan has rules of inject */
 	unsigned secret_count;
 	bool booted; /* EGRESS_BOOT is on its way */

@@ -190,6 +190,7 @@ static const struct peer_rule control_rules[] = {
     {.type = MSG_TOOLS_QUERY, .handler = tools_query},
     {.type = MSG_TOOLS_PIN, .handler = tools_pin},
     {.type = MSG_SESSION_TOOLS_QUERY, .handler = session_tools_query},
+    {.type = MSG_METRICS_QUERY, .handler = metrics_query},
     {.type = MSG_ASKS_QUERY, .handler = asks_query},
     {.type = MSG_ASK_ANSWER, .handler = ask_answer},
 };

@@ -11,6 +11,7 @@
 #include "common/daemon.h"
 #include "common/loop.h"
 #include "seccomp.h"
+#include "usage.h"
 
 enum { BOOT_ID_LEN = 36 };
 
@@ -45,6 +46,7 @@ struct runnerd {
 	struct session_table *sessions;
 	struct install *installs; /* install.c: those that wait for their packages */
 	struct asks_over *asks_over;
+	struct usage usage;
 	int keeper_program, builder_program, init_program; /* sealed memfds, confine_program() */
 	int broker_program, egress_program;
 	int broker_binary,

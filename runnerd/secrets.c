@@ -515,6 +515,7 @@ answered(struct secrets *secrets, struct msg *msg, const struct error *error)
 		return;
 	}
 	s = hand->session;
+	s->r->usage.secrets += !hand->prints && !error;
 	if (hand->prints && hand->refreshed) {
 		hand_free(secrets, hand);
 		if (error)

@@ -95,27 +95,6 @@ on_ready(struct tools *tools, struct msg *msg)
 	session_fail(s, &error);
 }
 
-static const char *
-outcome_name(uint8_t outcome)
-{
-	static const char *const names[CALL_OUTCOMES] = {
-	    [CALL_OK] = "ok",
-	    [CALL_TOOL_ERROR] = "tool-error",
-	    [CALL_ERROR] = "error",
-	    [CALL_TIMED_OUT] = "timed-out",
-	    [CALL_CANCELLED] = "cancelled",
-	    [CALL_DIED] = "died",
-	    [CALL_BUSY] = "busy",
-	    [CALL_REFUSED] = "refused",
-	    [CALL_DENIED] = "denied",
-	    [CALL_EXPIRED] = "expired",
-	    [CALL_BUDGET] = "budget",
-	    [CALL_INVALID] = "invalid",
-	};
-
-	return outcome < CALL_OUTCOMES ? names[outcome] : "unknown";
-}
-
 static bool
 was_allowed(uint8_t outcome)
 {
@@ -130,15 +109,17 @@ on_call(struct tools *tools, struct msg *msg)
 	const struct msg_broker_call *call = &msg->broker_call;
 	struct session *s = tools->s;
 	struct msg_audit line = {.session = s->id, .allowed = was_allowed(call->outcome)};
+	const char *outcome = call_outcome_name(call->outcome);
 
 	snprintf(line.action, sizeof(line.action), "tool.call");
 	snprintf(line.agent, sizeof(line.agent), "%s", s->agent_name);
 	snprintf(line.detail, sizeof(line.detail),
 		 "%s: %s, %llu us, arguments %s (%llu bytes), result %llu bytes%s%s", call->name,
-		 outcome_name(call->outcome), (unsigned long long)call->took_us, call->shape,
+		 outcome ? outcome : "unknown", (unsigned long long)call->took_us, call->shape,
 		 (unsigned long long)call->argument_bytes, (unsigned long long)call->result_bytes,
 		 call->operator[0] ? ", decided by " : "", call->operator);
 	audit_send(s->r->audit, &line);
+	usage_call(&s->r->usage, call->outcome, call->took_us);
 }
 
 static void

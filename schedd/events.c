@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "counters.h"
 #include "deliver.h"
 
 struct waiting {
@@ -177,6 +178,8 @@ flush(struct events *events)
 
 		TAILQ_REMOVE(&queue, one, entry);
 		wanted |= !error && one->fate == EVENT_NEW && !one->event->delivered;
+		if (!error)
+			counters_event(events->schedd->counters, one->fate == EVENT_REPEATED);
 		one->told.fn(events->schedd, &one->told, one->event, one->fate == EVENT_REPEATED,
 			     error);
 		free(one->event);

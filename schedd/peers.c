@@ -7,6 +7,7 @@
 #include "answers.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "counters.h"
 #include "event_plans.h"
 #include "events.h"
 #include "gate.h"
@@ -222,6 +223,15 @@ schedule_query(struct schedd *schedd, const struct msg *msg)
 }
 
 static void
+metrics_query(struct schedd *schedd, const struct msg *msg)
+{
+	struct error error = ERROR_INIT;
+	struct msg answer;
+
+	reply(schedd, msg, answer_metrics(schedd, &answer, &error), &answer, &error);
+}
+
+static void
 drain(struct schedd *schedd, const struct msg *msg)
 {
 	if (schedd->drain_id)
@@ -240,6 +250,7 @@ static const struct peer_rule control_rules[] = {
     {MSG_AGENTS_LAST_QUERY, agents_last_query},
     {MSG_LEDGER_QUERY, ledger_query},
     {MSG_SCHEDULE_QUERY, schedule_query},
+    {MSG_METRICS_QUERY, metrics_query},
     {MSG_DRAIN, drain},
     {MSG_AGENT_PAUSE, pause_request},
     {MSG_EVENT_EMIT, events_emit},

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "counters.h"
 #include "event_plans.h"
 #include "events.h"
 #include "peers.h"
@@ -107,7 +108,8 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 	if (!schedd->successors || load_open(schedd, error) < 0)
 		return -1;
 	schedd->prune = prune_new(schedd, error);
-	if (!schedd->prune)
+	schedd->counters = schedd->prune ? counters_open(ledger, error) : NULL;
+	if (!schedd->counters)
 		return -1;
 	schedd->event_plans = event_plans_new();
 	schedd->watches = watches_new(schedd, error);
@@ -141,6 +143,7 @@ schedd_release(struct schedd *schedd)
 	audit_free(schedd->audit);
 	loop_remove(schedd->again);
 	queue_free(schedd->queue);
+	counters_close(schedd->counters);
 	successors_close(schedd->successors);
 	standings_close(schedd->standings);
 	ledger_close(schedd->ledger);

@@ -11,6 +11,7 @@
 #include "ledger.h"
 #include "queue.h"
 
+struct counters;
 struct event_plans;
 struct events;
 struct prune;
@@ -31,6 +32,7 @@ struct schedd {
 	struct prune *prune;
 	struct standings *standings;
 	struct successors *successors;
+	struct counters *counters;
 	struct webhooks *webhooks;
 	struct watches *watches;
 	struct queue *queue;

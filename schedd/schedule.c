@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "counters.h"
 #include "sessions.h"
 #include "zones_watch.h"
 
@@ -421,8 +422,10 @@ fire(struct schedule *schedule, int64_t scheduled)
 	    .operator= "",
 	};
 
-	if (session_fire(schedule->schedd, &fire, &error) == 0)
+	if (session_fire(schedule->schedd, &fire, &error) == 0) {
+		counters_fired(schedule->schedd->counters, row->kind);
 		return 0;
+	}
 	error_what(&error, "agent %s: firing %s", row->agent, row->id);
 	log_problem(LOG_LEVEL_ERROR, &error);
 	return error.code == ERR_FAILED ? -1 : 0;
@@ -451,6 +454,19 @@ schedule_newest(const struct schedule *schedule, const struct trigger *trigger, 
 	return count < max ? count : max;
 }
 
+/* How many scheduled times lie in (after, until], as far as they are counted. */
+static size_t
+times_between(const struct schedule *schedule, const struct trigger *trigger, int64_t after,
+	      int64_t until)
+{
+	size_t count = 0;
+
+	while (count < MISSED_COUNTED_MAX &&
+	       (after = trigger_next(trigger, schedule->zones, after)) <= until && after != NEVER)
+		count++;
+	return count;
+}
+
 static int
 make_up(struct schedule *schedule, const struct trigger *trigger, int64_t after, int64_t until)
 {
@@ -459,7 +475,7 @@ make_up(struct schedule *schedule, const struct trigger *trigger, int64_t after,
 		     : row->missed == MISSED_RUN_ONCE ? 1
 						      : 0;
 	int64_t times[CATCH_UP_MAX], oldest = after;
-	size_t count = 0;
+	size_t count = 0, missed;
 
 	if (row->missed_within_ms != ABSENT && until - (int64_t)row->missed_within_ms > after)
 		oldest = until - (int64_t)row->missed_within_ms - 1;
@@ -467,6 +483,8 @@ make_up(struct schedule *schedule, const struct trigger *trigger, int64_t after,
 		count = schedule_newest(schedule, trigger, oldest, until, times, max);
 	log_info("agent %s: times of %s were missed; it makes up for %zu", row->agent, row->id,
 		 count);
+	missed = times_between(schedule, trigger, after, until);
+	counters_missed(schedule->schedd->counters, missed > count ? missed - count : 0);
 	for (size_t i = 0; i < count; i++)
 		if (fire(schedule, times[i]) < 0)
 			return -1;
@@ -501,6 +519,15 @@ hold_first(struct schedule *schedule, const char *agent)
 	return until != 0;
 }
 
+/* Since it was due. A clock of tests knows milliseconds. */
+static uint64_t
+late_us(const struct schedule *schedule, int64_t due_ms)
+{
+	int64_t now = schedule->host_clock ? (int64_t)realtime_us() : now_ms(schedule) * 1000;
+
+	return now > due_ms * 1000 ? (uint64_t)(now - due_ms * 1000) : 0;
+}
+
 /* The first of the heap, which is due. -1: again later. */
 static int
 fire_first(struct schedule *schedule)
@@ -530,6 +557,8 @@ fire_first(struct schedule *schedule)
 		fired = make_up(schedule, &trigger, schedule->row.cursor_ms, cursor);
 	} else if (fire(schedule, scheduled) < 0) {
 		fired = -1;
+	} else {
+		counters_late(schedule->schedd->counters, late_us(schedule, trigger.due_ms));
 	}
 	if (fired < 0)
 		return -1;

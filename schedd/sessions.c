@@ -8,6 +8,7 @@
 #include "aftermath.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "counters.h"
 #include "deliver.h"
 #include "events.h"
 #include "gate.h"
@@ -368,6 +369,7 @@ note_step(struct schedd *schedd, struct session *session, const struct msg *msg)
 	    .started_at_ms = msg->step.started_at_ms,
 	    .took_us = msg->step.took_us,
 	};
+	counters_step(schedd->counters, step, msg->step.took_us);
 	/* Quick ones come together: whoever watches sees the next event. */
 	if (session->state == STATE_SETUP && msg->step.took_us >= STEP_TOLD_US)
 		session_announce(schedd, session);

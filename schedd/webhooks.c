@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "counters.h"
 #include "event_plans.h"
 #include "events.h"
 #include "webhook_body.h"
@@ -89,11 +90,34 @@ throttle(struct webhooks *webhooks)
 		channel_pause(webhooks->listener, webhooks->verifying >= WEBHOOKS_VERIFYING_MAX);
 }
 
+static enum refusal
+refusal_of(enum status status)
+{
+	switch (status) {
+	case HTTP_UNAUTHORIZED:
+		return REFUSED_UNAUTHORIZED;
+	case HTTP_FORBIDDEN:
+		return REFUSED_FORBIDDEN;
+	case HTTP_NOT_FOUND:
+		return REFUSED_NOT_FOUND;
+	case HTTP_CONFLICT:
+		return REFUSED_CONFLICT;
+	case HTTP_TOO_LARGE:
+		return REFUSED_TOO_LARGE;
+	case HTTP_UNAVAILABLE:
+		return REFUSED_UNAVAILABLE;
+	default:
+		return REFUSED_MALFORMED;
+	}
+}
+
+/* Not stored. */
 static void
 tell(struct webhooks *webhooks, uint32_t request, enum status status, const char *why)
 {
 	struct msg msg;
 
+	counters_webhook(webhooks->schedd->counters, false, refusal_of(status));
 	if (!webhooks->listener || !request)
 		return;
 	msg_init(&msg, MSG_WEBHOOK_ANSWER);
@@ -149,6 +173,7 @@ stored(struct schedd *schedd, const struct event_told *told, const struct event 
 
 	if (!delivery)
 		return;
+	counters_webhook(schedd->counters, !error, refusal_of(status_of(repeated, error)));
 	msg_init(&msg, MSG_WEBHOOK_ANSWER);
 	msg.id = delivery->request;
 	msg.webhook_answer.status = status_of(repeated, error);

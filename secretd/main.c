@@ -44,6 +44,16 @@ role_of(const struct secretd *s, const struct channel *channel)
 
 /* Who speaks is told by the channel: its place in the table, never the message. */
 static void
+tell_count(const struct secretd *s, struct channel *channel)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_AUDIT_COUNT);
+	msg.audit_count.entries = writer_chain(s->writer)->seq;
+	channel_send(channel, &msg);
+}
+
+static void
 audit_message(struct channel *channel, struct msg *msg, void *arg)
 {
 	struct secretd *s = arg;
@@ -51,6 +61,8 @@ audit_message(struct channel *channel, struct msg *msg, void *arg)
 	s->quiet_rounds = 0;
 	if (msg->type == MSG_AUDIT)
 		writer_add(s->writer, role_of(s, channel), &msg->audit);
+	else if (msg->type == MSG_AUDIT_COUNT_QUERY)
+		tell_count(s, channel);
 }
 
 static void

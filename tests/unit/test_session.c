@@ -16,7 +16,7 @@
 // with: runnerd/inject.c runnerd/inject_plan.c
 // with: runnerd/secret_uses.c runnerd/emitted.c runnerd/tools.c runnerd/tools_broker.c
 // with: runnerd/tools_notes.c runnerd/disk.c runnerd/quota.c runnerd/pins.c
-// with: runnerd/asks.c runnerd/tools_record.c runnerd/tools_requests.c
+// with: runnerd/asks.c runnerd/usage.c runnerd/tools_record.c runnerd/tools_requests.c
 /*
  * Whole sessions of a runnerd in this process, with the real spawner, keeper and init of the build
  * folder and a schedd that the test plays. Every call to the kernel that set-up makes can be made
