@@ -39,7 +39,8 @@ LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libcares:libc-ares-dev libssl:libssl-dev libmicrohttpd:libmicrohttpd-dev
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
 CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck curl dropbear-bin git iproute2 jq mandoc \
-	nghttp2-server nodejs openssh-client openssl postgresql postgresql-client python3 shellcheck sqlite3 stress-ng \
+	nghttp2-server nodejs openssh-client openssl postgresql postgresql-client prometheus python3 \
+	python3-prometheus-client shellcheck sqlite3 stress-ng \
 	systemd tzdata
 BENCH_PACKAGES := bubblewrap crun podman runc slirp4netns socat
 

@@ -48,6 +48,8 @@ struct agentd {
 	int run_fd, lock_fd, listen_fd, log_fd, audit_fd;
 	int secrets_fd; /* secretd's operator socket */
 	char *secrets_socket;
+	int metrics_fd; /* -1: metrics.socket is not set */
+	char *metrics_socket;
 	bool own_socket; /* bound here, not passed by systemd */
 	struct webhooks webhooks;
 	struct claim *claim;

@@ -285,6 +285,8 @@ send_start(struct channel *channel, void *arg)
 	add_copy(&msg, agentd->config_fd);
 	if (daemon->spec->role == ROLE_CONTROL) {
 		add_copy(&msg, agentd->listen_fd);
+		if (agentd->metrics_fd >= 0)
+			add_copy(&msg, agentd->metrics_fd);
 	} else if (daemon->spec->role == ROLE_SECRETD) {
 		add_copy(&msg, agentd->audit_fd);
 		add_copy(&msg, agentd->secrets_fd);

@@ -61,15 +61,15 @@ put(int fd, int dir, const char *name, gid_t group)
 }
 
 int
-listener_open(const char *path, uint64_t group, struct error *error)
+listener_open(const char *path, int type, uint64_t group, struct error *error)
 {
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	_cleanup_close_ int dir = -1;
 	const char *name;
 	int rc;
 
 	if (fd < 0)
-		return error_errno(error, errno, "making the operator socket");
+		return error_errno(error, errno, "making the socket %s", path);
 	dir = directories_parent(path, &name, error);
 	if (dir < 0)
 		return error_what(error, "socket");
@@ -77,7 +77,7 @@ listener_open(const char *path, uint64_t group, struct error *error)
 	if (rc == -EEXIST)
 		return error_why(error, ERR_CONFLICT, "socket: %s is there and is no socket", path);
 	if (rc < 0)
-		return error_errno(error, -rc, "binding the operator socket %s", path);
+		return error_errno(error, -rc, "binding the socket %s", path);
 	return steal_fd(&fd);
 }
 

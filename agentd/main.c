@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include "agentd.h"
 #include "audit_files.h"
@@ -189,7 +190,8 @@ take_socket(struct agentd *agentd, struct error *error)
 		agentd->listen_fd = fd;
 		return listener_check(fd, error);
 	}
-	agentd->listen_fd = listener_open(agentd->config->socket, agentd->config->ids.group, error);
+	agentd->listen_fd =
+	    listener_open(agentd->config->socket, SOCK_SEQPACKET, agentd->config->ids.group, error);
 	agentd->own_socket = agentd->listen_fd >= 0;
 	return agentd->listen_fd < 0 ? -1 : 0;
 }
@@ -202,8 +204,23 @@ make_secrets_socket(struct agentd *agentd, struct error *error)
 	if (!agentd->secrets_socket)
 		return error_errno(error, ENOMEM, "secretd's socket");
 	agentd->secrets_fd =
-	    listener_open(agentd->secrets_socket, agentd->config->ids.group, error);
+	    listener_open(agentd->secrets_socket, SOCK_SEQPACKET, agentd->config->ids.group, error);
 	return agentd->secrets_fd < 0 ? -1 : 0;
+}
+
+/* Of metrics, where one is asked for. The configuration may name another one by the end. */
+static int
+make_metrics_socket(struct agentd *agentd, struct error *error)
+{
+	const char *path = agentd->config->metrics.socket;
+
+	if (!path)
+		return 0;
+	agentd->metrics_socket = strdup(path);
+	if (!agentd->metrics_socket)
+		return error_errno(error, ENOMEM, "metrics.socket");
+	agentd->metrics_fd = listener_open(path, SOCK_STREAM, agentd->config->ids.group, error);
+	return agentd->metrics_fd < 0 ? error_what(error, "metrics.socket") : 0;
 }
 
 /* Everything that root prepares, in the order in which each step protects the next. */
@@ -228,7 +245,7 @@ prepare(struct agentd *agentd, struct error *error)
 		return -1;
 	agentd->audit_fd = audit_files_open(agentd->log_fd, config, error);
 	if (agentd->audit_fd < 0 || take_socket(agentd, error) < 0 ||
-	    make_secrets_socket(agentd, error) < 0)
+	    make_secrets_socket(agentd, error) < 0 || make_metrics_socket(agentd, error) < 0)
 		return -1;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return error_errno(error, errno, "prctl PR_SET_CHILD_SUBREAPER");
@@ -258,6 +275,8 @@ tidy(struct agentd *agentd)
 		listener_remove(agentd->config->socket);
 	if (agentd->secrets_fd >= 0)
 		listener_remove(agentd->secrets_socket);
+	if (agentd->metrics_fd >= 0)
+		listener_remove(agentd->metrics_socket);
 	if (agentd->lock_fd >= 0)
 		generation_forget(agentd->run_fd);
 	claim_release(agentd->claim);
@@ -290,6 +309,7 @@ main(int argc, char **argv)
 				.log_fd = -1,
 				.audit_fd = -1,
 				.secrets_fd = -1,
+				.metrics_fd = -1,
 				.webhooks = {.fd = -1}};
 	struct options options = {0};
 	struct error error = ERROR_INIT;

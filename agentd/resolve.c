@@ -123,6 +123,7 @@ static const struct {
     TEXT("users.dialer", users.dialer),
     TEXT("users.webhook", users.webhook),
     TEXT("cgroup", cgroup),
+    TEXT("metrics.socket", metrics.socket),
     TEXT("secrets.kek_file", secrets.kek_file),
     TEXT("secrets.kek_credential", secrets.kek_credential),
     TEXT("secrets.passphrase", secrets.passphrase),

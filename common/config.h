@@ -41,6 +41,9 @@ struct config {
 		bool off; /* listen: null */
 	} webhooks;
 	struct {
+		char *socket; /* NULL: none */
+	} metrics;
+	struct {
 		uint64_t sessions, age_ms, log_bytes;
 	} retention;
 	struct {

@@ -91,6 +91,11 @@ static const struct field webhooks_fields[] = {
 };
 static const struct record webhooks_record = {RECORD(webhooks_fields)};
 
+static const struct field metrics_fields[] = {
+    TEXT(1, "socket", metrics.socket, PATH_LEN_MAX, value_socket),
+};
+static const struct record metrics_record = {RECORD(metrics_fields)};
+
 static const struct field retention_fields[] = {
     NUMBER(NUMBER, 1, "sessions", retention.sessions, 1, 1000000, 1000),
     NUMBER(DURATION, 2, "age", retention.age_ms, MS(60), DAYS(36600), DAYS(90)),
@@ -130,6 +135,7 @@ static const struct field config_fields[] = {
     GROUP(16, "retention", retention_record),
     GROUP(17, "log", log_record),
     {.key = "ids", .type = FIELD_GROUP, .tag = 18, .record = &ids_record, .hidden = true},
+    GROUP(19, "metrics", metrics_record),
 };
 
 /* --- what one key demands of another ---------------------------------------------------------- */
@@ -162,6 +168,9 @@ check_sockets(const struct config *config, const struct place *place)
 		return complain_at(place, "socket", "must not be called secretd.sock");
 	if (!value_socket(beside, why))
 		return complain_at(place, "socket", "leaves no room for secretd.sock beside it");
+	if (config->metrics.socket && (strcmp(config->metrics.socket, config->socket) == 0 ||
+				       strcmp(config->metrics.socket, beside) == 0))
+		return complain_at(place, "metrics.socket", "is that of another daemon");
 	return 0;
 }
 

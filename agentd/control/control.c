@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/listener.h"
 #include "requests.h"
+#include "scrape.h"
 
 int
 control_init(struct control *control, struct loop *loop, struct config *config, int listener,
@@ -27,6 +28,7 @@ control_release(struct control *control)
 {
 	struct client *client;
 
+	scrapes_free(control->scrapes);
 	requests_release(control);
 	while ((client = TAILQ_FIRST(&control->clients)))
 		client_free(client);

@@ -28,6 +28,7 @@ enum {
 
 struct client;
 struct request;
+struct scrapes;
 
 struct control {
 	struct loop *loop;
@@ -35,6 +36,7 @@ struct control {
 	struct channel *up[UP_COUNT]; /* NULL while that daemon is away */
 	struct audit *audit;          /* NULL in tests */
 	struct listener *listener;    /* NULL in tests */
+	struct scrapes *scrapes;      /* NULL: metrics.socket is not set */
 	TAILQ_HEAD(client_list, client) clients;
 	TAILQ_HEAD(request_list, request) requests;
 	unsigned request_count;

@@ -550,6 +550,7 @@ const struct request_rule request_rules[] = {
     {.type = MSG_OP_PING, .start = ping},
     {.type = MSG_OP_STATUS, .start = status},
     {.type = MSG_OP_DOCTOR, .start = doctor},
+    {.type = MSG_OP_METRICS, .start = request_metrics},
     {.type = MSG_OP_AGENTS, .start = agents},
     {.type = MSG_OP_SESSIONS, .start = sessions},
     {.type = MSG_OP_FOLLOW, .start = follow},

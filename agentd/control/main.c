@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/confine.h"
 #include "requests.h"
+#include "scrape.h"
 
 enum {
 	NOGROUP = 65534, /* no user is a member: never the operators' group */
@@ -97,13 +98,15 @@ give_up_privileges(const struct config *config, struct error *error)
 }
 
 static int
-run(struct loop *loop, struct config *config, int listener, struct error *error)
+run(struct loop *loop, struct config *config, int listener, int metrics, struct error *error)
 {
 	struct control control;
 	int status;
 
 	if (control_init(&control, loop, config, listener, error) < 0)
 		return -1;
+	if (metrics >= 0 && !(control.scrapes = scrapes_new(&control, metrics)))
+		return error_errno(error, errno, "watching metrics.socket");
 	control.audit = audit_new(loop, ROLE_CONTROL);
 	control.up[UP_AGENTD] = daemon_ready(loop, ROLE_CONTROL, &daemon_ops, &control);
 	if (!control.audit || !control.up[UP_AGENTD])
@@ -124,7 +127,7 @@ main(void)
 	if (daemon_start(ROLE_CONTROL, &config, extra, &error) == 0 &&
 	    give_up_privileges(config, &error) == 0) {
 		loop = loop_new();
-		status = loop ? run(loop, config, extra[0], &error)
+		status = loop ? run(loop, config, extra[0], extra[1], &error)
 			      : error_errno(&error, errno, "epoll");
 	}
 	return daemon_exit(status, &error);

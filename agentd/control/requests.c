@@ -70,10 +70,13 @@ request_reply(struct request *request, struct msg *answer)
 {
 	audit(request, NULL);
 	answer->id = request->msg.id;
-	if (request->client)
+	if (request->client) {
 		channel_send(request->client->channel, answer);
-	else
+	} else {
+		if (request->told)
+			request->told(answer, request->told_arg);
 		msg_close_fds(answer);
+	}
 	request_free(request);
 }
 
@@ -95,6 +98,8 @@ request_fail(struct request *request, const struct error *error)
 	audit(request, error);
 	if (request->client)
 		channel_reply_error(request->client->channel, request->msg.id, error);
+	else if (request->told)
+		request->told(NULL, request->told_arg);
 	request_free(request);
 }
 
@@ -425,10 +430,10 @@ rule_of(enum msg_type type)
 	return NULL;
 }
 
+/* client NULL: one of control's own. */
 static struct request *
-request_alloc(struct client *client, struct msg *msg)
+request_alloc(struct control *control, struct client *client, struct msg *msg)
 {
-	struct control *control = client->control;
 	struct request *request = NULL;
 
 	if (control->request_count < REQUESTS_MAX)
@@ -474,7 +479,7 @@ request_new(struct client *client, struct msg *msg)
 
 	if (refuse_untold(client, rule, msg))
 		return;
-	request = rule ? request_alloc(client, msg) : NULL;
+	request = rule ? request_alloc(client->control, client, msg) : NULL;
 	if (!request) {
 		if (rule)
 			error_why(&error, ERR_FAILED, "%d requests are under way already",
@@ -491,6 +496,35 @@ request_new(struct client *client, struct msg *msg)
 		identify(request);
 	else
 		rule->start(request);
+}
+
+struct request *
+request_inside(struct control *control, enum msg_type type,
+	       void (*told)(struct msg *answer, void *arg), void *arg)
+{
+	struct request *request;
+	struct msg msg;
+
+	msg_init(&msg, type);
+	request = request_alloc(control, NULL, &msg);
+	if (!request)
+		return NULL;
+	request->rule = rule_of(type);
+	request->told = told;
+	request->told_arg = arg;
+	return request;
+}
+
+void
+request_begin(struct request *request)
+{
+	request->rule->start(request);
+}
+
+void
+request_abandon(struct request *request)
+{
+	request->told = NULL;
 }
 
 void

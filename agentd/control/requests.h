@@ -49,6 +49,10 @@ struct request {
 	request_fn *failed; /* undoes what the request did so far, before it fails; may be NULL */
 	char detail[REASON_MAX + 1]; /* of the audit entry, when it is done */
 	bool uncertain;              /* the call was sent, and no answer has come */
+	unsigned asked;              /* metrics: the upstream that is asked */
+	/* Of a request that control makes itself: what came of it, NULL: it failed. */
+	void (*told)(struct msg *answer, void *arg);
+	void *told_arg;
 
 	/* What the calls found. */
 	struct uuid session;
@@ -61,6 +65,12 @@ struct request {
 
 /* Descriptors not taken stay msg's. */
 void request_new(struct client *client, struct msg *msg);
+/* One of control's own, for what changes nothing: told is called once, unless it is abandoned
+ * before. NULL: too many are under way. request_begin() starts it, and may end it. */
+struct request *request_inside(struct control *control, enum msg_type type,
+			       void (*told)(struct msg *answer, void *arg), void *arg);
+void request_begin(struct request *request);
+void request_abandon(struct request *request);
 /* Its requests go on without it, or end where nothing was begun. */
 void requests_orphan(struct client *client);
 void requests_release(struct control *control);
@@ -85,7 +95,7 @@ extern const size_t request_rule_count;
 
 /* The handlers with files of their own. */
 request_fn request_install, request_explain, request_run, request_events, request_event_emit,
-    request_event_replay;
+    request_event_replay, request_metrics;
 /* Is this (borrowed) a sealed memfd of JSON within its bound? 0, or -1 with error. */
 int event_data_check(int fd, struct error *error);
 request_fn request_tools, request_tool_pin, request_asks, request_approve, request_deny;

@@ -1,7 +1,7 @@
 // with: agentd/control/control.c agentd/control/clients.c agentd/control/requests.c
 // with: agentd/control/handlers.c agentd/control/run.c agentd/control/install.c
 // with: agentd/control/events.c agentd/control/event_data.c
-// with: agentd/control/tools.c
+// with: agentd/control/tools.c agentd/control/metrics.c agentd/control/scrape.c
 /* Control with an operator, agentd, schedd and runnerd that the test plays. */
 #include <sys/mman.h>
 #include <sys/socket.h>
