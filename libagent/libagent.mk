@@ -24,7 +24,7 @@ $(BUILD)/$(AGENT_SHARED): $(AGENT_OBJ)
 	$(call say,LINK,$@)$(LINK) -shared -Wl,-soname,$(AGENT_SONAME) $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) \
 		$(HARDEN) -o $@ $^
 comma := ,
-LIBAGENT := $(BUILD)/libagent.a $(BUILD)/$(AGENT_SHARED) $(BUILD)/python/start.py
+LIBAGENT := $(BUILD)/libagent.a $(BUILD)/$(AGENT_SHARED) $(BUILD)/python/start.py $(BUILD)/wasm/start.cjs
 
 # What runs the steps that every libagent does the same.
 AGENT_DRIVER := $(BUILD)/tests/agent-driver
@@ -50,18 +50,48 @@ $(BUILD)/python/start.py: $(PYTHON_START) $(wildcard libagent/python/libagent/*.
 	@chmod 0755 $(@D) $(@D)/libagent
 	@chmod 0644 $(@D)/libagent/*.py
 	@install -m 0644 $< $@
+
+# What sandboxes of the runtime wasm show at /run/agentd/wasm.
+WASM_START := $(wildcard libagent/wasm/*.cjs)
+$(BUILD)/wasm/start.cjs: $(WASM_START)
+	@mkdir -p $(@D)
+	@chmod 0755 $(@D)
+	@install -m 0644 $(WASM_START) $(@D)
+
+# The C library for modules of WebAssembly, where Debian's clang and wasi-libc look for it. Nothing of
+# the runtime's own needs it, and nobody else a compiler for it: it is made when it is asked for.
+WASM_CC ?= clang
+WASM_FLAGS := --target=wasm32-wasi -std=gnu17 -D_GNU_SOURCE -O2 -ffunction-sections -fdata-sections $(WARN)
+WASM_OBJ := $(AGENT_SRC:%.c=$(BUILD)/obj-wasm/%.o)
+WASM_DIR := wasm32-wasi
+$(BUILD)/obj-wasm/%.o: %.c libagent/c/agent.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(WASM_CC) -I. $(WASM_FLAGS) -DAGENT_VERSION='"$(VERSION)"' -c -o $@ $<
+$(BUILD)/wasm-lib/libagent.a: $(WASM_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(call say,AR,$@)llvm-ar rcs $@ $^
+.PHONY: libagent-wasm install-libagent-wasm
+libagent-wasm: $(BUILD)/wasm-lib/libagent.a $(BUILD)/gen/include/scarab/agent.h
+install-libagent-wasm: libagent-wasm
+	@$(INSTALL) -d $(addprefix $(DESTDIR),$(libdir)/$(WASM_DIR) $(includedir)/$(WASM_DIR)/scarab)
+	@$(INSTALL) -m 0644 $(BUILD)/wasm-lib/libagent.a $(DESTDIR)$(libdir)/$(WASM_DIR)
+	@$(INSTALL) -m 0644 libagent/c/agent.h $(DESTDIR)$(includedir)/$(WASM_DIR)/scarab
 PYTHON_FILES := $(notdir $(wildcard libagent/python/libagent/*.py))
 RUST_FILES := $(patsubst libagent/rust/%,%,$(wildcard libagent/rust/Cargo.* libagent/rust/src/*.rs \
 	libagent/rust/examples/*.rs))
 LIBAGENT_INSTALLED := $(addprefix $(libdir)/,libagent.a libagent.so $(AGENT_SONAME) $(AGENT_SHARED) \
 	pkgconfig/libagent.pc) $(includedir)/scarab/agent.h \
 	$(addprefix $(pythondir)/libagent/,$(PYTHON_FILES)) \
-	$(addprefix $(libexecdir)/python/,start.py $(addprefix libagent/,$(PYTHON_FILES))) $(addprefix $(rustdir)/,$(RUST_FILES))
+	$(addprefix $(libexecdir)/python/,start.py $(addprefix libagent/,$(PYTHON_FILES))) \
+	$(addprefix $(libexecdir)/wasm/,$(notdir $(WASM_START))) \
+	$(libdir)/$(WASM_DIR)/libagent.a $(includedir)/$(WASM_DIR)/scarab/agent.h \
+	$(addprefix $(rustdir)/,$(RUST_FILES))
 
 .PHONY: install-libagent uninstall-libagent
 install-libagent: $(LIBAGENT)
 	@$(INSTALL) -d $(addprefix $(DESTDIR),$(libdir)/pkgconfig $(includedir)/scarab \
-		$(pythondir)/libagent $(libexecdir)/python/libagent $(rustdir)/src $(rustdir)/examples)
+		$(pythondir)/libagent $(libexecdir)/python/libagent $(libexecdir)/wasm $(rustdir)/src $(rustdir)/examples)
 	@$(INSTALL) -m 0644 $(BUILD)/libagent.a $(BUILD)/$(AGENT_SHARED) $(DESTDIR)$(libdir)
 	@ln -sf $(AGENT_SHARED) $(DESTDIR)$(libdir)/$(AGENT_SONAME)
 	@ln -sf $(AGENT_SONAME) $(DESTDIR)$(libdir)/libagent.so
@@ -75,11 +105,12 @@ install-libagent: $(LIBAGENT)
 	@$(INSTALL) -m 0644 $(addprefix libagent/python/libagent/,$(PYTHON_FILES)) \
 		$(DESTDIR)$(libexecdir)/python/libagent
 	@$(INSTALL) -m 0644 $(PYTHON_START) $(DESTDIR)$(libexecdir)/python/start.py
+	@$(INSTALL) -m 0644 $(WASM_START) $(DESTDIR)$(libexecdir)/wasm
 	@set -e; for file in $(RUST_FILES); do \
 		$(INSTALL) -m 0644 libagent/rust/$$file $(DESTDIR)$(rustdir)/$$file; done
 uninstall-libagent:
 	@rm -f $(addprefix $(DESTDIR),$(LIBAGENT_INSTALLED))
 	@rm -rf $(DESTDIR)$(pythondir)/libagent/__pycache__
 	@rmdir $(addprefix $(DESTDIR),$(includedir)/scarab $(pythondir)/libagent $(libexecdir)/python/libagent \
-		$(libexecdir)/python $(rustdir)/src \
+		$(libexecdir)/python $(libexecdir)/wasm $(includedir)/$(WASM_DIR)/scarab $(rustdir)/src \
 		$(rustdir)/examples $(rustdir) $(datadir)/libagent) 2>/dev/null || :

@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
+
+#ifndef __wasi__
+#include <sys/eventfd.h>
+#endif
 
 #include "internal.h"
 
@@ -113,6 +116,17 @@ struct agent_cancel {
 	int fd; /* an eventfd that is never read: fired once, it stays so */
 };
 
+#ifdef __wasi__
+
+/* A module has one thread: none could fire it. */
+struct agent_cancel *
+agent_cancel_new(void)
+{
+	return NULL;
+}
+
+#else
+
 struct agent_cancel *
 agent_cancel_new(void)
 {
@@ -126,6 +140,8 @@ agent_cancel_new(void)
 	free(cancel);
 	return NULL;
 }
+
+#endif
 
 void
 agent_cancel_fire(struct agent_cancel *cancel)

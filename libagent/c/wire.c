@@ -4,11 +4,15 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef __wasi__
+#include <sys/socket.h>
+#include <sys/un.h>
+#endif
 
 enum {
 	READ_BYTES = 64 << 10,
@@ -60,6 +64,44 @@ wait_for(const struct wire *wire, short events, const struct patience *patience)
 /* --- open and close ----------------------------------------------------------------------------
  */
 
+#ifdef __wasi__
+
+/* WASI preview 1 cannot connect: the socket is there, connected, as the descriptor that the
+ * variable names. It is one connection, for as long as the module runs. */
+int
+wire_open(struct wire *wire, const char *path, const struct patience *patience)
+{
+	const char *number = getenv("SCARAB_SOCKET_FD");
+	char *end;
+	long fd;
+
+	(void)path;
+	(void)patience;
+	if (!number || !*number)
+		return -ENOTCONN;
+	fd = strtol(number, &end, 10);
+	if (*end || fd < 0 || fd > INT_MAX)
+		return -EBADF;
+	if (fcntl((int)fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	wire->fd = (int)fd;
+	return 0;
+}
+
+static ssize_t
+put_bytes(int fd, const char *bytes, size_t length)
+{
+	return write(fd, bytes, length);
+}
+
+static ssize_t
+get_bytes(int fd, char *bytes, size_t size)
+{
+	return read(fd, bytes, size);
+}
+
+#else
+
 int
 wire_open(struct wire *wire, const char *path, const struct patience *patience)
 {
@@ -79,6 +121,20 @@ wire_open(struct wire *wire, const char *path, const struct patience *patience)
 		poll(NULL, 0, 10);
 	return rc < 0 ? -errno : 0;
 }
+
+static ssize_t
+put_bytes(int fd, const char *bytes, size_t length)
+{
+	return send(fd, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static ssize_t
+get_bytes(int fd, char *bytes, size_t size)
+{
+	return recv(fd, bytes, size, MSG_DONTWAIT);
+}
+
+#endif
 
 void
 wire_close(struct wire *wire)
@@ -103,8 +159,8 @@ flush(struct wire *wire)
 	ssize_t sent;
 
 	while (wire->sent < wire->out.length) {
-		sent = send(wire->fd, wire->out.bytes + wire->sent, wire->out.length - wire->sent,
-			    MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = put_bytes(wire->fd, wire->out.bytes + wire->sent,
+				 wire->out.length - wire->sent);
 		if (sent < 0 && errno == EINTR)
 			continue;
 		if (sent < 0)
@@ -185,8 +241,8 @@ fill(struct wire *wire)
 		return AGENT_PROTOCOL;
 	if (!buffer_reserve(&wire->in, READ_BYTES))
 		return AGENT_MEMORY;
-	got = recv(wire->fd, wire->in.bytes + wire->in.length, wire->in.size - wire->in.length,
-		   MSG_DONTWAIT);
+	got =
+	    get_bytes(wire->fd, wire->in.bytes + wire->in.length, wire->in.size - wire->in.length);
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR ? AGENT_OK : AGENT_CLOSED;
 	wire->in.length += (size_t)got;
