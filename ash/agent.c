@@ -341,6 +341,7 @@ command_text(const struct ash *ash, const struct facts *facts)
 {
 	const char *interpreter = facts_find(facts, "interpreter");
 	const char *version = facts_find(facts, "interpreter_version");
+	const char *engine = facts_find(facts, "engine");
 	_cleanup_free_ char *text = NULL;
 	size_t length;
 	FILE *stream = open_memstream(&text, &length);
@@ -356,7 +357,8 @@ command_text(const struct ash *ash, const struct facts *facts)
 	if (text)
 		output_line(ash, "Command", COLOR_NONE, "%s", text);
 	if (interpreter)
-		output_line(ash, "Interpreter", COLOR_NONE, "%s, %s", interpreter,
+		output_line(ash, engine ? "Engine" : "Interpreter", COLOR_NONE, "%s%s%s, %s",
+			    engine ? engine : "", engine ? " of " : "", interpreter,
 			    version ? version : "its version is not known");
 }
 
@@ -366,7 +368,7 @@ show_text(const struct ash *ash, const struct msg_agent_row *row, const struct m
 {
 	static const char *const told[] = {
 	    "agent",     "trust_level", "install_dir",         "runtime", "command",
-	    "arguments", "interpreter", "interpreter_version", NULL};
+	    "arguments", "interpreter", "interpreter_version", "engine",  NULL};
 	char time[32];
 
 	output_line(ash, "Agent", COLOR_NONE, "%s %s", row->name, row->version);

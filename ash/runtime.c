@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/engine.h"
 #include "common/limits.h"
 #include "common/runtime.h"
 #include "libraries.h"
+#include "wasm_module.h"
 
 /* --- what is there ------------------------------------------------------------------------------
  */
@@ -115,6 +117,38 @@ check_interpreted(const struct view *view, const struct interpreter *interpreter
 	return found->path[0] ? libraries_check(view, found->path, error) : 0;
 }
 
+static int
+check_module(const struct view *view, struct error *error)
+{
+	const char *name = view->manifest->entrypoint;
+	_cleanup_close_ int dir = open(view->install_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	/* What is not there, or no file, runnerd refuses. */
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !wasm_module_check(fd, error))
+		return 0;
+	return error_what(error, "spec.entrypoint: %s", name);
+}
+
+/* The first engine that is there and new enough; else what is wrong with the first that is there.
+ */
+static int
+check_engines(const struct view *view, struct found_interpreter *found, struct error *error)
+{
+	const struct engine *engine;
+	int rc = check_module(view, error);
+
+	for (size_t i = 0; rc == 0 && (engine = engine_at(i)); i++) {
+		struct error *why = error->code ? NULL : error;
+
+		if (interpreter_find(view, &engine->program, found, why) == 0 && found->path[0])
+			return libraries_check(view, found->path, error);
+		found->path[0] = found->version[0] = '\0';
+	}
+	return rc < 0 || error->code ? -1 : 0;
+}
+
 int
 runtime_will_start(const struct manifest *manifest, const char *install_dir,
 		   struct found_interpreter *found, struct error *error)
@@ -125,6 +159,8 @@ runtime_will_start(const struct manifest *manifest, const char *install_dir,
 	found->path[0] = found->version[0] = '\0';
 	if (view_init(&view, manifest, install_dir) < 0)
 		return 0;
+	if (manifest->runtime == RUNTIME_WASM)
+		return check_engines(&view, found, error);
 	return interpreter ? check_interpreted(&view, interpreter, found, error)
 			   : check_native(&view, error);
 }

@@ -70,6 +70,7 @@ enum {
 	AUDIT_FILE_BYTES = 64 << 20,                 /* then a new audit.log is begun */
 	AUDIT_FILES_MAX = 16,                        /* shown at once: 1 GiB */
 	RESTART_WAIT_MS = 10000, /* how long ash waits for daemons to come back */
+	ENGINE_NAME_MAX = 31,
 	PACKAGE_PATH_MAX = 1023, /* of a file that spec.packages brings */
 	PACKAGE_FILES_MAX = 65536,
 	PACKAGES_BYTES_MAX =

@@ -23,7 +23,7 @@ struct enforced {
 /* Everything that is not named here is enforced. */
 static const struct enforced table[] = {
     {"spec.runtime", .rule = WORDS_ONLY,
-     .words = WORD(RUNTIME_RUST) | WORD(RUNTIME_PYTHON) | WORD(RUNTIME_NODE)},
+     .words = WORD(RUNTIME_RUST) | WORD(RUNTIME_PYTHON) | WORD(RUNTIME_NODE) | WORD(RUNTIME_WASM)},
     {"spec.image", .rule = NOT_BEGUN, .text = "oci:"},
 };
 

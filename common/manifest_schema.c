@@ -278,6 +278,7 @@ static const struct field spec_fields[] = {
      .check = value_line, .hidden = true},
     {AT(TEXT, 31, "image_digest", image_digest), .max = IMAGE_DIGEST_LEN,
      .check = value_image_digest, .hidden = true},
+    {AT(TEXT, 33, "engine", engine), .max = ENGINE_NAME_MAX, .check = value_line, .hidden = true},
 };
 static const struct record spec_record = {RECORD(spec_fields)};
 

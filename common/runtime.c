@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "engine.h"
 
 /* libagent needs Python 3.9; Node.js 18 is that of Debian 12, and the first with fetch() and a test
  * runner that agents count on. */
@@ -35,6 +36,8 @@ static const struct {
 const struct interpreter *
 runtime_interpreter(enum runtime runtime)
 {
+	if (runtime == RUNTIME_WASM)
+		return &engine_at(0)->program;
 	if (runtime >= ARRAY_LEN(interpreters) || !interpreters[runtime].places)
 		return NULL;
 	return &interpreters[runtime];
@@ -93,8 +96,8 @@ runtime_check(const struct manifest *manifest, struct error *error)
 	if (runtime_interpreter(runtime) && !manifest->entrypoint) {
 		error_why(error, ERR_INVALID, "the runtime %s needs spec.entrypoint",
 			  runtime_name(runtime));
-		return error_hint(error, "name the script that %s runs, relative to install_dir",
-				  runtime_interpreter(runtime)->language);
+		return error_hint(error, "name the %s, relative to install_dir",
+				  runtime == RUNTIME_WASM ? "module" : "script");
 	}
 	if (manifest->packages.count && runtime != RUNTIME_PYTHON)
 		return error_why(

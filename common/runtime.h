@@ -15,7 +15,8 @@ struct interpreter {
 	const char *package;       /* that brings it */
 };
 
-/* NULL: what the runtime executes is a program itself. */
+/* NULL: what the runtime executes is a program itself. Of wasm that of the first engine
+ * (engine.h). */
 const struct interpreter *runtime_interpreter(enum runtime runtime);
 /* By the end of the name: .py; .js, .mjs, .cjs; .wasm. RUNTIME_ABSENT: it says nothing. */
 enum runtime runtime_of_name(const char *name);

@@ -77,12 +77,12 @@ agent_bridge_open(const char *libexec_dir, struct error *error)
 }
 
 int
-agent_python_open(const char *libexec_dir, struct error *error)
+agent_tree_open(const char *libexec_dir, const char *name, struct error *error)
 {
 	_cleanup_close_ int dir = open(libexec_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd = openat(dir, "python", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	return fd < 0 ? error_errno(error, errno, "cannot open python of libexec_dir") : fd;
+	return fd < 0 ? error_errno(error, errno, "cannot open %s of libexec_dir", name) : fd;
 }
 
 /* 1, 0 or -errno. */

@@ -27,8 +27,9 @@ extern const struct agent_file agent_mcp_json;
  * running instance mixes nothing. Descriptor, or -1 with error. */
 int agent_bridge_open(const char *libexec_dir, struct error *error);
 
-/* The same of what an agent in Python finds at PYTHON_DIR (program.h). */
-int agent_python_open(const char *libexec_dir, struct error *error);
+/* The same of a directory of libexec_dir: what an agent in Python finds at PYTHON_DIR (program.h),
+ * and what runs one of WebAssembly at WASM_DIR (engine.h). */
+int agent_tree_open(const char *libexec_dir, const char *name, struct error *error);
 
 /* Gives a home that holds nothing yet its files, owned by owner. tree: a readable descriptor of the
  * home, which nothing else writes meanwhile. A home with anything in it is left alone: what its

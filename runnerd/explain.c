@@ -62,6 +62,7 @@ tell_program(const struct session *s, struct facts *facts)
 		fact_item(facts, "arguments", plan->args.items[i]);
 	fact_text(facts, "interpreter", program.entrypoint[0] ? program.path : NULL);
 	fact_text(facts, "interpreter_version", plan->interpreter_version);
+	fact_text(facts, "engine", program.engine ? program.engine->name : NULL);
 }
 
 static void

@@ -121,6 +121,10 @@ note_interpreter(struct manifest *plan, const struct program *program, struct er
 {
 	bool same = plan->interpreter && !strcmp(plan->interpreter, program->path);
 
+	free(plan->engine);
+	plan->engine = program->engine ? strdup(program->engine->name) : NULL;
+	if (program->engine && !plan->engine)
+		return error_errno(error, ENOMEM, "keeping what runs it");
 	if (same && program->entrypoint[0])
 		return 0;
 	free(plan->interpreter);

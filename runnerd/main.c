@@ -223,8 +223,9 @@ make_parts(struct runnerd *r, struct error *error)
 	r->bridge = agent_bridge_open(r->config->libexec_dir, error);
 	if (r->bridge < 0)
 		return -1;
-	r->python = agent_python_open(r->config->libexec_dir, error);
-	if (r->python < 0)
+	r->python = agent_tree_open(r->config->libexec_dir, "python", error);
+	r->wasm = r->python < 0 ? -1 : agent_tree_open(r->config->libexec_dir, "wasm", error);
+	if (r->wasm < 0)
 		return -1;
 	r->spawner = spawner_new(r->loop, r->config->libexec_dir, error);
 	return r->spawner ? 0 : -1;

@@ -6,10 +6,12 @@
 #ifndef SCARAB_RUNNERD_PROGRAM_H
 #define SCARAB_RUNNERD_PROGRAM_H
 
+#include "common/engine.h"
 #include "common/limits.h"
 #include "common/manifest.h"
 
-enum { PROGRAM_ARGUMENTS = 4 };
+/* An engine has two of its own and two for each directory, of which install_dir is one. */
+enum { PROGRAM_ARGUMENTS = 5 + 2 * (CONTEXT_MAX + 1) };
 
 /* Where an agent in Python has libagent, and what starts it (libagent/python/start.py). */
 #define PYTHON_DIR "/run/agentd/python"
@@ -18,8 +20,9 @@ enum { PROGRAM_ARGUMENTS = 4 };
 struct program {
 	char path[PATH_LEN_MAX + 1];       /* inside */
 	char entrypoint[PATH_LEN_MAX + 1]; /* "": none */
-	/* What stands between path and the manifest's args; NULL ends. Borrowed from here or
-	 * static. */
+	const struct engine *engine;       /* NULL: the runtime is not wasm */
+	/* What stands between path and the manifest's args; NULL ends. Borrowed from here, the
+	 * plan and install_dir, or static. */
 	const char *arguments[PROGRAM_ARGUMENTS + 1];
 };
 

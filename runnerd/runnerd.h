@@ -53,7 +53,8 @@ struct runnerd {
 	    egress_binary; /* opened at start: an upgrade under a running runnerd mixes nothing */
 	int agent_programs[PROFILE_COUNT]; /* sealed memfds, profile_program() */
 	int bridge; /* O_PATH: mcp-bridge of libexec_dir, for every sandbox */
-	int python; /* O_PATH: the directory python of libexec_dir, for agents of that runtime */
+	/* O_PATH: the directories of these names of libexec_dir, for agents of these runtimes. */
+	int python, wasm;
 	char boot_id[BOOT_ID_LEN + 1];
 };
 

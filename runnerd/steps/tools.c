@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/engine.h"
 #include "common/runtime.h"
 #include "runnerd/agent_files.h"
 #include "runnerd/mission.h"
@@ -67,6 +68,20 @@ python(struct session *s, struct error *error)
 	return s->agent->plan->packages.count ? packages(s, error) : 0;
 }
 
+/* What an engine starts modules with. */
+static int
+wasm(struct session *s, struct error *error)
+{
+	char name[PATH_LEN_MAX + 1];
+	int rc;
+
+	if (runtime_of(s->agent->plan) != RUNTIME_WASM)
+		return 0;
+	snprintf(name, sizeof(name), "%.3900s/wasm", s->r->config->libexec_dir);
+	rc = recipe_view(&s->recipe, s->r->wasm, name, WASM_DIR, MOUNT_VIEW, true);
+	return rc < 0 ? error_errno(error, -rc, "open_tree of wasm of libexec_dir") : 0;
+}
+
 /* What there is of it before anything runs. mission: heap text, NULL with error. */
 static char *
 files(struct session *s, size_t *length, struct error *error)
@@ -80,7 +95,7 @@ files(struct session *s, size_t *length, struct error *error)
 	}
 	recipe_dir(&s->recipe, "/run/agentd", 0755, 0);
 	recipe_file(&s->recipe, "/run/agentd/mission.json", 0444, mission, *length);
-	if (bridge(s, error) == 0 && python(s, error) == 0)
+	if (bridge(s, error) == 0 && python(s, error) == 0 && wasm(s, error) == 0)
 		return mission;
 	free(mission);
 	return NULL;

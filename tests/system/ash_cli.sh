@@ -98,7 +98,7 @@ cp -r "$dir/agents/a" "$dir/elsewhere"
 status "--dir" 0 ash agent install --replace --dir "$dir/elsewhere" "$dir/agents/a/manifest.yaml"
 is "is install_dir" "$(ash --json agent show a | jq -r .install_dir)" "$dir/elsewhere"
 status "--dir that is not there: 3" 3 ash agent install --replace --dir "$dir/none" "$dir/agents/a/manifest.yaml"
-status "a runtime of a later build: 7" 7 ash agent install --replace --runtime wasm "$dir/agents/a/manifest.yaml"
+status "a runtime of a later build: 7" 7 ash agent install --replace --runtime container "$dir/agents/a/manifest.yaml"
 install far 'exit 0' 'args: ["--config=/etc/nowhere/x", /usr/bin/env, /tmp/y]'
 ash agent install --replace "$dir/agents/far/manifest.yaml" 2>"$dir/err" >/dev/null
 is "one argument path will not be inside" "$(grep -c 'will not exist inside' "$dir/err")" 1

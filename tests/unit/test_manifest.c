@@ -199,7 +199,7 @@ static const struct {
     {"  runtime: rust\n", NULL},
     {"  runtime: native\n", NULL},
     {"  runtime: node\n", NULL},
-    {"  runtime: wasm\n", "5:12: this build cannot enforce spec.runtime: wasm"},
+    {"  runtime: wasm\n", NULL},
     {"  entrypoint: main.py\n", NULL},
     {"  packages: []\n", NULL},
     {"  packages: [a.whl]\n", NULL},

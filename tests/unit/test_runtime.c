@@ -1,5 +1,5 @@
 // with: ash/elf_needs.c ash/ldcache.c ash/libraries.c ash/view.c
-// with: ash/runtime.c ash/interpreter.c ash/jail.c ash/packages.c ash/wheels.c
+// with: ash/runtime.c ash/wasm_module.c ash/interpreter.c ash/jail.c ash/packages.c ash/wheels.c
 // with: runnerd/package_files.c runnerd/fs.c
 /* What ash finds out of what is to be installed: its runtime, and whether it will start. */
 #include <elf.h>
@@ -272,7 +272,7 @@ static const struct {
     {"entrypoint: a.cjs", NULL, RUNTIME_NODE, NULL, NULL},
     {"entrypoint: a.wasm", NULL, RUNTIME_WASM, NULL, NULL},
     {"entrypoint: module", NULL, RUNTIME_WASM, NULL, NULL},
-    {"command: module", NULL, RUNTIME_WASM, NULL, NULL},
+    {"command: module", NULL, RUNTIME_ABSENT, "wasm", "spec.entrypoint"},
     {"command: elf", NULL, RUNTIME_RUST, NULL, NULL},
     {"", NULL, RUNTIME_RUST, NULL, NULL},
     {"command: layout", NULL, RUNTIME_CONTAINER, NULL, NULL},
