@@ -38,10 +38,10 @@ LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check \
 	libcares:libc-ares-dev libssl:libssl-dev libmicrohttpd:libmicrohttpd-dev
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
-CHECK_PACKAGES := busybox-static clang-format clang-tidy cppcheck curl dropbear-bin git iproute2 jq mandoc \
-	nghttp2-server nodejs openssh-client openssl postgresql postgresql-client prometheus python3 \
-	python3-prometheus-client shellcheck sqlite3 stress-ng \
-	systemd tzdata
+CHECK_PACKAGES := busybox-static clang clang-format clang-tidy cppcheck curl dropbear-bin git iproute2 jq \
+	libclang-rt-14-dev-wasm32 lld llvm mandoc nghttp2-server nodejs openssh-client openssl \
+	postgresql postgresql-client prometheus python3 python3-prometheus-client shellcheck \
+	sqlite3 stress-ng systemd tzdata wasi-libc
 BENCH_PACKAGES := bubblewrap crun podman runc slirp4netns socat
 
 # found NAME: not empty where the program exists.

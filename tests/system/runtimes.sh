@@ -1,5 +1,5 @@
 #!/bin/bash
-# Agents of the runtimes rust, python and node: detection, what is found at install, one agent written
+# Agents of the runtimes rust, python, node and wasm: detection, what is found at install, one agent written
 # three times, and installing over one that runs.
 # timeout: 300
 # shellcheck disable=SC2154
@@ -47,7 +47,7 @@ check "a program is a native one" ash agent install "$folder/manifest.yaml"
 is "and is listed so" "$(runtime native)" rust
 folder=$(manifest module 'entrypoint: module.bin')
 printf '\0asm\1\0\0\0' >"$folder/module.bin"
-refused "a module of WebAssembly" 'runtime: wasm|runtime wasm' module
+refused "a module of WebAssembly is judged as one" 'module.bin: .*no function _start' module
 folder=$(manifest layout '')
 mkdir "$folder/layout"
 echo '{"imageLayoutVersion":"1.0.0"}' >"$folder/layout/oci-layout"
@@ -316,7 +316,7 @@ ok "a death at an install leaves the old one or the new, and no stray file"
 check "removed" ash agent remove packed
 is "with its packages" "$(find "$dir/state/packages" -mindepth 1 -name packed | wc -l)" 0
 
-# --- one agent, three runtimes ----------------------------------------------------------------------------
+# --- one agent, four runtimes ----------------------------------------------------------------------------
 agents=(python node)
 if ! command -v cargo >/dev/null; then
 	skip "Rust" "cargo is not installed"
@@ -337,12 +337,22 @@ else
 	cd "$dir" || exit 1
 	agents+=(rust)
 fi
+if [ ! -e /usr/lib/wasm32-wasi/libc.a ] || ! command -v llvm-ar >/dev/null; then
+	skip "WebAssembly" "wasi-libc, libclang-rt-14-dev-wasm32, clang, lld or llvm is not installed"
+else
+	# As its first lines say it.
+	check "make builds libagent for modules" make -s -C "$root" BUILD="$dir/wasm" libagent-wasm
+	check "clang builds the agent" clang --target=wasm32-wasi -O2 -I "$dir/wasm/gen/include" -o "$dir/hello.wasm" \
+	    "$root/examples/agents/hello-wasm/hello.c" "$dir/wasm/wasm-lib/libagent.a"
+	agents+=(wasm)
+fi
 running() { [ "$(latest "$1" .state)" = running ] && ash session logs "$1@latest" 2>/dev/null | grep -q hello; }
 for kind in "${agents[@]}"; do
 	name=hello-$kind folder=$dir/agents/hello-$kind
 	cp -r "$root/examples/agents/$name" "$dir/agents/"
 	cp "$root/examples/plugins/survey/survey" "$folder/"
 	[ "$kind" != rust ] || cp "$dir/project/target/release/my-agent" "$folder/hello-rust"
+	[ "$kind" != wasm ] || cp "$dir/hello.wasm" "$folder/"
 	# As it stands in the folder of examples, but for where things lie.
 	sed -i -e "s,/usr/share/doc\, target: /context/docs,$dir/tree\, target: /context/docs," -e "s,/usr/share/scarab-runtime/examples/plugins/survey/survey,./survey," "$folder/manifest.yaml"
 	check "$kind: the example installs" ash agent install "$folder/manifest.yaml"
