@@ -149,8 +149,8 @@ AGENT_API enum agent_status agent_call(struct agent *agent, const char *tool, co
 AGENT_API void agent_answer_free(struct agent_answer *answer);
 
 /* Ends calls that wait, from another thread. Once fired it stays so: a call that is given it later
- * is not made. NULL when memory or descriptors ran out, and in modules of WebAssembly, which have one
- * thread. */
+ * is not made. NULL when memory or descriptors ran out, and in modules of WebAssembly, which have
+ * one thread. */
 AGENT_API struct agent_cancel *agent_cancel_new(void);
 AGENT_API void agent_cancel_fire(struct agent_cancel *cancel);
 /* Not while a call has it. NULL is allowed. */
