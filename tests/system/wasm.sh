@@ -37,7 +37,7 @@ shown() { ash --json agent show "$1" | jq -r ".sandbox.$2"; }
 
 # --- what a module must be ------------------------------------------------------------------------------
 folder=$(manifest odd 'runtime: wasm, entrypoint: odd.wasm')
-bytes() { printf "$1" >"$folder/odd.wasm"; }
+bytes() { printf %b "$1" >"$folder/odd.wasm"; }
 bytes 'no module at all'
 refused "what is no module" 'no module of WebAssembly' odd
 bytes '\0asm\15\0\1\0'
