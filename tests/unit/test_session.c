@@ -211,7 +211,8 @@ begin(void)
 	r->home_jobs = home_jobs_new(r, &error);
 	ck_assert_msg(r->home_jobs != NULL, "%s: %s", error.what, error.why);
 	r->bridge = agent_bridge_open(r->config->libexec_dir, &error);
-	r->python = agent_python_open(r->config->libexec_dir, &error);
+	r->python = agent_tree_open(r->config->libexec_dir, "python", &error);
+	r->wasm = agent_tree_open(r->config->libexec_dir, "wasm", &error);
 	r->spawner = spawner_new(r->loop, r->config->libexec_dir, &error);
 	ck_assert_msg(r->spawner != NULL, "%s: %s", error.what, error.why);
 	stage_agent(r);
