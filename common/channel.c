@@ -10,6 +10,7 @@
 /* An encoded message that waits for the socket. */
 struct parcel {
 	struct parcel *next;
+	uint64_t number; /* leaves once its channel's hold has passed it */
 	size_t length;
 	unsigned nfds;
 	int *fds; /* behind the bytes */
@@ -28,12 +29,15 @@ struct channel {
 	struct loop_source *io;
 	struct loop_source *timer; /* HELLO's deadline; later the deferred drain or end */
 	struct parcel *first, **last;
+	uint64_t last_number; /* of the last, while one waits */
 	size_t queued, queued_bytes;
-	unsigned depth; /* callbacks of this channel under way */
-	bool paused;    /* by its owner */
-	bool deaf;      /* the peer takes nothing more: read what is left, then end */
-	bool ending;    /* closed() is due */
-	bool freed;     /* memory goes when depth is 0 */
+	struct channel_hold *hold;      /* NULL: nothing is held */
+	struct channel *next, **beside; /* of the hold's channels */
+	unsigned depth;                 /* callbacks of this channel under way */
+	bool paused;                    /* by its owner */
+	bool deaf;   /* the peer takes nothing more: read what is left, then end */
+	bool ending; /* closed() is due */
+	bool freed;  /* memory goes when depth is 0 */
 	bool has_error;
 	struct error why;
 };
@@ -68,6 +72,17 @@ enter(struct channel *channel)
 	channel->depth++;
 }
 
+static void
+leave_hold(struct channel *channel)
+{
+	if (!channel->hold)
+		return;
+	*channel->beside = channel->next;
+	if (channel->next)
+		channel->next->beside = channel->beside;
+	channel->hold = NULL;
+}
+
 /* False when the channel is gone. */
 static bool
 leave(struct channel *channel)
@@ -88,6 +103,7 @@ channel_free(struct channel *channel)
 	enter(channel);
 	channel->freed = channel->ending = true;
 	drop_queue(channel);
+	leave_hold(channel);
 	loop_remove(channel->io);
 	loop_remove(channel->timer);
 	channel->io = channel->timer = NULL;
@@ -148,6 +164,14 @@ report_closed(struct channel *channel)
 /* --- sending ------------------------------------------------------------------------------------
  */
 
+/* The first that waits may leave. */
+static bool
+may_leave(const struct channel *channel)
+{
+	return channel->first &&
+	       (!channel->hold || channel->first->number <= channel->hold->passed);
+}
+
 /* Watches what is wanted now; nothing at all when paused with an empty queue, since a hang-up
  * would be reported for ever. */
 static void
@@ -159,7 +183,7 @@ watch(struct channel *channel)
 		return;
 	if (!channel->paused)
 		events |= EPOLLIN;
-	if (channel->first && channel->phase != IN_HELLO && !channel->deaf)
+	if (may_leave(channel) && channel->phase != IN_HELLO && !channel->deaf)
 		events |= EPOLLOUT;
 	int r = loop_set_events(channel->io, events);
 	if (r < 0)
@@ -193,7 +217,7 @@ transmit(struct channel *channel, const uint8_t *bytes, size_t length, const int
 static void
 flush(struct channel *channel)
 {
-	while (channel->first) {
+	while (may_leave(channel)) {
 		struct parcel *parcel = channel->first;
 		if (!transmit(channel, parcel->bytes, parcel->length, parcel->fds, parcel->nfds))
 			break;
@@ -217,9 +241,27 @@ queue_is_full(const struct channel *channel, size_t length)
 	return channel->queued >= messages || channel->queued_bytes + length > bytes;
 }
 
+/* Behind all that leave no later than it. */
+static void
+insert(struct channel *channel, struct parcel *parcel)
+{
+	struct parcel **at = channel->last;
+
+	if (channel->first && parcel->number < channel->last_number)
+		for (at = &channel->first; (*at)->number <= parcel->number;)
+			at = &(*at)->next;
+	parcel->next = *at;
+	*at = parcel;
+	if (parcel->next)
+		return;
+	channel->last = &parcel->next;
+	channel->last_number = parcel->number;
+}
+
 /* Takes the descriptors of msg over. */
 static int
-enqueue(struct channel *channel, const uint8_t *bytes, size_t length, struct msg *msg)
+enqueue(struct channel *channel, const uint8_t *bytes, size_t length, struct msg *msg,
+	uint64_t number)
 {
 	size_t padded = (length + sizeof(int) - 1) & ~(sizeof(int) - 1);
 
@@ -232,15 +274,14 @@ enqueue(struct channel *channel, const uint8_t *bytes, size_t length, struct msg
 		end_errno(channel, "queueing a message", ENOMEM);
 		return -ENOMEM;
 	}
-	parcel->next = NULL;
+	parcel->number = number;
 	parcel->length = length;
 	parcel->nfds = msg->nfds;
 	parcel->fds = (int *)(void *)(parcel->bytes + padded);
 	memcpy(parcel->bytes, bytes, length);
 	for (unsigned i = 0; i < msg->nfds; i++)
 		parcel->fds[i] = steal_fd(&msg->fds[i]);
-	*channel->last = parcel;
-	channel->last = &parcel->next;
+	insert(channel, parcel);
 	channel->queued++;
 	channel->queued_bytes += length;
 	watch(channel);
@@ -248,7 +289,7 @@ enqueue(struct channel *channel, const uint8_t *bytes, size_t length, struct msg
 }
 
 static int
-send_or_queue(struct channel *channel, struct msg *msg)
+send_or_queue(struct channel *channel, struct msg *msg, uint64_t number)
 {
 	enum phase phase = channel->phase == IN_HELLO ? channel->after_hello : channel->phase;
 	uint8_t bytes[PROTO_MESSAGE_MAX];
@@ -260,19 +301,20 @@ send_or_queue(struct channel *channel, struct msg *msg)
 	ssize_t length = msg_encode(msg, bytes, sizeof(bytes));
 	if (length < 0)
 		return (int)length;
-	if (channel->phase == IN_HELLO || channel->first)
-		return enqueue(channel, bytes, (size_t)length, msg);
+	if (channel->phase == IN_HELLO || may_leave(channel) ||
+	    (channel->hold && number > channel->hold->passed))
+		return enqueue(channel, bytes, (size_t)length, msg, number);
 	if (transmit(channel, bytes, (size_t)length, msg->fds, msg->nfds))
 		return 0;
 	if (channel->ending || channel->deaf)
 		return -EPIPE;
-	return enqueue(channel, bytes, (size_t)length, msg);
+	return enqueue(channel, bytes, (size_t)length, msg, number);
 }
 
-int
-channel_send(struct channel *channel, struct msg *msg)
+static int
+send_under(struct channel *channel, struct msg *msg, uint64_t number)
 {
-	int r = send_or_queue(channel, msg);
+	int r = send_or_queue(channel, msg, number);
 
 	msg_close_fds(msg);
 	if (r < 0 && r != -EPIPE && r != -ENOBUFS) {
@@ -282,6 +324,40 @@ channel_send(struct channel *channel, struct msg *msg)
 			  strerrordesc_np(-r));
 	}
 	return r;
+}
+
+int
+channel_send(struct channel *channel, struct msg *msg)
+{
+	return send_under(channel, msg, channel->hold ? channel->hold->number : 0);
+}
+
+int
+channel_send_at_once(struct channel *channel, struct msg *msg)
+{
+	return send_under(channel, msg, channel->hold ? channel->hold->passed : 0);
+}
+
+void
+channel_set_hold(struct channel *channel, struct channel_hold *hold)
+{
+	channel->hold = hold;
+	channel->beside = &hold->channels;
+	channel->next = hold->channels;
+	if (channel->next)
+		channel->next->beside = &channel->next;
+	hold->channels = channel;
+}
+
+/* Nothing is called from here that could free a channel. */
+void
+channel_hold_pass(struct channel_hold *hold, uint64_t passed)
+{
+	hold->passed = passed;
+	for (struct channel *channel = hold->channels; channel; channel = channel->next) {
+		if (channel->first && channel->phase != IN_HELLO && !channel->ending)
+			flush(channel);
+	}
 }
 
 int

@@ -56,8 +56,21 @@ void channel_free(struct channel *channel);
  * when the message may not be sent (a bug: logged) or the channel is ending; descriptors are
  * closed in every case. Messages sent before HELLO arrives wait for it. */
 int channel_send(struct channel *channel, struct msg *msg);
+/* The same for what nothing that waits before it concerns: it overtakes what is held. */
+int channel_send_at_once(struct channel *channel, struct msg *msg);
 int channel_reply_error(struct channel *channel, uint32_t id, const struct error *error);
 int channel_reply_ok(struct channel *channel, uint32_t id, uint64_t value);
+
+/* Holds back what channels send until something has come to pass: a message that was sent under
+ * number n leaves once passed is n or more, in its order. Belongs to who makes it (all zero) and
+ * sets number; outlives its channels or loses them first. */
+struct channel_hold {
+	uint64_t number, passed;
+	struct channel *channels;
+};
+/* Before anything was sent on the channel. */
+void channel_set_hold(struct channel *channel, struct channel_hold *hold);
+void channel_hold_pass(struct channel_hold *hold, uint64_t passed);
 
 /* Before the peer's HELLO: the phase that follows it. By default IN_SETUP on CH_SUPERVISE* and on
  * a CH_KEEPER, CH_BROKER or CH_EGRESS channel whose socket has no name (the boot channel is a

@@ -1,7 +1,7 @@
 /*
  * The one way a session comes to be: an operator's run and every trigger fire through here.
  * PREPARE leaves before the commit, so that the sandbox is built while the row becomes durable;
- * GO cannot leave before it, for the answer to PREPARE is read only afterwards.
+ * GO and the answer to who asked are held until it is (flush.h).
  */
 #include "sessions.h"
 
@@ -190,7 +190,7 @@ record(struct schedd *schedd, struct agent *agent, struct ledger_session *row, b
 		return error_why(error, ERR_FAILED, "out of memory");
 	}
 	if (start)
-		session_prepare(schedd, session, row);
+		session_prepare(schedd, session, row, true);
 	if (ledger_commit(schedd->ledger, error) < 0) {
 		withdraw(schedd, session);
 		return -1;

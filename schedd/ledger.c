@@ -1,4 +1,5 @@
-/* The ledger's file, transactions and rows; see ledger.h. Questions are in ledger_query.c. */
+/* The ledger's file, transactions and rows; see ledger.h. Its log is ledger_log.c's, questions
+ * are ledger_query.c's. */
 #include "ledger_sql.h"
 
 #include <fcntl.h>
@@ -290,7 +291,18 @@ execute(struct ledger *ledger, const char *sql, struct error *error)
 int
 ledger_durability(struct ledger *ledger, enum durability durability, struct error *error)
 {
-	if (ledger->durability == durability || !sqlite3_get_autocommit(ledger->db))
+	if (!sqlite3_get_autocommit(ledger->db))
+		return 0;
+	if (ledger->doubted) {
+		if (error)
+			*error = *ledger->doubted;
+		return -1;
+	}
+	if (ledger->committed) {
+		ledger->asked = durability == DURABLE;
+		return 0;
+	}
+	if (ledger->durability == durability)
 		return 0;
 	if (execute(ledger,
 		    durability == DURABLE ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL",
@@ -516,6 +528,12 @@ ledger_close(struct ledger *ledger)
 		sqlite3_finalize(ledger->statements[i]);
 	sqlite3_close(ledger->db);
 	free(ledger);
+}
+
+const char *
+ledger_name(const struct ledger *ledger)
+{
+	return ledger->name;
 }
 
 /* --- writing --------------------------------------------------------------------------------- */

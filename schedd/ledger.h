@@ -39,8 +39,33 @@ struct ledger_filter {
  * private root. NULL with error. */
 struct ledger *ledger_open(const char *path, const char *name, struct error *error);
 void ledger_close(struct ledger *ledger);
+/* As people know its path. */
+const char *ledger_name(const struct ledger *ledger);
 
-/* One transaction, durable once ledger_commit returned 0. A failed commit is rolled back. */
+/* From now on no commit waits for the disk: after each one that is to be DURABLE fn is called, and
+ * nothing may depend on it before the log's file is synced, or ledger_checkpoint has succeeded.
+ * Without this call each such commit waits. 0, or -1 with error. */
+typedef void ledger_committed_fn(void *arg);
+int ledger_commit_beside(struct ledger *ledger, ledger_committed_fn *fn, void *arg,
+			 struct error *error);
+/* The log's file, to be synced and read: the caller's. -1 with error. */
+int ledger_log_open(const struct ledger *ledger, struct error *error);
+/* How many pages are in the log that were not brought into the ledger's file. */
+unsigned ledger_log_pages(const struct ledger *ledger);
+/* Brings them there; waits for the disk, then all that was committed is durable. whole: the log is
+ * empty afterwards. */
+int ledger_checkpoint(struct ledger *ledger, bool whole, struct error *error);
+/* Nothing is written, for this reason (borrowed), until it is taken back with NULL. */
+void ledger_doubt(struct ledger *ledger, const struct error *why);
+/* A sync that failed may have dropped what it should have written, and the next one succeeds all
+ * the same: does the log still read as it was committed? */
+bool ledger_log_holds(const struct ledger *ledger, int fd);
+/* It does not: what reads wrong must not be brought into the file when the ledger is closed. Who
+ * opens it next finds all that holds. */
+void ledger_abandon(struct ledger *ledger);
+
+/* One transaction, durable once ledger_commit returned 0 (but see ledger_commit_beside). A failed
+ * commit is rolled back. */
 int ledger_begin(struct ledger *ledger, struct error *error);
 int ledger_commit(struct ledger *ledger, struct error *error);
 void ledger_rollback(struct ledger *ledger);

@@ -1,5 +1,5 @@
-/* What the files share that know SQL: ledger.c, ledger_query.c, events_table.c, triggers_table.c,
- * standing.c, successors.c. Nobody else. */
+/* What the files share that know SQL: ledger.c, ledger_log.c, ledger_query.c, events_table.c,
+ * triggers_table.c, standing.c, successors.c. Nobody else. */
 #ifndef SCARAB_SCHEDD_LEDGER_SQL_H
 #define SCARAB_SCHEDD_LEDGER_SQL_H
 
@@ -40,6 +40,11 @@ struct ledger {
 	sqlite3 *db;
 	sqlite3_stmt *statements[ST_COUNT];
 	enum durability durability;
+	ledger_committed_fn *committed; /* NULL: a commit waits for the disk itself */
+	void *committed_arg;
+	bool asked; /* the next commit is to be durable */
+	unsigned log_pages;
+	const struct error *doubted; /* borrowed, or NULL */
 	char name[PATH_LEN_MAX + 1]; /* for messages */
 };
 

@@ -25,8 +25,8 @@ enum {
 static const char ledger_path[] = "/ledger.db";
 static const char zoneinfo_path[] = "/" ROOT_ZONEINFO;
 
-/* Besides the base, what SQLite does to files beneath the private root, and the opening and
- * watching of time zones. */
+/* Besides the base, what SQLite does to files beneath the private root, the opening and watching of
+ * time zones, and syncs beside the loop. */
 static const int file_syscalls[] = {
     SYS_open,
     SYS_openat,
@@ -51,6 +51,11 @@ static const int file_syscalls[] = {
     SYS_openat2,
     SYS_inotify_init1,
     SYS_inotify_add_watch,
+    SYS_eventfd2,
+    SYS_io_setup,
+    SYS_io_submit,
+    SYS_io_getevents,
+    SYS_io_destroy,
 };
 
 static void

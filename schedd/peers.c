@@ -10,6 +10,7 @@
 #include "counters.h"
 #include "event_plans.h"
 #include "events.h"
+#include "flush.h"
 #include "gate.h"
 #include "pause.h"
 #include "prune.h"
@@ -568,7 +569,9 @@ peers_introduce_control(struct schedd *schedd, int fd)
 	forget_control(schedd);
 	schedd->control = channel_new(schedd->loop, fd, CH_CONTROL_SCHEDD, SIDE_B, ROLE_SCHEDD,
 				      ROLE_CONTROL, &control_ops, schedd);
-	if (!schedd->control)
+	if (schedd->control)
+		flush_hold_answers(schedd->flush, schedd->control);
+	else
 		log_error("channel with control: %s", strerror(errno));
 }
 
@@ -589,7 +592,9 @@ peers_introduce_runnerd(struct schedd *schedd, int fd)
 	queue_each(schedd->queue, mark_not_held, NULL);
 	schedd->runnerd = channel_new(schedd->loop, fd, CH_SCHEDD_RUNNERD, SIDE_A, ROLE_SCHEDD,
 				      ROLE_RUNNERD, &runnerd_ops, schedd);
-	if (!schedd->runnerd)
+	if (schedd->runnerd)
+		flush_hold(schedd->flush, schedd->runnerd);
+	else
 		log_error("channel with runnerd: %s", strerror(errno));
 }
 

@@ -7,6 +7,7 @@
 #include "counters.h"
 #include "event_plans.h"
 #include "events.h"
+#include "flush.h"
 #include "peers.h"
 #include "prune.h"
 #include "schedule.h"
@@ -101,6 +102,9 @@ schedd_init(struct schedd *schedd, struct loop *loop, struct config *config, str
 	peers_init(schedd);
 	if (!schedd->queue || !schedd->again || !schedd->parked_timer)
 		return error_why(error, ERR_FAILED, "out of memory");
+	schedd->flush = flush_new(schedd, error);
+	if (!schedd->flush)
+		return -1;
 	schedd->standings = standings_open(ledger, error);
 	if (!schedd->standings)
 		return -1;
@@ -134,6 +138,7 @@ void
 schedd_release(struct schedd *schedd)
 {
 	events_free(schedd->events);
+	flush_settle(schedd->flush);
 	prune_free(schedd->prune);
 	webhooks_free(schedd->webhooks);
 	watches_free(schedd->watches);
@@ -146,6 +151,7 @@ schedd_release(struct schedd *schedd)
 	counters_close(schedd->counters);
 	successors_close(schedd->successors);
 	standings_close(schedd->standings);
+	flush_free(schedd->flush);
 	ledger_close(schedd->ledger);
 	config_free(schedd->config);
 }

@@ -14,6 +14,7 @@
 struct counters;
 struct event_plans;
 struct events;
+struct flush;
 struct prune;
 struct schedule;
 struct standings;
@@ -26,6 +27,7 @@ struct schedd {
 	struct loop *loop;
 	struct config *config;
 	struct ledger *ledger;
+	struct flush *flush;
 	struct events *events;
 	struct event_plans *event_plans;
 	struct schedule *schedule;

@@ -116,7 +116,8 @@ fill_previous(struct schedd *schedd, const struct ledger_session *row, struct ms
 }
 
 void
-session_prepare(struct schedd *schedd, struct session *session, const struct ledger_session *row)
+session_prepare(struct schedd *schedd, struct session *session, const struct ledger_session *row,
+		bool fresh)
 {
 	struct msg msg;
 	int64_t event;
@@ -143,7 +144,12 @@ session_prepare(struct schedd *schedd, struct session *session, const struct led
 	fill_previous(schedd, row, &msg.prepare);
 	session->builds = row->builds;
 	session->held = true;
-	send_to_runnerd(schedd, &msg);
+	if (!schedd->runnerd)
+		msg_close_fds(&msg);
+	else if (fresh)
+		channel_send_at_once(schedd->runnerd, &msg);
+	else
+		channel_send(schedd->runnerd, &msg);
 }
 
 void
@@ -314,7 +320,7 @@ free_aftermath(struct aftermath **aftermath)
 	aftermath_free(*aftermath);
 }
 
-/* Durable first, then told. False: not yet. The session is gone when true. */
+/* Committed first, told when that is durable. False: not yet. The session is gone when true. */
 static bool
 record_end(struct schedd *schedd, struct session *session, const struct msg_ended *end)
 {
@@ -375,7 +381,7 @@ note_step(struct schedd *schedd, struct session *session, const struct msg *msg)
 		session_announce(schedd, session);
 }
 
-/* The row was durable before this message could be read: the gate may open. */
+/* Its row is committed: GO leaves when that is durable (flush.h). */
 static void
 open_gate(struct schedd *schedd, struct session *session, const struct msg *msg)
 {
@@ -483,7 +489,7 @@ adopt_setup(struct schedd *schedd, struct session *session)
 	if (!row)
 		return;
 	row->builds = session->builds ? session->builds : 1;
-	session_prepare(schedd, session, row);
+	session_prepare(schedd, session, row, false);
 	write_state(schedd, session, row);
 }
 
@@ -649,7 +655,7 @@ start(struct schedd *schedd, struct session *session)
 	queue_start(schedd->queue, session);
 	row->builds = session->builds + 1;
 	row->row.started_at_ms = realtime_ms();
-	session_prepare(schedd, session, row);
+	session_prepare(schedd, session, row, false);
 	write_state(schedd, session, row);
 	session_announce(schedd, session);
 	return true;

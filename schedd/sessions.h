@@ -62,9 +62,10 @@ void sessions_repeat(struct schedd *schedd);
 /* Answers a pending DRAIN when nothing is live. */
 void sessions_drained(struct schedd *schedd);
 
-/* For fire.c: PREPARE for a row that may still be uncommitted. */
+/* PREPARE for a row that may still be uncommitted. fresh: runnerd was told nothing of this session
+ * before, so that PREPARE waits for nothing that is held. */
 void session_prepare(struct schedd *schedd, struct session *session,
-		     const struct ledger_session *row);
+		     const struct ledger_session *row, bool fresh);
 /* For fire.c: its row has ended and is durable. Tells who follows and the audit. */
 void session_announce_end(struct schedd *schedd, const struct ledger_session *row);
 /* runnerd keeps nothing of it, or its input only, for it will be prepared again. */

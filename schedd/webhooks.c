@@ -12,6 +12,7 @@
 #include "counters.h"
 #include "event_plans.h"
 #include "events.h"
+#include "flush.h"
 #include "webhook_body.h"
 #include "webhook_scheme.h"
 
@@ -506,7 +507,9 @@ webhooks_introduce_listener(struct webhooks *webhooks, int fd)
 	forget_listener(webhooks);
 	webhooks->listener = channel_new(webhooks->schedd->loop, fd, CH_SCHEDD_WEBHOOK, SIDE_A,
 					 ROLE_SCHEDD, ROLE_WEBHOOK, &listener_ops, webhooks);
-	if (!webhooks->listener)
+	if (webhooks->listener)
+		flush_hold_answers(webhooks->schedd->flush, webhooks->listener);
+	else
 		log_error("the channel of the webhook listener: %s", strerrordesc_np(errno));
 	throttle(webhooks);
 }

@@ -31,6 +31,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "schedd/flush.h"
 #include "schedd/peers.h"
 #include "schedd/schedd.h"
 #include "tests/sim/kernel.h"
@@ -407,6 +408,7 @@ live(struct world *world, const struct sim_ends *ends, int control, int runnerd)
 		log_problem(LOG_LEVEL_ERROR, &error);
 		exit(1);
 	}
+	flush_in_loop(schedd.flush);
 	peers_introduce_control(&schedd, control);
 	peers_introduce_runnerd(&schedd, runnerd);
 	_exit(loop_run(loop) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);

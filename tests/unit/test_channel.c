@@ -162,6 +162,88 @@ START_TEST(messages_wait_for_hello_and_keep_their_order)
 }
 END_TEST
 
+static int
+send_at_once(struct channel *channel, uint64_t value)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_OK);
+	msg.ok.value = value;
+	return channel_send_at_once(channel, &msg);
+}
+
+START_TEST(what_is_held_leaves_when_it_is_passed)
+{
+	int before = open_fds();
+	struct loop *loop = loop_new();
+	struct end a = {.wanted = 0}, b = {.wanted = 0};
+	struct channel_hold hold = {0};
+
+	open_both(&a, &b, loop);
+	channel_set_hold(a.channel, &hold);
+	run_for(loop, 10);
+	send_ok(a.channel, 1);
+	hold.number = 1;
+	send_ok(a.channel, 2);
+	send_ok(a.channel, 3);
+	hold.number = 2;
+	send_ok(a.channel, 4);
+	send_at_once(a.channel, 5);
+	run_for(loop, 10);
+	ck_assert_uint_eq(b.messages, 2);
+	ck_assert(b.values[0] == 1 && b.values[1] == 5);
+	channel_hold_pass(&hold, 1);
+	run_for(loop, 10);
+	ck_assert_uint_eq(b.messages, 4);
+	ck_assert(b.values[2] == 2 && b.values[3] == 3);
+	send_at_once(a.channel, 6);
+	channel_hold_pass(&hold, 2);
+	send_ok(a.channel, 7);
+	run_for(loop, 10);
+	ck_assert_uint_eq(b.messages, 7);
+	ck_assert(b.values[4] == 6 && b.values[5] == 4 && b.values[6] == 7);
+	/* One that goes leaves the hold, whatever it still had. */
+	hold.number = 3;
+	send_ok(a.channel, 8);
+	channel_free(a.channel);
+	ck_assert_ptr_null(hold.channels);
+	run_for(loop, 10);
+	ck_assert_uint_eq(b.messages, 7);
+	loop_free(loop);
+	ck_assert_int_eq(open_fds(), before);
+}
+END_TEST
+
+START_TEST(what_is_held_waits_for_the_socket_too)
+{
+	enum { MANY = 3000 };
+	struct loop *loop = loop_new();
+	struct end a = {.wanted = 0}, b = {.wanted = 2 * MANY};
+	struct channel_hold hold = {0};
+
+	open_both(&a, &b, loop);
+	channel_set_hold(a.channel, &hold);
+	run_for(loop, 10);
+	channel_pause(b.channel, true);
+	hold.number = 1;
+	for (uint64_t i = 0; i < MANY; i++)
+		ck_assert_int_eq(send_ok(a.channel, MANY + i), 0);
+	/* More than the socket takes: what may leave stays in front of what may not. */
+	for (uint64_t i = 0; i < MANY; i++)
+		ck_assert_int_eq(send_at_once(a.channel, i), 0);
+	channel_pause(b.channel, false);
+	run_for(loop, 100);
+	ck_assert_uint_eq(b.messages, MANY);
+	channel_hold_pass(&hold, 1);
+	ck_assert_int_eq(run_for(loop, 1000), 1);
+	for (uint64_t i = 0; i < 2 * MANY; i++)
+		ck_assert_uint_eq(b.values[i], i);
+	channel_free(a.channel);
+	channel_free(b.channel);
+	loop_free(loop);
+}
+END_TEST
+
 START_TEST(full_socket_queues)
 {
 	enum { MANY = 3000 };
@@ -726,6 +808,8 @@ int
 main(void)
 {
 	const TTest *tests[] = {messages_wait_for_hello_and_keep_their_order,
+				what_is_held_leaves_when_it_is_passed,
+				what_is_held_waits_for_the_socket_too,
 				full_socket_queues,
 				queue_is_bounded,
 				queue_of_an_operator_is_small,
