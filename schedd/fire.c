@@ -155,46 +155,83 @@ withdraw(struct schedd *schedd, struct session *session)
 	queue_remove(schedd->queue, session);
 }
 
-/* In memory, in the ledger, and, when it may start, on its way at runnerd. 1: recorded; 0: that
- * fire is recorded already. */
+/* What a trigger fired is recorded once, and PREPARE leaves before the row is. */
 static int
-record(struct schedd *schedd, struct agent *agent, struct ledger_session *row, bool start,
-       struct session **recorded, struct error *error)
+check_fresh(struct schedd *schedd, const struct ledger_session *row, struct error *error)
 {
-	struct standing standing = agent->standing;
-	struct session *session;
-	int inserted;
+	int fired = 0;
 
-	standing_count_run(&standing, schedule_now(schedd->schedule));
-	standing.restarts = 0;
-	if (ledger_begin(schedd->ledger, error) < 0)
+	if (strcmp(row->row.trigger_kind, TRIGGER_MANUAL) != 0)
+		fired = ledger_fired(schedd->ledger, &row->row, error);
+	return fired < 0 ? -1 : !fired;
+}
+
+/* Inside the transaction. 1: recorded; 0: that fire is recorded already. */
+static int
+write_rows(struct schedd *schedd, const struct fire *fire, struct ledger_session *row,
+	   const struct standing *standing, struct error *error)
+{
+	int inserted = ledger_insert(schedd->ledger, row, error);
+
+	if (inserted <= 0)
+		return inserted;
+	if (standings_put(schedd->standings, row->row.agent, standing, error) < 0 ||
+	    (fire->along && fire->along(fire->arg, error) < 0))
 		return -1;
+	return 1;
+}
+
+/* In memory, and, when it may start, on its way at runnerd. NULL with error. */
+static struct session *
+begin(struct schedd *schedd, struct ledger_session *row, bool start, struct error *error)
+{
+	struct session *session;
+
 	if (start) {
 		row->row.state = STATE_SETUP;
 		row->row.started_at_ms = row->row.queued_at_ms;
 		row->builds = 1;
 	}
-	inserted = ledger_insert(schedd->ledger, row, error);
-	if (inserted <= 0) {
-		ledger_rollback(schedd->ledger);
-		return inserted;
-	}
-	if (standings_put(schedd->standings, row->row.agent, &standing, error) < 0) {
-		ledger_rollback(schedd->ledger);
-		return -1;
-	}
+	/* The youngest of all, until its row says how old it is. */
 	session =
-	    queue_add(schedd->queue, &row->row.session, row->seq, row->row.agent, row->row.state);
-	if (!session) {
-		ledger_rollback(schedd->ledger);
-		return error_why(error, ERR_FAILED, "out of memory");
-	}
-	if (start)
+	    queue_add(schedd->queue, &row->row.session, INT64_MAX, row->row.agent, row->row.state);
+	if (!session)
+		error_why(error, ERR_FAILED, "out of memory");
+	else if (start)
 		session_prepare(schedd, session, row, true);
-	if (ledger_commit(schedd->ledger, error) < 0) {
-		withdraw(schedd, session);
+	return session;
+}
+
+/* In memory, at runnerd and in the ledger. 1: recorded; 0: that fire is recorded already. */
+static int
+record(struct schedd *schedd, const struct fire *fire, struct agent *agent,
+       struct ledger_session *row, bool start, struct session **recorded, struct error *error)
+{
+	struct standing standing = agent->standing;
+	struct session *session;
+	int fresh;
+
+	standing_count_run(&standing, schedule_now(schedd->schedule));
+	standing.restarts = 0;
+	if (ledger_begin(schedd->ledger, error) < 0)
 		return -1;
+	fresh = check_fresh(schedd, row, error);
+	if (fresh <= 0) {
+		ledger_rollback(schedd->ledger);
+		return fresh;
 	}
+	session = begin(schedd, row, start, error);
+	fresh = session ? write_rows(schedd, fire, row, &standing, error) : -1;
+	if (fresh <= 0)
+		ledger_rollback(schedd->ledger);
+	else if (ledger_commit(schedd->ledger, error) < 0)
+		fresh = -1;
+	if (fresh <= 0) {
+		if (session)
+			withdraw(schedd, session);
+		return fresh;
+	}
+	session->seq = row->seq;
 	agent->standing = standing;
 	*recorded = session;
 	return 1;
@@ -256,7 +293,7 @@ admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
 		*error = refusal;
 		return -1;
 	}
-	recorded = record(schedd, agent, row, admission == ADMIT_START, &session, error);
+	recorded = record(schedd, fire, agent, row, admission == ADMIT_START, &session, error);
 	if (recorded <= 0)
 		return recorded;
 	session_announce(schedd, session);

@@ -61,6 +61,8 @@ static const char *const statement_sql[ST_COUNT] = {
 	"SELECT fired_at FROM session WHERE seq = (SELECT seq FROM session WHERE agent = ?1"
 	" AND trigger_kind <> 'manual' AND trigger_id > ?2 || '/' AND trigger_id < ?2 || '0'"
 	" ORDER BY scheduled_at DESC, seq LIMIT 1)",
+    [ST_FIRED] = "SELECT 1 FROM session WHERE agent = ?1 AND trigger_id = ?2 AND scheduled_at = ?3"
+		 " AND trigger_kind <> 'manual'",
     [ST_COUNT_ENDED] = "SELECT (SELECT count(*) FROM session)"
 		       " - (SELECT count(*) FROM session WHERE state <> 5)",
     [ST_SURPLUS] =
@@ -165,8 +167,11 @@ void
 ledger_read_text(sqlite3_stmt *statement, int place, char *text, size_t size)
 {
 	const unsigned char *found = sqlite3_column_text(statement, place);
+	size_t length = found ? strnlen((const char *)found, size - 1) : 0;
 
-	snprintf(text, size, "%s", found ? (const char *)found : "");
+	if (length)
+		memcpy(text, found, length);
+	text[length] = '\0';
 }
 
 static void

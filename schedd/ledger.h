@@ -15,7 +15,7 @@ struct ledger;
 /* A row. `row` is what operators see; step, queue_position and state of a live session are
  * newer in memory than here. */
 struct ledger_session {
-	int64_t seq; /* order of arrival, set by ledger_insert */
+	int64_t seq; /* order of arrival, set by ledger_insert; 0 before */
 	struct msg_session_row row;
 	bool has_input;
 	uint32_t builds; /* how often PREPARE was sent for it */
@@ -111,6 +111,9 @@ int ledger_each_last(struct ledger *ledger, ledger_fn *fn, void *arg, struct err
  */
 int ledger_last_fire(struct ledger *ledger, const char *agent, const char *trigger_id,
 		     uint64_t *at_ms, struct error *error);
+
+/* Is this fire of a trigger recorded, whatever its session's id? 1, 0, or -1 with error. */
+int ledger_fired(struct ledger *ledger, const struct msg_session_row *row, struct error *error);
 
 int ledger_count_ended(struct ledger *ledger, uint64_t *count, struct error *error);
 /* What of an agent's ended sessions is kept: the newest, and the very newest whatever its log

@@ -71,6 +71,21 @@ ledger_previous(struct ledger *ledger, const char *agent, int64_t before_seq,
 	return first_row(ledger, ST_PREVIOUS, session, error);
 }
 
+int
+ledger_fired(struct ledger *ledger, const struct msg_session_row *row, struct error *error)
+{
+	sqlite3_stmt *statement = ledger->statements[ST_FIRED];
+	int rc;
+
+	sqlite3_bind_text(statement, 1, row->agent, -1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 2, row->trigger_id, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(statement, 3, (int64_t)row->scheduled_at_ms);
+	rc = sqlite3_step(statement);
+	if (ledger_stepped(ledger, statement, rc, error) < 0)
+		return -1;
+	return rc == SQLITE_ROW;
+}
+
 struct range {
 	struct ledger_session *first;
 	uint32_t count;

@@ -23,6 +23,7 @@ enum statement {
 	ST_LIST,
 	ST_LAST,
 	ST_LAST_FIRE,
+	ST_FIRED,
 	ST_COUNT_ENDED,
 	ST_SURPLUS,
 	ST_NEXT_AGENT,

@@ -31,6 +31,8 @@ struct schedule {
 	struct coming coming;
 	struct trigger_row row; /* of the trigger that fires, or of the one that does next */
 	bool row_ahead;         /* the next one's, as the table has it */
+	int64_t advancing;      /* the cursor that a fire's row takes along */
+	bool advanced;          /* and did */
 	int64_t missed_until;   /* what was due by then was missed */
 	unsigned zones_watched; /* so many of zones */
 	bool known;
@@ -402,6 +404,20 @@ schedule_known(struct schedule *schedule)
 
 /* --- firing ---------------------------------------------------------------------------------- */
 
+/* With the row of a fire on its time: it and the cursor are one transaction. */
+static int
+advance_along(void *arg, struct error *error)
+{
+	struct schedule *schedule = arg;
+	const struct trigger_row *row = &schedule->row;
+
+	if (triggers_table_advance(schedule->table, row->agent, row->place, schedule->advancing,
+				   now_ms(schedule), error) < 0)
+		return -1;
+	schedule->advanced = true;
+	return 0;
+}
+
 /* -1: the ledger could not take it, it is to be tried again. Any other refusal is said, and the
  * fire is over. */
 static int
@@ -420,8 +436,12 @@ fire(struct schedule *schedule, int64_t scheduled)
 	    .uid = UINT32_MAX,
 	    .login_uid = UINT32_MAX,
 	    .operator= "",
+	    .along = advance_along,
+	    .arg = schedule,
 	};
 
+	schedule->advancing = scheduled;
+	schedule->advanced = false;
 	if (session_fire(schedule->schedd, &fire, &error) == 0) {
 		counters_fired(schedule->schedd->counters, row->kind);
 		return 0;
@@ -538,6 +558,7 @@ fire_first(struct schedule *schedule)
 	struct error error = ERROR_INIT;
 	int found, fired = 1;
 
+	schedule->advanced = false;
 	if (hold_first(schedule, agent))
 		return 0;
 	found = read_row(schedule, first, &error);
@@ -563,7 +584,8 @@ fire_first(struct schedule *schedule)
 	if (fired < 0)
 		return -1;
 	/* What is left out stands in the cursor alone. */
-	if (triggers_table_advance(schedule->table, agent, trigger.place, cursor,
+	if (!(schedule->advanced && schedule->advancing == cursor) &&
+	    triggers_table_advance(schedule->table, agent, trigger.place, cursor,
 				   fired ? now_ms(schedule) : 0, &error) < 0) {
 		error_what(&error, "agent %s: noting how far %s is", agent, schedule->row.id);
 		log_problem(LOG_LEVEL_ERROR, &error);

@@ -94,6 +94,8 @@ find_previous(struct schedd *schedd, const struct ledger_session *row,
 {
 	struct successor link;
 
+	if (row->seq == 0)
+		return ledger_previous(schedd->ledger, row->row.agent, INT64_MAX, previous, NULL);
 	if (successors_get(schedd->successors, row->seq, &link, NULL) > 0 &&
 	    ledger_get(schedd->ledger, &link.former, previous, NULL) > 0)
 		return 1;

@@ -40,6 +40,10 @@ struct fire {
 	uint32_t uid, pid, login_uid;
 	const char *operator; /* empty: none */
 	const char *refused;  /* why it cannot run, which its row records; NULL: it can */
+	/* What is recorded with it, in one transaction with the row of a session that is to run:
+	 * 0, or -1 with error. NULL: nothing. */
+	int (*along)(void *arg, struct error *error);
+	void *arg;
 };
 
 /* Records the fire and starts it when it may. 0: the session is durable (or was already, or a
