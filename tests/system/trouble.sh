@@ -59,7 +59,10 @@ is "what was acknowledged is there" "$(ash --json event list --type 'demo.*' | j
 # that is starting.
 mark
 read_only() {
-	kill -KILL "$(daemon schedd)" 2>/dev/null
+	local dying
+	dying=$(daemon schedd) || return 1
+	kill -KILL "$dying" 2>/dev/null
+	while kill -0 "$dying" 2>/dev/null; do :; done # its files are closed then
 	mount -o remount,ro "$sched"
 }
 check "its file system becomes read-only" eventually 20 read_only
