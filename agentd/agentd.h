@@ -61,6 +61,7 @@ struct agentd {
 	bool stopping;
 	int status; /* to exit with */
 	struct loop_source *stop_timer;
+	uint64_t missed; /* notices that control was not told */
 	struct settings *settings;
 	struct loop_source *settled; /* frees settings outside its own callback */
 	bool reload_again;           /* SIGHUP while one was under way */

@@ -12,6 +12,7 @@
 #include "audit_files.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/notice.h"
 #include "generation.h"
 #include "helpers.h"
 #include "kek.h"
@@ -71,6 +72,23 @@ agentd_audit(struct agentd *agentd, bool allowed, const char *action, const char
 	vsnprintf(entry.detail, sizeof(entry.detail), fmt, args);
 	va_end(args);
 	audit_send(agentd->audit, &entry);
+}
+
+/* To control, which tells who watches. */
+static void
+notice_daemon(struct agentd *agentd, enum notice_kind kind, const struct daemon *daemon, pid_t pid,
+	      const char *text)
+{
+	const struct daemon *control = &agentd->daemons[D_CONTROL];
+	struct msg msg;
+
+	if (control->state != DAEMON_READY)
+		return;
+	notice_init(&msg, kind);
+	msg.notice.count = (uint64_t)pid;
+	snprintf(msg.notice.name, sizeof(msg.notice.name), "%s", name_of(daemon));
+	snprintf(msg.notice.text, sizeof(msg.notice.text), "%s", text);
+	notice_send(control->channel, &agentd->missed, &msg);
 }
 
 static void
@@ -221,6 +239,7 @@ daemon_confined(struct daemon *daemon)
 	if (daemon->generation != daemon->agentd->config_generation)
 		send_reload(daemon); /* one came while it started */
 	introduce_all(daemon);
+	notice_daemon(daemon->agentd, NOTICE_DAEMON_STARTED, daemon, daemon->id.pid, "");
 	webhooks_ready(daemon->agentd, daemon);
 	announce(daemon->agentd);
 }
@@ -523,6 +542,7 @@ died(struct daemon *daemon, int status)
 	log_warn("%s (pid %d) %s; it is started again", name_of(daemon), pid, how);
 	agentd_audit(agentd, true, "agentd.daemon-restart", "%s (pid %d) %s", name_of(daemon), pid,
 		     how);
+	notice_daemon(agentd, NOTICE_DAEMON_ENDED, daemon, pid, how);
 	record(agentd);
 	restart_later(daemon);
 }

@@ -110,6 +110,18 @@ audit_send(struct audit *audit, const struct msg_audit *line)
 	pass_on(audit);
 }
 
+size_t
+audit_waiting(const struct audit *audit)
+{
+	return audit ? audit->count : 0;
+}
+
+bool
+audit_connected(const struct audit *audit)
+{
+	return audit && audit->open;
+}
+
 bool
 audit_ready(const struct audit *audit)
 {

@@ -62,6 +62,9 @@ void audit_send(struct audit *audit, const struct msg_audit *line);
 bool audit_ready(const struct audit *audit);
 /* How many entries the log has, as secretd told it last; 0: it has not. Asks for the next time. */
 uint64_t audit_entries(struct audit *audit);
+/* Lines that are not durable; NULL: none. And is secretd there to take them? */
+size_t audit_waiting(const struct audit *audit);
+bool audit_connected(const struct audit *audit);
 void audit_free(struct audit *audit); /* NULL is allowed */
 
 #endif

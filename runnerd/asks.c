@@ -10,6 +10,7 @@
 #include "broker/broker.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/notice.h"
 #include "session.h"
 #include "tools.h"
 
@@ -69,6 +70,26 @@ begins_so(const struct uuid *id, const char *ref)
 	return strncasecmp(uuid_format(id, text), ref, strlen(ref)) == 0;
 }
 
+static void
+notice_ask(const struct tools *tools, const struct ask *ask, enum notice_kind kind,
+	   const char *text)
+{
+	struct runnerd *r = tools->s->r;
+	struct msg msg;
+
+	notice_init(&msg, kind);
+	msg.notice.session = tools->s->id;
+	msg.notice.ask = ask->id;
+	memcpy(msg.notice.agent, tools->s->agent_name, sizeof(msg.notice.agent));
+	snprintf(msg.notice.name, sizeof(msg.notice.name), "%s", ask->call.name);
+	snprintf(msg.notice.source, sizeof(msg.notice.source), "%s",
+		 tools->servers[ask->call.server].name);
+	snprintf(msg.notice.text, sizeof(msg.notice.text), "%s", text);
+	if (ask->answered)
+		snprintf(msg.notice.by, sizeof(msg.notice.by), "%s", ask->answer.operator);
+	notice_send(r->control, &r->missed, &msg);
+}
+
 /* --- told by brokers ---------------------------------------------------------------------------
  */
 
@@ -101,6 +122,7 @@ asks_told(struct tools *tools, struct msg *msg)
 	*at = ask;
 	log_session(LOG_LEVEL_INFO, &tools->s->id, "a call of %s waits for an operator",
 		    ask->call.name);
+	notice_ask(tools, ask, NOTICE_CALL_ASKED, ask->call.shape);
 }
 
 static const char *
@@ -182,6 +204,7 @@ end_ask(struct tools *tools, struct ask **at, uint8_t outcome)
 		memcpy(over->operator, ask->answer.operator, sizeof(over->operator));
 		audit_answer(tools, ask, outcome);
 	}
+	notice_ask(tools, ask, NOTICE_CALL_DECIDED, outcome_words(outcome));
 	tell_operator(r, ask, outcome);
 	*at = ask->next;
 	close_fd(&ask->arguments);

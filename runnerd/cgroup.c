@@ -427,6 +427,20 @@ cgroup_used(const struct cgroups *cgroups, const struct session_cgroup *cgroup)
 	return use;
 }
 
+struct cgroup_sample
+cgroup_sampled(const struct cgroups *cgroups, const struct session_cgroup *cgroup)
+{
+	_cleanup_close_ int leaf = open_memory_leaf(cgroups, cgroup);
+	struct cgroup_sample sample = {
+	    .cpu_us = number_in(cgroup->dir, "cpu.stat", "usage_usec "),
+	};
+
+	sample.memory_bytes = number_in(leaf, "memory.current", "");
+	if (sample.memory_bytes < 0)
+		sample.memory_bytes = number_in(leaf, "memory.usage_in_bytes", "");
+	return sample;
+}
+
 int
 cgroup_kill(int dir)
 {

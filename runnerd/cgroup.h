@@ -73,6 +73,13 @@ void cgroup_entry_close(struct cgroup_entry *entry);
  * v2 kills the leaf as a whole by itself (memory.oom.group). -1: there is none. 0 or -errno. */
 int cgroup_watch_oom(const struct cgroups *cgroups, const struct session_cgroup *cgroup,
 		     int fds[2]);
+/* What the whole session, plugins and runtime included, has used of CPUs, and what the agent's leaf
+ * has of memory now; -1: not known. */
+struct cgroup_sample {
+	int64_t cpu_us, memory_bytes;
+};
+struct cgroup_sample cgroup_sampled(const struct cgroups *cgroups,
+				    const struct session_cgroup *cgroup);
 /* What the agent's leaf has used; -1 where it is not known. */
 struct cgroup_use {
 	int64_t cpu_ms, peak_memory_bytes;

@@ -4,6 +4,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/notice.h"
 #include "home_jobs.h"
 #include "homes.h"
 #include "ids.h"
@@ -156,6 +157,17 @@ audit_operator(struct runnerd *r, const char *action, const char *agent, uint32_
 }
 
 static void
+notice_agent(struct runnerd *r, enum notice_kind kind, const char *agent, const char *text)
+{
+	struct msg msg;
+
+	notice_init(&msg, kind);
+	snprintf(msg.notice.agent, sizeof(msg.notice.agent), "%s", agent);
+	snprintf(msg.notice.text, sizeof(msg.notice.text), "%s", text);
+	notice_send(r->control, &r->missed, &msg);
+}
+
+static void
 reply_rows(struct channel *channel, uint32_t id, struct rows *rows, int second)
 {
 	struct error error = ERROR_INIT;
@@ -261,6 +273,7 @@ install_tell(struct install *install, struct agent *agent)
 		       NULL);
 	log_info("agent %s %s installed from %s", agent->head.name, agent->plan->version,
 		 agent->head.install_dir);
+	notice_agent(r, NOTICE_AGENT_INSTALLED, agent->head.name, agent->plan->version);
 	announce(r, agent);
 	secrets_tell_plan(r->secrets, agent);
 	if (r->control && r->controls == install->control)
@@ -412,6 +425,7 @@ agent_remove(struct runnerd *r, struct channel *channel, struct msg *msg)
 		return;
 	}
 	log_info("agent %s removed%s", request->agent, request->purge ? " with its home" : "");
+	notice_agent(r, NOTICE_AGENT_REMOVED, request->agent, request->purge ? "purged" : "");
 	channel_reply_ok(channel, msg->id, 0);
 }
 

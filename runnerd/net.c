@@ -362,6 +362,24 @@ net_meters(const struct session *s, struct rows *rows)
 	return rc;
 }
 
+void
+net_bytes(const struct session *s, uint64_t *sent, uint64_t *received)
+{
+	struct msg row;
+
+	*sent = *received = 0;
+	for (const struct net *net = following(s, NULL); net; net = following(s, net)) {
+		struct rows_reader *reader = net->uses >= 0 ? rows_open(net->uses) : NULL;
+
+		for (unsigned i = 0; reader && i < METERS_KEPT && rows_next(reader, &row) == 1; i++)
+			if (row.type == MSG_NET_METER) {
+				*sent += row.net_meter.sent_bytes;
+				*received += row.net_meter.received_bytes;
+			}
+		rows_close(reader);
+	}
+}
+
 bool
 net_metered(const struct session *s)
 {

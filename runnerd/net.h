@@ -59,6 +59,8 @@ void net_dialer_introduced(struct runnerd *r);
 /* What went through so far, as the egress processes told it last: adds NET_METERs. 0 or -errno. */
 int net_meters(const struct session *s, struct rows *rows);
 bool net_metered(const struct session *s);
+/* The sums of the same. */
+void net_bytes(const struct session *s, uint64_t *sent, uint64_t *received);
 /* The egress processes are gone: what they said is heard to its end. */
 void net_finish(struct session *s);
 /* Undoes what the step wrote down. */

@@ -15,6 +15,7 @@
 #include "mechanism.h"
 #include "net.h"
 #include "recover.h"
+#include "samples.h"
 #include "secrets.h"
 #include "session.h"
 #include "spool.h"
@@ -193,6 +194,7 @@ static const struct peer_rule control_rules[] = {
     {.type = MSG_METRICS_QUERY, .handler = metrics_query},
     {.type = MSG_ASKS_QUERY, .handler = asks_query},
     {.type = MSG_ASK_ANSWER, .handler = ask_answer},
+    {.type = MSG_SAMPLES_QUERY, .handler = samples_query},
 };
 
 static void

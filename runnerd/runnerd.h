@@ -33,6 +33,7 @@ struct runnerd {
 	struct channel *agentd, *control, *schedd, *dialer;
 	uint32_t controls; /* how many control processes were introduced */
 	struct audit *audit;
+	uint64_t missed; /* notices that control was not told */
 	struct secrets *secrets;
 	struct places at;
 	struct store *store;

@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "deliver.h"
+#include "pause.h"
 #include "schedule.h"
 #include "successors.h"
 
@@ -278,6 +279,7 @@ say_pause(const struct aftermath *a)
 {
 	struct msg_audit line = {.session = a->ended->row.session, .allowed = true};
 
+	pause_notice(a->schedd, a->agent);
 	log_warn("agent %s is paused: %s; ash agent resume %s lets it start again", a->agent->name,
 		 a->standing.pause_reason, a->agent->name);
 	if (!a->schedd->audit)

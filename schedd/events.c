@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/notice.h"
 #include "counters.h"
 #include "deliver.h"
 
@@ -27,6 +28,23 @@ struct events {
 	size_t count, bytes;
 	unsigned commits;
 };
+
+/* --- told to who watches -------------------------------------------------------------------- */
+
+static void
+notice(const struct events *events, enum notice_kind kind, const struct event *event)
+{
+	struct schedd *schedd = events->schedd;
+	struct msg msg;
+
+	notice_init(&msg, kind);
+	snprintf(msg.notice.name, sizeof(msg.notice.name), "%s", event->type);
+	snprintf(msg.notice.source, sizeof(msg.notice.source), "%s", event->source);
+	snprintf(msg.notice.id, sizeof(msg.notice.id), "%s", event->id);
+	if (kind == NOTICE_EVENT_EMITTED)
+		snprintf(msg.notice.by, sizeof(msg.notice.by), "%s", event->operator);
+	notice_send(schedd->control, &schedd->missed, &msg);
+}
 
 /* --- storing ------------------------------------------------------------------------------- */
 
@@ -113,9 +131,11 @@ deliver_one(struct events *events, int64_t seq, struct error *error)
 		return -1;
 	if (!event)
 		return error_why(error, ERR_FAILED, "out of memory");
-	if (deliver_event(events->schedd, event, error) < 0)
+	if (deliver_event(events->schedd, event, error) < 0 ||
+	    events_table_delivered(events->table, seq, error) < 0)
 		return -1;
-	return events_table_delivered(events->table, seq, error);
+	notice(events, NOTICE_EVENT_DELIVERED, event);
+	return 0;
 }
 
 /* A drain starts nothing; the next schedd does. */
@@ -180,6 +200,8 @@ flush(struct events *events)
 		wanted |= !error && one->fate == EVENT_NEW && !one->event->delivered;
 		if (!error)
 			counters_event(events->schedd->counters, one->fate == EVENT_REPEATED);
+		if (!error && one->fate == EVENT_NEW)
+			notice(events, NOTICE_EVENT_EMITTED, one->event);
 		one->told.fn(events->schedd, &one->told, one->event, one->fate == EVENT_REPEATED,
 			     error);
 		free(one->event);

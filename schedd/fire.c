@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/notice.h"
 #include "deliver.h"
 #include "events.h"
 #include "gate.h"
@@ -21,6 +22,19 @@ static bool
 is_manual(const struct fire *fire)
 {
 	return strcmp(fire->trigger_kind, TRIGGER_MANUAL) == 0;
+}
+
+static void
+notice_fired(struct schedd *schedd, const struct fire *fire)
+{
+	struct msg msg;
+
+	notice_init(&msg, NOTICE_TRIGGER_FIRED);
+	msg.notice.session = fire->id;
+	snprintf(msg.notice.agent, sizeof(msg.notice.agent), "%s", fire->agent);
+	snprintf(msg.notice.name, sizeof(msg.notice.name), "%s", fire->trigger_kind);
+	snprintf(msg.notice.id, sizeof(msg.notice.id), "%s", fire->trigger_id);
+	notice_send(schedd->control, &schedd->missed, &msg);
 }
 
 /* 1: this id is recorded for this agent; 0: it is new; -1 with error. */
@@ -296,6 +310,8 @@ admit(struct schedd *schedd, const struct fire *fire, struct agent *agent,
 	recorded = record(schedd, fire, agent, row, admission == ADMIT_START, &session, error);
 	if (recorded <= 0)
 		return recorded;
+	if (!is_manual(fire))
+		notice_fired(schedd, fire);
 	session_announce(schedd, session);
 	if (admission == ADMIT_REPLACE) {
 		struct replaced_by by = {.schedd = schedd, .session = session};

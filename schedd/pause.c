@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/notice.h"
 #include "schedule.h"
 #include "sessions.h"
 
@@ -15,6 +16,19 @@ struct order {
 	uint64_t changed;
 	struct error error; /* the first */
 };
+
+void
+pause_notice(struct schedd *schedd, const struct agent *agent)
+{
+	const struct standing *standing = &agent->standing;
+	struct msg msg;
+
+	notice_init(&msg, standing->paused_at_ms ? NOTICE_AGENT_PAUSED : NOTICE_AGENT_RESUMED);
+	snprintf(msg.notice.agent, sizeof(msg.notice.agent), "%s", agent->name);
+	snprintf(msg.notice.by, sizeof(msg.notice.by), "%s", standing->paused_by);
+	snprintf(msg.notice.text, sizeof(msg.notice.text), "%s", standing->pause_reason);
+	notice_send(schedd->control, &schedd->missed, &msg);
+}
 
 static bool
 is_meant(const struct order *order, const struct agent *agent)
@@ -74,6 +88,7 @@ follow_one(struct agent *agent, void *arg)
 	order->changed++;
 	log_info("agent %s is %s by %s", agent->name, order->asked->paused ? "paused" : "resumed",
 		 order->asked->operator);
+	pause_notice(order->schedd, agent);
 	queue_release(order->schedd->queue, agent);
 }
 

@@ -10,4 +10,7 @@
 /* AGENT_PAUSE, from control. */
 void pause_request(struct schedd *schedd, const struct msg *msg);
 
+/* Who watches is told how the agent stands now. */
+void pause_notice(struct schedd *schedd, const struct agent *agent);
+
 #endif

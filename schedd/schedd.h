@@ -40,6 +40,7 @@ struct schedd {
 	struct queue *queue;
 	struct channel *control, *runnerd; /* NULL while that daemon is away */
 	struct audit *audit;               /* NULL in tests */
+	uint64_t missed;                   /* notices that control was not told */
 	bool known;                        /* the installed agents have been told once */
 	bool synced;                       /* and runnerd's inventory is complete */
 	/* Sessions that runnerd holds and no row is there for: nothing starts beside them. */

@@ -50,6 +50,8 @@ clients_push(struct control *control, const struct uuid *session, const struct m
 	{
 		if (follow_place(client, session) < 0 || channel_phase(client->channel) != IN_OPEN)
 			continue;
+		if (client->watches && event->type == MSG_SESSION_EVENT)
+			continue; /* told already */
 		copy = *event;
 		copy.id = 0;
 		channel_send(client->channel, &copy);

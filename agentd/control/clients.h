@@ -14,6 +14,9 @@ struct client {
 	unsigned pending;
 	struct uuid follows[FOLLOW_MAX];
 	unsigned follow_count;
+	/* watchers.c: everything that happens is pushed. */
+	bool watches, samples;
+	uint64_t missed;
 };
 
 /* Takes connections of fd, which is taken over: CLIENTS_MAX, of one user CLIENTS_PER_UID. */

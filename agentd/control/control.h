@@ -23,12 +23,15 @@ enum {
 	FOLLOW_MAX = 64,       /* sessions that one connection follows */
 	AWAY_WAIT_MS = 5000,   /* for a daemon that is being restarted */
 	STATUS_WAIT_MS = 1000, /* for what ash status may do without */
-	ANSWER_WAIT_MS = 30000 /* for a daemon that is there */
+	SAMPLES_EVERY_MS = 1000,
+	ANSWER_WAIT_MS = 30000, /* for a daemon that is there */
+	INPUT_WAIT_MS = 50000,  /* for 16 MiB that ash has at hand; less than it waits itself */
 };
 
 struct client;
 struct request;
 struct scrapes;
+struct watchers;
 
 struct control {
 	struct loop *loop;
@@ -41,6 +44,7 @@ struct control {
 	TAILQ_HEAD(request_list, request) requests;
 	unsigned request_count;
 	uint32_t last_call;
+	struct watchers *watchers;
 	uint64_t started_at_ms;
 };
 

@@ -107,6 +107,23 @@ fill_status(const struct request *request, struct msg_status_row *row)
 	row->started_at_ms = request->control->started_at_ms;
 }
 
+static int
+add_more(const struct request *request, struct rows *rows)
+{
+	const struct control *control = request->control;
+	const struct client *client;
+	struct msg more;
+
+	msg_init(&more, MSG_STATUS_MORE);
+	more.status_more.audit_waiting = (uint32_t)audit_waiting(control->audit);
+	more.status_more.audit_connected = audit_connected(control->audit);
+	TAILQ_FOREACH(client, &control->clients, entry)
+	{
+		more.status_more.watchers += client->watches;
+	}
+	return rows_add(rows, &more);
+}
+
 /* The status row, with agentd's start where its rows tell it, then agentd's rows as they are. */
 static int
 add_status(const struct request *request, struct rows *rows, struct rows_reader *daemons)
@@ -119,7 +136,7 @@ add_status(const struct request *request, struct rows *rows, struct rows_reader 
 	rc = rows_next(daemons, &row);
 	if (rc == 1 && row.type == MSG_DAEMON_ROW && row.daemon_row.role == ROLE_AGENTD)
 		status.status_row.started_at_ms = row.daemon_row.started_at_ms;
-	if (rows_add(rows, &status) < 0)
+	if (rows_add(rows, &status) < 0 || add_more(request, rows) < 0)
 		return -1;
 	for (; rc == 1; rc = rows_next(daemons, &row)) {
 		if (row.type != MSG_DAEMON_ROW || rows_add(rows, &row) < 0)
@@ -555,6 +572,7 @@ const struct request_rule request_rules[] = {
     {.type = MSG_OP_SESSIONS, .start = sessions},
     {.type = MSG_OP_FOLLOW, .start = follow},
     {.type = MSG_OP_LOG, .start = session_log},
+    {.type = MSG_OP_WATCH, .start = request_watch},
     {.type = MSG_OP_INSTALL, .action = "agent.install", .start = request_install},
     {.type = MSG_OP_EXPLAIN, .start = request_explain},
     {.type = MSG_OP_REMOVE, .action = "agent.remove", .start = remove_agent},

@@ -10,6 +10,7 @@
 #include "common/confine.h"
 #include "requests.h"
 #include "scrape.h"
+#include "watchers.h"
 
 enum {
 	NOGROUP = 65534, /* no user is a member: never the operators' group */
@@ -63,7 +64,10 @@ static void
 agentd_message(struct channel *agentd, struct msg *msg, void *arg)
 {
 	(void)agentd;
-	upstream_answer(arg, UP_AGENTD, msg);
+	if (msg->type == MSG_NOTICE)
+		watchers_tell(arg, ROLE_AGENTD, msg);
+	else
+		upstream_answer(arg, UP_AGENTD, msg);
 }
 
 static const struct daemon_ops daemon_ops = {

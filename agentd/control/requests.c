@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "watchers.h"
 
 static const char *const upstream_names[UP_COUNT] = {
     [UP_AGENTD] = "agentd",
@@ -281,10 +282,12 @@ schedd_message(struct channel *channel, struct msg *msg, void *arg)
 	struct client *client;
 
 	(void)channel;
-	if (msg->type != MSG_SESSION_EVENT) {
+	if (msg->type == MSG_NOTICE || msg->type == MSG_SESSION_EVENT)
+		watchers_tell(control, ROLE_SCHEDD, msg);
+	else
 		upstream_answer(control, UP_SCHEDD, msg);
+	if (msg->type != MSG_SESSION_EVENT)
 		return;
-	}
 	clients_push(control, &msg->session_event.session, msg);
 	if (msg->session_event.state != STATE_ENDED)
 		return;
@@ -302,6 +305,10 @@ runnerd_message(struct channel *channel, struct msg *msg, void *arg)
 	(void)channel;
 	if (msg->type == MSG_LOG_EVENT)
 		clients_push(control, &msg->log_event.session, msg);
+	else if (msg->type == MSG_NOTICE)
+		watchers_tell(control, ROLE_RUNNERD, msg);
+	else if (msg->type == MSG_SESSION_SAMPLE)
+		watchers_sample(control, msg);
 	else
 		upstream_answer(control, UP_RUNNERD, msg);
 }
@@ -327,6 +334,8 @@ upstream_gone(struct control *control, enum upstream upstream, const struct erro
 	if (error)
 		log_problem(LOG_LEVEL_WARNING, error);
 	control->up[upstream] = NULL;
+	if (upstream == UP_RUNNERD)
+		watchers_unsampled(control);
 	each_waiting(control, upstream, call_interrupted);
 }
 

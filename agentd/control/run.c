@@ -105,7 +105,7 @@ spool(struct request *request)
 	    .upstream = UP_RUNNERD,
 	    .flags = CALL_ONCE, /* the pipe can be read once */
 	    .expected = MSG_OK,
-	    .wait_ms = 0, /* as long as the operator writes */
+	    .wait_ms = INPUT_WAIT_MS,
 	    .then = spooled,
 	};
 	struct msg msg;

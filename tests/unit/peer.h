@@ -20,6 +20,7 @@ struct peer {
 	struct channel *channel;
 	struct kept *first, **last;
 	bool closed;
+	bool notices; /* kept too; else dropped: they are told beside everything else */
 };
 
 static inline void
@@ -29,6 +30,10 @@ peer_message(struct channel *channel, struct msg *msg, void *arg)
 	struct kept *kept = calloc(1, sizeof(*kept));
 
 	(void)channel;
+	if (msg->type == MSG_NOTICE && !peer->notices) {
+		free(kept);
+		return;
+	}
 	ck_assert_ptr_nonnull(kept);
 	kept->msg = *msg;
 	msg->nfds = 0;

@@ -7,7 +7,7 @@
 // with: runnerd/recover.c runnerd/seccomp.c runnerd/seccomp_rules.c
 // with: runnerd/seccomp_verdict.c runnerd/session.c runnerd/session_end.c
 // with: runnerd/session_frame.c runnerd/session_home.c runnerd/session_keeper.c
-// with: runnerd/session_setup.c runnerd/program.c
+// with: runnerd/session_setup.c runnerd/program.c runnerd/samples.c
 // with: runnerd/packages.c runnerd/package_files.c runnerd/install_check.c
 // with: runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
 // with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c
