@@ -14,6 +14,9 @@ mandir ?= $(prefix)/share/man
 docdir ?= $(prefix)/share/doc/scarab-runtime
 datadir ?= $(prefix)/share/scarab-runtime
 unitdir ?= $(prefix)/lib/systemd/system
+bashcompdir ?= $(prefix)/share/bash-completion/completions
+zshcompdir ?= $(prefix)/share/zsh/vendor-completions
+fishcompdir ?= $(prefix)/share/fish/vendor_completions.d
 sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 DESTDIR ?=
@@ -36,12 +39,12 @@ MAKEFLAGS += --no-builtin-rules
 # Each library as pkg-config names it, and the Debian package that brings it.
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check \
-	libcares:libc-ares-dev libssl:libssl-dev libmicrohttpd:libmicrohttpd-dev
+	libcares:libc-ares-dev libssl:libssl-dev libmicrohttpd:libmicrohttpd-dev ncursesw:libncurses-dev
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
-CHECK_PACKAGES := busybox-static clang clang-format clang-tidy cppcheck curl dropbear-bin git iproute2 jq \
-	libclang-rt-14-dev-wasm32 lld llvm mandoc nghttp2-server nodejs openssh-client openssl \
-	postgresql postgresql-client prometheus python3 python3-prometheus-client shellcheck \
-	sqlite3 stress-ng systemd tzdata wasi-libc
+CHECK_PACKAGES := busybox-static clang clang-format clang-tidy cppcheck curl dropbear-bin fish git \
+	iproute2 jq libclang-rt-14-dev-wasm32 lld llvm mandoc nghttp2-server nodejs \
+	openssh-client openssl postgresql postgresql-client prometheus python3 \
+	python3-prometheus-client shellcheck sqlite3 stress-ng systemd tmux tzdata wasi-libc zsh
 BENCH_PACKAGES := bubblewrap crun podman runc slirp4netns socat
 
 # found NAME: not empty where the program exists.
@@ -138,7 +141,7 @@ egress_LIBS := libcap libssl
 egress_LINK := -Wl,--no-warnings
 dialer_LIBS := libcap libseccomp libcares
 webhook_LIBS := libcap libseccomp libmicrohttpd
-ash_LIBS := yaml-0.1 libsodium
+ash_LIBS := yaml-0.1 libsodium ncursesw
 spawner_LIBS := libcap
 keeper_LIBS := libcap libsodium
 init_LIBS := libcap
@@ -347,6 +350,7 @@ INSTALLED := $(bindir)/ash $(sbindir)/agentd $(addprefix $(libexecdir)/,$(LIBEXE
 	$(foreach m,$(MAN_PAGES),$(call man_target,$(m))) \
 	$(addprefix $(unitdir)/,$(notdir $(UNITS))) \
 	$(sysusersdir)/scarab-runtime.conf $(tmpfilesdir)/scarab-runtime.conf \
+	$(bashcompdir)/ash $(zshcompdir)/_ash $(fishcompdir)/ash.fish \
 	$(addprefix $(datadir)/,$(EXAMPLES)) \
 	$(addprefix $(docdir)/,README.md ARCHITECTURE.md LICENSE agentd.yaml)
 # Files that name paths are written for the paths of this installation.
@@ -369,6 +373,11 @@ install: all install-libagent
 	@set -e; for unit in $(UNITS); do \
 		$(AT_PATHS) $$unit >$(DESTDIR)$(unitdir)/$${unit##*/}; \
 		chmod 0644 $(DESTDIR)$(unitdir)/$${unit##*/}; done
+	@$(INSTALL) -d $(addprefix $(DESTDIR),$(bashcompdir) $(zshcompdir) $(fishcompdir))
+	@$(BUILD)/ash completion bash >$(DESTDIR)$(bashcompdir)/ash
+	@$(BUILD)/ash completion zsh >$(DESTDIR)$(zshcompdir)/_ash
+	@$(BUILD)/ash completion fish >$(DESTDIR)$(fishcompdir)/ash.fish
+	@chmod 0644 $(addprefix $(DESTDIR),$(bashcompdir)/ash $(zshcompdir)/_ash $(fishcompdir)/ash.fish)
 	@$(INSTALL) -m 0644 etc/scarab-runtime.sysusers $(DESTDIR)$(sysusersdir)/scarab-runtime.conf
 	@$(INSTALL) -m 0644 etc/scarab-runtime.tmpfiles $(DESTDIR)$(tmpfilesdir)/scarab-runtime.conf
 	@set -e; for file in $(EXAMPLES); do \

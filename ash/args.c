@@ -15,6 +15,7 @@ enum global {
 	GLOBAL_JSON,
 	GLOBAL_QUIET,
 	GLOBAL_NO_COLOR,
+	GLOBAL_NO_PAGER,
 	GLOBAL_HELP,
 	GLOBAL_VERSION
 };
@@ -24,6 +25,7 @@ static const struct option_spec global_options[] = {
     [GLOBAL_JSON] = {"--json", 0, NULL, "print JSON"},
     [GLOBAL_QUIET] = {"--quiet", 'q', NULL, "no progress, notes, hints and warnings"},
     [GLOBAL_NO_COLOR] = {"--no-color", 0, NULL, "no colour"},
+    [GLOBAL_NO_PAGER] = {"--no-pager", 0, NULL, "no pager for what is long"},
     [GLOBAL_HELP] = {"--help", 'h', NULL, "how to use the command"},
     [GLOBAL_VERSION] = {"--version", 'V', NULL, "print the version"},
 };
@@ -67,20 +69,26 @@ is_group(const struct parser *parser, const char *word)
 	return false;
 }
 
-static const struct command *
-find_command(const struct parser *parser, const char *group, const char *word)
+const struct command *
+args_find_command(const struct command *commands, size_t count, const char *group, const char *word)
 {
 	size_t length = group ? strlen(group) : 0;
 
-	for (size_t i = 0; i < parser->count; i++) {
-		const char *words = parser->commands[i].words;
+	for (size_t i = 0; i < count; i++) {
+		const char *words = commands[i].words;
 
 		if (group && (strncmp(words, group, length) != 0 || words[length] != ' '))
 			continue;
 		if (strcmp(group ? words + length + 1 : words, word) == 0)
-			return &parser->commands[i];
+			return &commands[i];
 	}
 	return NULL;
+}
+
+static const struct command *
+find_command(const struct parser *parser, const char *group, const char *word)
+{
+	return args_find_command(parser->commands, parser->count, group, word);
 }
 
 /* The words that could stand where `word` does: a group's, or all first ones. */
@@ -197,6 +205,9 @@ set_global(struct args *args, enum global global, const char *value)
 	case GLOBAL_NO_COLOR:
 		args->no_color = true;
 		break;
+	case GLOBAL_NO_PAGER:
+		args->no_pager = true;
+		break;
 	case GLOBAL_HELP:
 		args->help = true;
 		break;
@@ -238,10 +249,9 @@ unknown_option(const struct parser *parser, const char *name, size_t length)
 	return -1;
 }
 
-static const struct option_spec *
-look_up(const struct parser *parser, const char *name, size_t length, char letter)
+const struct option_spec *
+args_find_option(const struct command *command, const char *name, size_t length, char letter)
 {
-	const struct command *command = parser->args->command;
 	const struct option_spec *option = NULL;
 
 	if (command)
@@ -250,6 +260,12 @@ look_up(const struct parser *parser, const char *name, size_t length, char lette
 		option =
 		    find_option(global_options, ARRAY_LEN(global_options), name, length, letter);
 	return option;
+}
+
+static const struct option_spec *
+look_up(const struct parser *parser, const char *name, size_t length, char letter)
+{
+	return args_find_option(parser->args->command, name, length, letter);
 }
 
 /* The value that follows in the next argument. */

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "args.h"
 #include "common/error.h"
@@ -20,7 +21,10 @@ enum {
 
 struct ash {
 	const char *socket;
-	const char *command; /* its words; NULL: none is known */
+	const char *command;            /* its words; NULL: none is known */
+	const struct command *commands; /* the table of them all */
+	size_t command_count;
+	pid_t pager; /* reads what is printed; 0: none */
 	bool json, quiet;
 	bool out_tty;      /* standard output is a terminal */
 	bool live;         /* progress may be drawn on standard error */
@@ -48,6 +52,7 @@ command_fn explain_command;
 command_fn tool_list_command, tool_call_command, tool_pin_command, tool_diff_command;
 command_fn pending_command, approve_command, deny_command;
 command_fn metrics_command;
+command_fn events_command, top_command, completion_command;
 command_fn status_command, ping_command, doctor_command, reload_command, shutdown_command;
 
 #endif

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ash.h"
+#include "ask.h"
 #include "common/cleanup.h"
 #include "common/loop.h"
 #include "common/timefmt.h"
@@ -13,8 +13,7 @@
 
 enum {
 	ASKS_STEP = 16,
-	ARGUMENTS_MOST = 64 << 10, /* so long arguments were cut */
-	PREFIX_LEAST = 13,         /* of a session's id: its time */
+	PREFIX_LEAST = 13, /* of a session's id: its time */
 };
 
 static const struct column columns[] = {
@@ -24,18 +23,7 @@ static const struct column columns[] = {
     {"LEFT", CUT_NEVER, 0, true},
 };
 
-struct ask {
-	struct msg_ask_row row;
-	char *arguments; /* heap; NULL: none, or empty */
-	size_t length;
-};
-
-struct asks {
-	struct ask *all; /* heap, oldest first */
-	size_t count;
-};
-
-static void
+void
 asks_free(struct asks *asks)
 {
 	for (size_t i = 0; i < asks->count; i++)
@@ -94,6 +82,16 @@ by_age(const void *a, const void *b)
 	return memcmp(one->row.ask.bytes, other->row.ask.bytes, sizeof(one->row.ask.bytes));
 }
 
+int
+asks_read(int fd, struct asks *asks, struct error *error)
+{
+	int r = rows_each(fd, MSG_NONE, take_ask, asks, error);
+
+	if (r == 0 && asks->count > 1)
+		qsort(asks->all, asks->count, sizeof(*asks->all), by_age);
+	return r;
+}
+
 /* An id or the beginning of one. */
 static int
 check_ref(const char *ref, struct error *error)
@@ -118,10 +116,8 @@ get_asks(struct ash *ash, const char *ref, struct asks *asks, struct error *erro
 	snprintf(request.op_asks.ref, sizeof(request.op_asks.ref), "%s", ref);
 	if (connection_query(&ash->connection, &request, MSG_ROWS, &reply, error) < 0)
 		return -1;
-	r = rows_each(reply.fds[0], MSG_NONE, take_ask, asks, error);
+	r = asks_read(reply.fds[0], asks, error);
 	msg_close_fds(&reply);
-	if (r == 0 && asks->count > 1)
-		qsort(asks->all, asks->count, sizeof(*asks->all), by_age);
 	return r;
 }
 

@@ -114,7 +114,7 @@ connection_close(struct connection *connection)
 	close_fd(&connection->fd);
 }
 
-static int
+int
 connection_lost(struct connection *connection, struct error *error)
 {
 	connection_close(connection);
@@ -155,16 +155,31 @@ check_hello(struct connection *connection, const struct msg *msg, struct error *
 	return error_hint(error, "use the ash of the installed scarab-runtime");
 }
 
+/* Who greets serves; who does not is stopped, hangs, or died while agentd itself is stopped. */
+int
+connection_silent(const struct connection *connection, struct error *error)
+{
+	const char *daemon = connection->kind == CH_SECRETS ? "secretd" : "agentd-control";
+
+	if (connection->greeted)
+		error_why(error, ERR_UNREACHABLE, "%s did not answer in time", daemon);
+	else
+		error_why(error, ERR_UNREACHABLE,
+			  "%s does not answer, though its socket is there: it, or agentd itself, "
+			  "is stopped or hangs",
+			  daemon);
+	return error_hint(error, "'systemctl restart agentd' starts it anew, and live sessions go "
+				 "on; its log may tell why");
+}
+
 /* What a receive call gave: 1, 0 on the end, -1 with error. */
 static int
 received(struct connection *connection, int r, struct error *error)
 {
 	if (r == 1 || r == 0)
 		return r;
-	if (r == -ETIMEDOUT) {
-		error_why(error, ERR_UNREACHABLE, "%s did not answer in time", peer_of(connection));
-		return error_hint(error, "see 'ash status' and agentd's log");
-	}
+	if (r == -ETIMEDOUT)
+		return connection_silent(connection, error);
 	if (r == -ECONNRESET)
 		return 0;
 	connection_close(connection);
@@ -181,7 +196,9 @@ connection_receive(struct connection *connection, struct msg *msg, int timeout_m
 	if (connection->fd < 0)
 		return connection_lost(connection, error);
 	if (!connection->greeted) {
-		r = msg_recv(connection->fd, connection->kind, SIDE_A, IN_HELLO, msg, timeout_ms);
+		r = msg_recv(connection->fd, connection->kind, SIDE_A, IN_HELLO, msg,
+			     timeout_ms < 0 || timeout_ms > HELLO_WAIT_MS ? HELLO_WAIT_MS
+									  : timeout_ms);
 		r = received(connection, r, error);
 		if (r != 1)
 			return r;

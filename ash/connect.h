@@ -7,7 +7,13 @@
 #include "common/error.h"
 #include "common/proto.h"
 
-enum { REPLY_WAIT_MS = 60000, RETRY_MS = 100 };
+enum {
+	/* For the greeting, which is sent as soon as a connection is taken. */
+	HELLO_WAIT_MS = 10000,
+	/* For an answer: control gives up on the others before (AWAY_WAIT_MS, ANSWER_WAIT_MS). */
+	REPLY_WAIT_MS = 60000,
+	RETRY_MS = 100
+};
 
 struct connection {
 	const char *path;
@@ -42,6 +48,11 @@ int connection_receive(struct connection *connection, struct msg *msg, int timeo
 /* What is there already: 1, 0 when nothing is, -1 with ERR_UNREACHABLE when the connection is
  * over. */
 int connection_poll(struct connection *connection, struct msg *msg, struct error *error);
+
+/* The errors of a connection whose other side closed it, and of one that says nothing: which
+ * process that is, and what to do. */
+int connection_lost(struct connection *connection, struct error *error);
+int connection_silent(const struct connection *connection, struct error *error);
 
 /* One request and its reply, which must be of this type; events in between are dropped.
  * ERROR becomes error. -1 with error. */

@@ -1,4 +1,4 @@
-/* ash status, ping, doctor, reload, shutdown. */
+/* ash ping, doctor, reload, shutdown. */
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,13 +11,8 @@
 #include "common/loop.h"
 #include "common/timefmt.h"
 #include "output.h"
+#include "patient.h"
 #include "rows.h"
-
-static const struct column daemon_columns[] = {
-    {"DAEMON", CUT_NEVER, 0, false}, {"PID", CUT_NEVER, 0, true},
-    {"STATE", CUT_NEVER, 0, false},  {"RESTARTS", CUT_NEVER, 0, true},
-    {"SINCE", CUT_NEVER, 0, false},
-};
 
 static const struct column mechanism_columns[] = {
     {"MECHANISM", CUT_NEVER, 0, false},
@@ -34,188 +29,6 @@ call(struct ash *ash, enum msg_type type, enum msg_type expected, struct msg *re
 
 	msg_init(&request, type);
 	return connection_call(&ash->connection, &request, expected, reply, REPLY_WAIT_MS, error);
-}
-
-/* --- status
- * ------------------------------------------------------------------------------------------ */
-
-static const char *
-daemon_state(const struct msg_daemon_row *row)
-{
-	const char *name = daemon_state_name(row->state);
-
-	return name ? name : "-";
-}
-
-static int
-daemon_json(const struct msg *record, void *arg, struct error *error)
-{
-	const struct msg_daemon_row *row = &record->daemon_row;
-	struct json *json = arg;
-
-	(void)error;
-	json_object(json);
-	json_key(json, "name");
-	json_string(json, role_name(row->role));
-	json_key(json, "pid");
-	if (row->pid)
-		json_uint(json, row->pid);
-	else
-		json_null(json);
-	json_key(json, "state");
-	json_string(json, daemon_state(row));
-	json_key(json, "restarts");
-	json_uint(json, row->restarts);
-	json_key(json, "started_at");
-	json_time(json, row->started_at_ms);
-	json_object_end(json);
-	return 0;
-}
-
-/* null while the daemon that knows is away. */
-static void
-json_count(struct json *json, bool known, uint64_t count)
-{
-	if (known)
-		json_uint(json, count);
-	else
-		json_null(json);
-}
-
-static void
-counts_json(const struct msg_status_row *row, struct json *json)
-{
-	const struct {
-		const char *key;
-		uint64_t count;
-	} counts[] = {{"queued", row->queued},
-		      {"live", row->live},
-		      {"ended", row->ended},
-		      {"sessions_limit", row->sessions_limit}};
-
-	json_key(json, "agents");
-	json_count(json, row->agents_known, row->agents);
-	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
-		json_key(json, counts[i].key);
-		json_count(json, row->ledger_known, counts[i].count);
-	}
-	json_key(json, "draining");
-	if (row->ledger_known)
-		json_bool(json, row->draining);
-	else
-		json_null(json);
-}
-
-static int
-status_json(const struct ash *ash, const struct msg_status_row *row, int fd, struct error *error)
-{
-	struct json json = JSON_INIT;
-	const struct {
-		const char *key, *text;
-	} texts[] = {{"version", row->version},     {"build", row->build},
-		     {"socket", ash->socket},       {"run_dir", row->run_dir},
-		     {"state_dir", row->state_dir}, {"log_dir", row->log_dir}};
-	int r;
-
-	json_object(&json);
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		json_key(&json, texts[i].key);
-		json_string(&json, texts[i].text);
-	}
-	json_key(&json, "started_at");
-	json_time(&json, row->started_at_ms);
-	json_key(&json, "uptime_ms");
-	json_uint(&json, realtime_ms() - row->started_at_ms);
-	counts_json(row, &json);
-	json_key(&json, "daemons");
-	json_array(&json);
-	r = rows_each(fd, MSG_DAEMON_ROW, daemon_json, &json, error);
-	json_array_end(&json);
-	json_object_end(&json);
-	if (r == 0)
-		r = output_json(&json, error);
-	json_free(&json);
-	return r;
-}
-
-static int
-daemon_line(const struct msg *record, void *arg, struct error *error)
-{
-	const struct msg_daemon_row *row = &record->daemon_row;
-	struct table *table = arg;
-	char text[32];
-
-	(void)error;
-	table_cell(table, role_name(row->role), NULL, COLOR_NONE);
-	snprintf(text, sizeof(text), "%u", row->pid);
-	table_cell(table, row->pid ? text : "", NULL, COLOR_NONE);
-	table_cell(table, daemon_state(row), NULL,
-		   row->state == DAEMON_READY ? COLOR_GOOD : COLOR_WARN);
-	snprintf(text, sizeof(text), "%u", row->restarts);
-	table_cell(table, text, NULL, row->restarts ? COLOR_WARN : COLOR_NONE);
-	table_cell(table, row->started_at_ms ? local_format(row->started_at_ms, text) : "", NULL,
-		   COLOR_NONE);
-	return 0;
-}
-
-static void
-counts_text(const struct ash *ash, const struct msg_status_row *row)
-{
-	if (row->agents_known)
-		output_line(ash, "Agents", COLOR_NONE, "%u", row->agents);
-	else
-		output_line(ash, "Agents", COLOR_WARN, "unknown, runnerd is away");
-	if (row->ledger_known)
-		output_line(ash, "Sessions", COLOR_NONE,
-			    "%u live of at most %u, %u queued, %llu ended", row->live,
-			    row->sessions_limit, row->queued, (unsigned long long)row->ended);
-	else
-		output_line(ash, "Sessions", COLOR_WARN, "unknown, schedd is away");
-}
-
-static int
-status_text(const struct ash *ash, const struct msg_status_row *row, int fd, struct error *error)
-{
-	struct table *table = table_new(daemon_columns, ARRAY_LEN(daemon_columns));
-	char text[32];
-
-	if (!table)
-		return out_of_memory(error);
-	if (rows_each(fd, MSG_DAEMON_ROW, daemon_line, table, error) < 0) {
-		table_free(table);
-		return -1;
-	}
-	output_line(ash, "Version", COLOR_NONE, "%s", row->version);
-	output_line(ash, "Up for", COLOR_NONE, "%s",
-		    duration_format(realtime_ms() - row->started_at_ms, text));
-	counts_text(ash, row);
-	if (row->ledger_known && row->draining)
-		output_line(ash, "Draining", COLOR_WARN, "no session starts any more");
-	output_line(ash, "Socket", COLOR_NONE, "%s", ash->socket);
-	output_line(ash, "Run dir", COLOR_NONE, "%s", row->run_dir);
-	output_line(ash, "State dir", COLOR_NONE, "%s", row->state_dir);
-	output_line(ash, "Log dir", COLOR_NONE, "%s", row->log_dir);
-	putchar('\n');
-	return output_table(ash, table, error);
-}
-
-int
-status_command(struct ash *ash, const struct args *args, struct error *error)
-{
-	struct msg reply, row;
-	int r;
-
-	(void)args;
-	if (call(ash, MSG_OP_STATUS, MSG_ROWS, &reply, error) < 0)
-		return -1;
-	r = rows_first(reply.fds[0], MSG_STATUS_ROW, &row, error);
-	if (r == 0)
-		r = error_why(error, ERR_FAILED, "agentd's answer holds no status");
-	if (r == 1)
-		r = ash->json ? status_json(ash, &row.status_row, reply.fds[0], error)
-			      : status_text(ash, &row.status_row, reply.fds[0], error);
-	msg_close_fds(&reply);
-	return r;
 }
 
 /* --- ping
@@ -455,8 +268,7 @@ shutdown_command(struct ash *ash, const struct args *args, struct error *error)
 
 	msg_init(&request, MSG_OP_SHUTDOWN);
 	request.op_shutdown.drain = drain;
-	if (connection_call(&ash->connection, &request, MSG_OK, &reply, drain ? -1 : REPLY_WAIT_MS,
-			    error) < 0)
+	if (patient_call(ash, &request, MSG_OK, &reply, drain, drain, error) < 0)
 		return -1;
 	if (await_end(ash, agentd, error) < 0)
 		return -1;

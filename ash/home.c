@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/timefmt.h"
 #include "output.h"
+#include "patient.h"
 #include "rows.h"
 #include "session.h"
 #include "text.h"
@@ -369,7 +370,7 @@ home_rollback_command(struct ash *ash, const struct args *args, struct error *er
 	    0)
 		return -1;
 	strcpy(request.op_home_rollback.agent, agent);
-	if (connection_call(&ash->connection, &request, MSG_OK, &reply, -1, error) < 0)
+	if (patient_call(ash, &request, MSG_OK, &reply, false, true, error) < 0)
 		return -1;
 	undone = reply.ok.value;
 	if (ash->json)

@@ -156,8 +156,8 @@ output_line(const struct ash *ash, const char *title, enum color color, const ch
 	if (r < 0)
 		return;
 	text_clean_here(text);
-	printf("%s%s:%s%*s%s%s%s\n", color_on(COLOR_BOLD, enabled), title, color_off(enabled),
-	       spare > 1 ? spare : 1, "", color_on(color, enabled), text,
+	printf("%s%s%c%s%*s%s%s%s\n", color_on(COLOR_BOLD, enabled), title, *title ? ':' : ' ',
+	       color_off(enabled), spare > 1 ? spare : 1, "", color_on(color, enabled), text,
 	       color_off(enabled && color != COLOR_NONE));
 	free(text);
 }

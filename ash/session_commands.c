@@ -24,6 +24,12 @@ static const struct column step_columns[] = {
     {"STEP", CUT_NEVER, 0, false},
     {"STARTED", CUT_NEVER, 0, false},
     {"TOOK", CUT_NEVER, 0, true},
+    {"TIMELINE", CUT_NEVER, 0, false},
+};
+
+enum {
+	BAR_WIDTH = 24,
+	BAR_SIZE = BAR_WIDTH * 4, /* three bytes a mark */
 };
 
 /* --- list ----------------------------------------------------------------------------------------
@@ -284,11 +290,44 @@ show_state(const struct ash *ash, const struct msg_session_row *row)
 		output_line(ash, "State", COLOR_NONE, "%s", session_shown(row->state, 0));
 }
 
+/* Where in the set-up the step stands: from the first one's start to the end of the last. Each
+ * began to the millisecond, so that one may not seem to begin before the one before it ended. */
+static const char *
+step_bar(const struct ash *ash, const struct session *session, size_t which, char bar[BAR_SIZE])
+{
+	uint64_t at_us = 0, from_us = 0, begin_us, total_us = 0,
+		 first_ms = session->steps[0].started_at_ms;
+	const char *mark = ash->style.utf8 ? "█" : "#";
+	size_t from, to;
+
+	for (size_t i = 0; i < session->count; i++) {
+		const struct msg_step_row *step = &session->steps[i];
+
+		begin_us =
+		    step->started_at_ms > first_ms ? (step->started_at_ms - first_ms) * 1000 : 0;
+		at_us = begin_us > at_us ? begin_us : at_us;
+		if (i == which)
+			from_us = at_us;
+		at_us += step->took_us;
+		total_us = at_us;
+	}
+	total_us += total_us == 0;
+	from = (size_t)(from_us * BAR_WIDTH / total_us);
+	from -= from == BAR_WIDTH;
+	to = (size_t)((from_us + session->steps[which].took_us) * BAR_WIDTH / total_us);
+	to += to == from;
+	memset(bar, ' ', from);
+	bar[from] = '\0';
+	for (size_t i = from; i < to; i++)
+		strcat(bar, mark);
+	return bar;
+}
+
 static int
 show_steps(const struct ash *ash, const struct session *session, struct error *error)
 {
+	char text[48], bar[BAR_SIZE];
 	struct table *table;
-	char text[48];
 
 	if (session->count == 0)
 		return 0;
@@ -299,11 +338,12 @@ show_steps(const struct ash *ash, const struct session *session, struct error *e
 		const struct msg_step_row *step = &session->steps[i];
 
 		table_cell(table, session_step_name(step->step), NULL, COLOR_NONE);
-		table_cell(table, local_format(step->started_at_ms, text), NULL, COLOR_NONE);
+		table_cell(table, local_format(step->started_at_ms, text), text + 11, COLOR_NONE);
 		snprintf(text, sizeof(text), "%llu.%03llu ms",
 			 (unsigned long long)(step->took_us / 1000),
 			 (unsigned long long)(step->took_us % 1000));
 		table_cell(table, text, NULL, COLOR_NONE);
+		table_cell(table, step_bar(ash, session, i, bar), NULL, COLOR_NONE);
 	}
 	putchar('\n');
 	return output_table(ash, table, error);

@@ -96,7 +96,7 @@ begin(struct watch *watch, struct error *error)
 
 	watch->run_id = watch->follow_id = watch->log_id = watch->row_id = watch->cancel_id = 0;
 	watch->cancel_sent = false;
-	watch->quiet_since = clock_ms();
+	watch->quiet_since = watch->heard_ms = clock_ms();
 	if (!watch->run || watch->accepted)
 		return ask(watch, MSG_OP_FOLLOW, &watch->follow_id, error);
 	if (watch->run->request.op_run.has_input)
@@ -247,6 +247,7 @@ take_rows(struct watch *watch, struct msg *msg, struct error *error)
 
 	if (msg->id != watch->follow_id && msg->id != watch->row_id)
 		return 0;
+	watch->row_id = 0;
 	if (session_read(msg->fds[0], &session, error) < 0)
 		return -1;
 	watch->accepted = true;
@@ -280,8 +281,11 @@ static int
 take_error(struct watch *watch, struct msg *msg, struct error *error)
 {
 	bool start = msg->id == watch->run_id || msg->id == watch->follow_id;
+	bool asked = start || msg->id == watch->row_id;
 
-	if (start && msg->error.code == ERR_UNREACHABLE) {
+	if (msg->id == watch->row_id)
+		watch->row_id = 0;
+	if (asked && msg->error.code == ERR_UNREACHABLE) {
 		msg_to_error(msg, error);
 		lose(watch);
 		return 0;
@@ -330,7 +334,7 @@ take_messages(struct watch *watch, struct error *error)
 	int r;
 
 	while ((r = connection_poll(&watch->ash->connection, &msg, error)) == 1) {
-		watch->quiet_since = clock_ms();
+		watch->quiet_since = watch->heard_ms = clock_ms();
 		r = take_message(watch, &msg, error);
 		msg_close_fds(&msg);
 		if (r < 0)
@@ -392,8 +396,10 @@ feed_input(struct watch *watch)
 			return;
 		if (n < 0 && errno != EINTR)
 			break;
-		if (n > 0)
+		if (n > 0) {
 			watch->fed += (size_t)n;
+			watch->heard_ms = clock_ms();
+		}
 	}
 	close_fd(&watch->pipe_fd);
 }
@@ -414,6 +420,17 @@ draw(struct watch *watch)
 	progress_draw(&watch->progress, watch->agent, text);
 }
 
+/* What was asked should have been answered by now: a stopped process keeps its connections. */
+static bool
+is_silent(const struct watch *watch, uint64_t now)
+{
+	const struct connection *connection = &watch->ash->connection;
+	bool waits = !watch->accepted || watch->row_id;
+
+	return waits &&
+	       now - watch->heard_ms > (connection->greeted ? REPLY_WAIT_MS : HELLO_WAIT_MS);
+}
+
 static int
 on_time(struct watch *watch, struct error *error)
 {
@@ -424,12 +441,17 @@ on_time(struct watch *watch, struct error *error)
 		return error->code ? -1 : error_why(error, ERR_UNREACHABLE, "agentd went away");
 	if (watch->ash->connection.fd < 0)
 		return reconnect(watch, error);
+	if (is_silent(watch, now)) {
+		connection_silent(&watch->ash->connection, error);
+		lose(watch);
+		return 0;
+	}
 	if (watch->interrupts && watch->accepted && !watch->cancel_sent) {
 		watch->cancel_sent = true;
 		return ask(watch, MSG_OP_CANCEL, &watch->cancel_id, error);
 	}
 	/* An end that was told while a daemon restarted may have been missed. */
-	if (idle && watch->accepted) {
+	if (idle && watch->accepted && !watch->row_id) {
 		watch->quiet_since = now;
 		return ask(watch, MSG_OP_SESSIONS, &watch->row_id, error);
 	}

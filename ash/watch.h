@@ -40,7 +40,7 @@ struct watch {
 	int signal_fd, pipe_fd;
 	size_t fed;
 	uint32_t run_id, follow_id, log_id, row_id, cancel_id;
-	uint64_t log_total, log_asked, broken_since, retry_at, quiet_since;
+	uint64_t log_total, log_asked, broken_since, retry_at, quiet_since, heard_ms;
 	unsigned interrupts;
 	bool log_final, cancel_sent;
 };
