@@ -46,11 +46,8 @@ status "an unknown state: 2" 2 ash session list --state sleeping
 status "a wrong --since: 2" 2 ash session list --since yesterday
 status "a wrong --limit: 2" 2 ash session list --limit none
 status "an unknown runtime: 2" 2 ash agent install "$(agent quick 'exit 0')" --runtime cobol
-for command in top events metrics "completion bash"; do
-	read -ra words <<<"$command"
-	status "$command is not in this build: 1" 1 ash "${words[@]}"
-	like "and says so" "$err" "not in this build"
-done
+status "top without a terminal: 2" 2 ash top
+status "a completion for no shell: 2" 2 ash completion tcsh
 
 # --- agentd is not there -----------------------------------------------------------------------------
 agent a 'exit 0' >/dev/null
