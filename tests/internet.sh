@@ -1,36 +1,12 @@
 # shellcheck shell=bash
-# A network namespace of a test's own, whose loopback is the Internet: web.example, other.example and
-# their servers (network-servers.py), so that what a failing sandbox lets out goes nowhere. Sourced
-# first of all by tests of networks, with what they need root for:
+# The Internet of a test (netns.sh): web.example, other.example and their servers
+# (network-servers.py). Sourced first of all by tests of networks, with what they need root for:
 #	. tests/internet.sh "networks of agents" "$@"
 
-set -u
-internet_why=$1
-shift
-if [ "$(id -u)" -eq 0 ] && [ "${OUTER:-}" != "$PPID" ]; then
-	OUTER=$PPID exec unshare --net --mount --propagation private -- bash "$0" "$@"
-fi
-# shellcheck source=tests/system/lib.sh
-. "$(dirname "$0")/lib.sh"
-need_root "$internet_why"
-
-web=45.33.7.1 web6=2606:2800:7::1 other=45.33.7.2
-ip link set lo up
-ip addr add $web/32 dev lo
-ip addr add $other/32 dev lo
+# shellcheck source=tests/netns.sh
+. "$(dirname "${BASH_SOURCE[0]}")/netns.sh" "$@"
+web6=2606:2800:7::1
 ip -6 addr add $web6/128 dev lo nodad
-work=$(mktemp -d "${TMPDIR:-/tmp}/scarab-net.XXXXXX")
-servers=()
-end_servers() {
-	local pid
-	for pid in "${servers[@]}"; do
-		kill -KILL "$pid" && wait "$pid"
-	done 2>/dev/null
-	rm -rf "$work"
-}
-trap 'end_servers; finish' EXIT
-printf 'nameserver 127.0.0.1\n' >"$work/resolv.conf"
-mount --bind "$work/resolv.conf" /etc/resolv.conf
 
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 \
     -subj /CN=web.example -addext 'subjectAltName=DNS:web.example,DNS:*.wild.example' 2>/dev/null

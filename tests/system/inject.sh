@@ -3,33 +3,12 @@
 # nowhere that the agent can look. In a network namespace of the test's own, whose loopback is the
 # Internet, with a trust store of the test's own.
 # timeout: 300
-set -u
-if [ "${OUTER:-}" != "$PPID" ]; then
-	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
-	exit
-fi
-# shellcheck source=tests/system/lib.sh
-. "$(dirname "$0")/lib.sh"
-need_root "secrets of requests"
+# shellcheck source=tests/netns.sh
+. "$(dirname "$0")/../netns.sh" "secrets of requests" "$@"
 
 # --- the Internet of this test --------------------------------------------------------------------
 
-api=45.33.7.1 other=45.33.7.2
-ip link set lo up
-ip addr add $api/32 dev lo
-ip addr add $other/32 dev lo
-work=$(mktemp -d "${TMPDIR:-/tmp}/scarab-inject.XXXXXX")
-servers=()
-end_servers() {
-	local pid
-	for pid in "${servers[@]}"; do
-		kill -KILL "$pid" && wait "$pid"
-	done 2>/dev/null
-	rm -rf "$work"
-}
-trap 'end_servers; finish' EXIT
-printf 'nameserver 127.0.0.1\n' >"$work/resolv.conf"
-mount --bind "$work/resolv.conf" /etc/resolv.conf
+api=$web
 key='sk-dist/inct+ive.7f3a=b19c'
 printf %s "$key" >"$work/key"
 chmod 0600 "$work/key"

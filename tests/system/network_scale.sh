@@ -2,14 +2,8 @@
 # A thousand connections of one session at once, in bounded memory, and a clear word to the one that
 # is too many. All of it is in a network namespace of the test's own.
 # timeout: 120
-set -u
-if [ "$(id -u)" -eq 0 ] && [ "${OUTER:-}" != "$PPID" ]; then
-	OUTER=$$ unshare --net --mount --propagation private -- bash "$0" "$@"
-	exit
-fi
-# shellcheck source=tests/system/lib.sh
-. "$(dirname "$0")/lib.sh"
-need_root "a thousand connections"
+# shellcheck source=tests/netns.sh
+. "$(dirname "$0")/../netns.sh" "a thousand connections" "$@"
 
 # Two descriptors for each connection, and some for all else: enough for a thousand, not for two.
 files=4000
@@ -17,21 +11,6 @@ ulimit -n $files || {
 	skip "a thousand connections" "no $files descriptors for a process on this host"
 	exit 0
 }
-web=45.33.7.1
-ip link set lo up
-ip addr add $web/32 dev lo
-work=$(mktemp -d "${TMPDIR:-/tmp}/scarab-net.XXXXXX")
-servers=()
-end_servers() {
-	local pid
-	for pid in "${servers[@]}"; do
-		kill -KILL "$pid" && wait "$pid"
-	done 2>/dev/null
-	rm -rf "$work"
-}
-trap 'end_servers; finish' EXIT
-printf 'nameserver 127.0.0.1\n' >"$work/resolv.conf"
-mount --bind "$work/resolv.conf" /etc/resolv.conf
 mkdir "$work/tools"
 cp "$BUILD/tests/netload" "$work/tools"
 chmod -R a+rX "$work"
