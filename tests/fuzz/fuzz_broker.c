@@ -21,14 +21,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "runnerd/broker/state.h"
+#include "tests/fuzz/mutate.h"
 
 enum {
 	CASES = 6000,
@@ -37,8 +35,6 @@ enum {
 	TO_PLUGIN = 1,
 	TO_AGENT = 2,
 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
 static uint64_t lines_written;
 
@@ -201,8 +197,8 @@ end(struct trial *trial)
 	close(trial->plugin);
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+static void
+try_case(const uint8_t *bytes, size_t length)
 {
 	struct trial trial;
 	const char *at = (const char *)bytes, *stop = at + length, *next;
@@ -216,8 +212,8 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 			fd = *next == TO_PLUGIN ? trial.plugin : trial.agent;
 	}
 	end(&trial);
-	return 0;
 }
+FUZZ_TARGET(try_case)
 
 #ifndef SCARAB_LIBFUZZER
 
@@ -232,34 +228,36 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 #define CALL(id, rest)                                                                             \
 	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"tools/call\",\"params\":{" rest "}}\n"
 
-static const char *const seeds[] = {
-    INIT "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n" CALL(
+static const struct seed seeds[] = {
+    SEED(INIT "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n" CALL(
 	"2", "\"name\":\"p__echo\",\"arguments\":{\"n\":9007199254740993,\"t\":\"a\\u0000b\"},"
 	     "\"_meta\":{\"progressToken\":5}") "\001{\"jsonrpc\":\"2.0\",\"method\":"
 						"\"notifications/progress\",\"params\":{"
 						"\"progressToken\":1536,\"progress\":1}}\n"
 						"{\"result\":{\"content\":[],\"isError\":true},"
-						"\"jsonrpc\":\"2.0\",\"id\":1536}\n",
-    CALL("\"a\"",
-	 "\"name\":\"p__echo\"," META) "\001{\"jsonrpc\":\"2.0\",\"id\":1536,\"result\":{ }}\n\002"
-				       "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"server/"
-				       "discover\",\"params\":{" META "}}\n"
-				       "{\"jsonrpc\":\"2.0\",\"id\":\"L\",\"method\":"
-				       "\"subscriptions/listen\",\"params\":{" META
-				       ",\"notifications\":{\"toolsListChanged\":true,"
-				       "\"resourceSubscriptions\":[\"mcp.p+a:b\"]}}}\n"
-				       "\001{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
-				       "resources/updated\",\"params\":{"
-				       "\"uri\":\"a:b\"}}\n{\"jsonrpc\":\"2.0\",\"method\":"
-				       "\"notifications/tools/list_changed\"}\n"
-				       "\002{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
-				       "cancelled\",\"params\":{\"requestId\":"
-				       "\"L\"}}\n",
-    INIT "["
-	 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"},{\"jsonrpc\":\"2.0\",\"id\":2,"
-	 "\"method\":\"tools/call\",\"params\":{\"name\":\"p__echo\"}},3]\n"
-	 "\001{\"jsonrpc\":\"2.0\",\"id\":1536,\"error\":{\"code\":-1,\"message\":\"no\"}}\n",
-    INIT "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"resources/read\",\"params\":{\"uri\":"
+						"\"jsonrpc\":\"2.0\",\"id\":1536}\n"),
+    SEED(CALL(
+	"\"a\"",
+	"\"name\":\"p__echo\"," META) "\001{\"jsonrpc\":\"2.0\",\"id\":1536,\"result\":{ }}\n\002"
+				      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"server/"
+				      "discover\",\"params\":{" META "}}\n"
+				      "{\"jsonrpc\":\"2.0\",\"id\":\"L\",\"method\":"
+				      "\"subscriptions/listen\",\"params\":{" META
+				      ",\"notifications\":{\"toolsListChanged\":true,"
+				      "\"resourceSubscriptions\":[\"mcp.p+a:b\"]}}}\n"
+				      "\001{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
+				      "resources/updated\",\"params\":{"
+				      "\"uri\":\"a:b\"}}\n{\"jsonrpc\":\"2.0\",\"method\":"
+				      "\"notifications/tools/list_changed\"}\n"
+				      "\002{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
+				      "cancelled\",\"params\":{\"requestId\":"
+				      "\"L\"}}\n"),
+    SEED(INIT "["
+	      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"},{\"jsonrpc\":\"2.0\",\"id\":2,"
+	      "\"method\":\"tools/call\",\"params\":{\"name\":\"p__echo\"}},3]\n"
+	      "\001{\"jsonrpc\":\"2.0\",\"id\":1536,\"error\":{\"code\":-1,\"message\":\"no\"}}\n"),
+    SEED(INIT
+	 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"resources/read\",\"params\":{\"uri\":"
 	 "\"mcp.p+a:b\"}}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"prompts/get\",\"params\":{"
 	 "\"name\":\"p__p\"}}\n{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"completion/complete\","
 	 "\"params\":{\"ref\":{\"type\":\"ref/prompt\",\"name\":\"p__p\"}}}\n{\"jsonrpc\":\"2.0\","
@@ -267,129 +265,32 @@ static const char *const seeds[] = {
 	 "\"2.0\",\"id\":5,\"method\":\"logging/setLevel\",\"params\":{\"level\":\"info\"}}\n"
 	 "\001{\"jsonrpc\":\"2.0\",\"id\":1536,\"result\":{\"contents\":[]}}\n{\"jsonrpc\":\"2.0\","
 	 "\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":1}}\n"
-	 "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"ping\"}\n",
-    INIT CALL("1", "\"name\":\"agentd__observe\",\"arguments\":{\"text\":\"x\"}")
-	CALL("2", "\"name\":\"agentd__transition\",\"arguments\":{\"state\":\"plan\"}")
-	    CALL("3", "\"name\":\"agentd__result\",\"arguments\":{\"result\":[1,2.50]}")
-		CALL("4", "\"name\":\"agentd__emit_event\",\"arguments\":{\"type\":\"a\"}")
-		    CALL("5", "\"name\":\"agentd__mission\"") CALL("6", "\"name\":\"p__deny\"")
-			CALL("7", "\"name\":\"p__ask\"") "{\"jsonrpc\":\"2.0\",\"method\":"
-							 "\"notifications/cancelled\",\"params\":{"
-							 "\"requestId\":7}}\n",
+	 "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"ping\"}\n"),
+    SEED(INIT CALL("1", "\"name\":\"agentd__observe\",\"arguments\":{\"text\":\"x\"}")
+	     CALL("2", "\"name\":\"agentd__transition\",\"arguments\":{\"state\":\"plan\"}")
+		 CALL("3", "\"name\":\"agentd__result\",\"arguments\":{\"result\":[1,2.50]}") CALL(
+		     "4", "\"name\":\"agentd__emit_event\",\"arguments\":{\"type\":\"a\"}")
+		     CALL("5", "\"name\":\"agentd__mission\"") CALL("6", "\"name\":\"p__deny\"")
+			 CALL("7", "\"name\":\"p__ask\"") "{\"jsonrpc\":\"2.0\",\"method\":"
+							  "\"notifications/cancelled\",\"params\":{"
+							  "\"requestId\":7}}\n"),
 };
-
-static uint64_t random_state;
-
-/* xorshift64*: the same everywhere. */
-static size_t
-pick(size_t below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (size_t)((random_state * UINT64_C(0x2545F4914F6CDD1D) >> 33) % below);
-}
-
-static void
-change_byte(uint8_t *bytes, size_t *length)
-{
-	static const char liked[] = "{}[]\",:\\0123456789eE+-.ntfu \n\r\x01\x02\x80\xc3\xff";
-
-	bytes[pick(*length)] = pick(2) ? (uint8_t)liked[pick(sizeof(liked))] : (uint8_t)pick(256);
-}
-
-static void
-flip_bit(uint8_t *bytes, size_t *length)
-{
-	bytes[pick(*length)] ^= (uint8_t)(1U << pick(8));
-}
-
-static void
-cut_end(uint8_t *bytes, size_t *length)
-{
-	(void)bytes;
-	*length = 1 + pick(*length);
-}
-
-static void
-cut_out(uint8_t *bytes, size_t *length)
-{
-	size_t from = pick(*length), count = pick(*length - from);
-
-	memmove(bytes + from, bytes + from + count, *length - from - count);
-	*length -= count;
-}
-
-static void
-repeat(uint8_t *bytes, size_t *length)
-{
-	size_t from = pick(*length), count = pick(*length - from), to = pick(*length);
-
-	if (*length + count > CASE_BYTES_MAX)
-		return;
-	uint8_t *copy = malloc(count + 1);
-	if (!copy)
-		abort();
-	memcpy(copy, bytes + from, count);
-	memmove(bytes + to + count, bytes + to, *length - to);
-	memcpy(bytes + to, copy, count);
-	free(copy);
-	*length += count;
-}
-
-/* A part of another seed in the middle. */
-static void
-graft(uint8_t *bytes, size_t *length)
-{
-	const char *other = seeds[pick(ARRAY_LEN(seeds))];
-	size_t from = pick(strlen(other)), count = pick(strlen(other) - from), to = pick(*length);
-
-	if (*length + count > CASE_BYTES_MAX)
-		return;
-	memmove(bytes + to + count, bytes + to, *length - to);
-	memcpy(bytes + to, other + from, count);
-	*length += count;
-}
-
-static void
-one_case(void)
-{
-	static void (*const mutations[])(uint8_t *, size_t *) = {
-	    change_byte, change_byte, flip_bit, cut_end, cut_out, repeat, graft,
-	};
-	static uint8_t work[CASE_BYTES_MAX];
-	const char *seed = seeds[pick(ARRAY_LEN(seeds))];
-	size_t length = strlen(seed);
-	_cleanup_free_ uint8_t *exact = NULL;
-
-	memcpy(work, seed, length);
-	for (size_t i = 1 + pick(5); i > 0; i--)
-		mutations[pick(ARRAY_LEN(mutations))](work, &length);
-	exact = malloc(length);
-	if (!exact)
-		abort();
-	memcpy(exact, work, length);
-	LLVMFuzzerTestOneInput(exact, length);
-}
 
 int
 main(int argc, char **argv)
 {
-#ifdef __SANITIZE_ADDRESS__
-	size_t cases = CASES_SANITIZED;
-#else
-	size_t cases = CASES;
-#endif
+	const struct fuzzing fuzzing = {
+	    .target = try_case,
+	    .seeds = seeds,
+	    .seed_count = ARRAY_LEN(seeds),
+	    .liked = SEED("{}[]\",:\\0123456789eE+-.ntfu \n\r\x01\x02\x80\xc3\xff"),
+	    .bytes_max = CASE_BYTES_MAX,
+	};
+	size_t cases = fuzz_begin(argc, argv, CASES, CASES_SANITIZED);
 
-	if (argc > 1)
-		cases = strtoull(argv[1], NULL, 10);
-	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 20261121;
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LOG_LEVEL_ERROR);
-	for (size_t i = 0; i < ARRAY_LEN(seeds); i++)
-		LLVMFuzzerTestOneInput((const uint8_t *)seeds[i], strlen(seeds[i]));
-	for (size_t i = 0; i < cases; i++)
-		one_case();
+	fuzz_run(&fuzzing, cases);
 	printf("%zu cases of what agents and plugins write: no crash, %" PRIu64
 	       " lines written, all of them messages\n",
 	       cases, lines_written);

@@ -11,29 +11,15 @@
  */
 // with: schedd/event_match.c
 // timeout: 300
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/cleanup.h"
 #include "common/event_template.h"
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/scan.h"
 #include "schedd/event_match.h"
+#include "tests/fuzz/mutate.h"
 
 enum { CASES = 300000, CASES_SANITIZED = 60000, CASE_BYTES_MAX = 4096, LINES = 7 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
-
-static void
-demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 /* The next line as memory of its own, without NULs; the last one ends where the case does. */
 static char *
@@ -116,8 +102,8 @@ try_event(struct event_trigger *trigger, struct event *event, const uint8_t *dat
 	try_json(event);
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+static void
+try_case(const uint8_t *bytes, size_t length)
 {
 	const uint8_t *at = bytes, *end = bytes + length;
 	char *lines[LINES];
@@ -127,7 +113,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	struct event event = {.seq = 1, .source = "/fuzz", .operator= "" };
 
 	if (length > CASE_BYTES_MAX)
-		return 0;
+		return;
 	for (size_t i = 0; i < LINES; i++)
 		lines[i] = take_line(&at, end);
 	trigger.event = lines[0];
@@ -141,109 +127,41 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 		try_event(&trigger, &event, at, (size_t)(end - at));
 	for (size_t i = 0; i < LINES; i++)
 		free(lines[i]);
-	return 0;
 }
+FUZZ_TARGET(try_case)
 
 #ifndef SCARAB_LIBFUZZER
 
 /* --- the short run of every check ------------------------------------------------------------ */
 
-static const char *const seeds[] = {
-    "github.*\nref\nrefs/heads/*\nreview {{event.data.after}} of {{ event.source }}\ngithub.push\n"
-    "one\nhub\n{\"ref\": \"refs/heads/main\", \"after\": \"6113728f\"}",
-    "*\nrepository.private\nfalse\n{{event.id}}\na.b\n{{event.source}}\n\n"
-    "{\"repository\": {\"private\": false}, \"list\": [1, -2.5e3, null, \"\\u00e9\\n\"]}",
-    "[a-c]?.[!x]*\nlist.2.name\n*[0-9]\n{{event.data.list.0}}{{event.data}} }} {{\nb1.y\nid\ns\n"
-    "{\"list\": [{\"x\": \"\\ud83d\\ude00\"}, [], {\"name\": \"n7\"}], \"list\": 9007199254740993}",
-    "build.done\n\n\nno template\nbuild.done\n\n\n\"a text\"",
-    "x\na.b.c\n***a*b*c\n{{event.time}} {{event.subject}}\nx\ni\n\t\n[[[[[[[[[[[[]]]]]]]]]]]]",
+static const struct seed seeds[] = {
+    SEED("github.*\nref\nrefs/heads/*\nreview {{event.data.after}} of {{ event.source "
+	 "}}\ngithub.push\n"
+	 "one\nhub\n{\"ref\": \"refs/heads/main\", \"after\": \"6113728f\"}"),
+    SEED("*\nrepository.private\nfalse\n{{event.id}}\na.b\n{{event.source}}\n\n"
+	 "{\"repository\": {\"private\": false}, \"list\": [1, -2.5e3, null, \"\\u00e9\\n\"]}"),
+    SEED("[a-c]?.[!x]*\nlist.2.name\n*[0-9]\n{{event.data.list.0}}{{event.data}} }} "
+	 "{{\nb1.y\nid\ns\n"
+	 "{\"list\": [{\"x\": \"\\ud83d\\ude00\"}, [], {\"name\": \"n7\"}], \"list\": "
+	 "9007199254740993}"),
+    SEED("build.done\n\n\nno template\nbuild.done\n\n\n\"a text\""),
+    SEED(
+	"x\na.b.c\n***a*b*c\n{{event.time}} {{event.subject}}\nx\ni\n\t\n[[[[[[[[[[[[]]]]]]]]]]]]"),
 };
-
-static uint64_t random_state;
-
-/* xorshift64*: the same everywhere. */
-static size_t
-pick(size_t below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (size_t)((random_state * UINT64_C(0x2545F4914F6CDD1D) >> 33) % below);
-}
-
-static void
-change(uint8_t *bytes, size_t *length)
-{
-	static const char liked[] = "\n\"{}[]:,.*?\\ue\x00\x1f\x7f\xc3\xa9\xed\xa0 -+0129aA{{}}";
-	size_t at = pick(*length), count;
-
-	switch (pick(6)) {
-	case 0:
-		bytes[at] ^= (uint8_t)(1U << pick(8));
-		break;
-	case 1:
-		*length = at + 1;
-		break;
-	case 2: /* a part once more */
-		count = pick(*length - at);
-		if (*length + count > CASE_BYTES_MAX)
-			break;
-		memmove(bytes + at + count, bytes + at, *length - at);
-		*length += count;
-		break;
-	case 3: /* a cut */
-		count = pick(*length - at);
-		memmove(bytes + at, bytes + at + count, *length - at - count);
-		*length -= count;
-		break;
-	case 4: { /* a part of another one */
-		const char *other = seeds[pick(ARRAY_LEN(seeds))];
-		size_t from = pick(strlen(other));
-
-		count = pick(strlen(other) - from);
-		if (at + count <= *length)
-			memcpy(bytes + at, other + from, count);
-		break;
-	}
-	default:
-		bytes[at] = (uint8_t)liked[pick(sizeof(liked))];
-	}
-}
-
-static void
-one_case(void)
-{
-	uint8_t work[CASE_BYTES_MAX];
-	const char *seed = seeds[pick(ARRAY_LEN(seeds))];
-	size_t length = strlen(seed);
-	_cleanup_free_ uint8_t *exact = NULL;
-
-	memcpy(work, seed, length);
-	for (size_t i = 1 + pick(6); i > 0; i--)
-		change(work, &length);
-	exact = malloc(length);
-	if (!exact)
-		abort();
-	memcpy(exact, work, length);
-	LLVMFuzzerTestOneInput(exact, length);
-}
 
 int
 main(int argc, char **argv)
 {
-#ifdef __SANITIZE_ADDRESS__
-	size_t cases = CASES_SANITIZED;
-#else
-	size_t cases = CASES;
-#endif
+	const struct fuzzing fuzzing = {
+	    .target = try_case,
+	    .seeds = seeds,
+	    .seed_count = ARRAY_LEN(seeds),
+	    .liked = SEED("\n\"{}[]:,.*?\\ue\x00\x1f\x7f\xc3\xa9\xed\xa0 -+0129aA{{}}"),
+	    .bytes_max = CASE_BYTES_MAX,
+	};
+	size_t cases = fuzz_begin(argc, argv, CASES, CASES_SANITIZED);
 
-	if (argc > 1)
-		cases = strtoull(argv[1], NULL, 10);
-	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 20261121;
-	for (size_t i = 0; i < ARRAY_LEN(seeds); i++)
-		LLVMFuzzerTestOneInput((const uint8_t *)seeds[i], strlen(seeds[i]));
-	for (size_t i = 0; i < cases; i++)
-		one_case();
+	fuzz_run(&fuzzing, cases);
 	printf("%zu cases of events and what waits for them: no crash, every promise kept\n",
 	       cases);
 	return 0;

@@ -8,12 +8,10 @@
  */
 // with: runnerd/broker/frame.c
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "common/cleanup.h"
 #include "runnerd/broker/frame.h"
+#include "tests/fuzz/mutate.h"
 
 enum {
 	CASES = 200000,
@@ -23,31 +21,19 @@ enum {
 	POOL = 1 << 20,
 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
-
 /* The stream, and how far it was told. */
 struct reading {
 	const char *at, *end;
 	size_t max;
 };
 
-static uint64_t random_state, lines_told, lines_dropped;
+static uint64_t lines_told, lines_dropped;
 
 static void
 fail(const char *what, struct span line)
 {
 	fprintf(stderr, "%s: %.*s\n", what, (int)line.length, line.at);
 	abort();
-}
-
-/* xorshift64*: the same everywhere. */
-static size_t
-pick(size_t below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (size_t)((random_state * UINT64_C(0x2545F4914F6CDD1D) >> 33) % below);
 }
 
 /* --- what is to be told ----------------------------------------------------------------------- */
@@ -140,17 +126,19 @@ feed(const char *bytes, size_t length, size_t max)
 		fail("memory stays taken", (struct span){bytes, length});
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+#ifdef SCARAB_LIBFUZZER
+
+static void
+try_case(const uint8_t *bytes, size_t length)
 {
 	if (length < 3)
-		return 0;
+		return;
 	random_state = 1 + (uint64_t)bytes[1];
 	feed((const char *)bytes + 2, length - 2, FRAME_KEEP + bytes[0]);
-	return 0;
 }
+FUZZ_TARGET(try_case)
 
-#ifndef SCARAB_LIBFUZZER
+#else
 
 static void
 one_case(void)
@@ -170,15 +158,8 @@ one_case(void)
 int
 main(int argc, char **argv)
 {
-#ifdef __SANITIZE_ADDRESS__
-	size_t cases = CASES_SANITIZED;
-#else
-	size_t cases = CASES;
-#endif
+	size_t cases = fuzz_begin(argc, argv, CASES, CASES_SANITIZED);
 
-	if (argc > 1)
-		cases = strtoull(argv[1], NULL, 10);
-	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 20261121;
 	for (size_t i = 0; i < cases; i++)
 		one_case();
 	printf("%zu streams in pieces: %" PRIu64 " lines as at once, %" PRIu64

@@ -10,45 +10,27 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/config.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "tests/fuzz/mutate.h"
 
 enum { CASES = 100000, CASES_SANITIZED = 20000, SEED_BYTES_MAX = 64 << 10, GROWTH = 256 };
 
-struct sample {
-	uint8_t *bytes;
-	size_t length;
-};
-
 struct samples {
-	struct sample items[512];
+	struct seed items[512];
 	size_t count;
 };
 
 struct target {
 	const char *name, *corpus;
-	void (*try)(const uint8_t *bytes, size_t length);
+	fuzz_fn *try;
 	void (*seed)(struct samples *samples, const char *text, size_t length);
 };
 
-static uint64_t random_state;
 static uint64_t accepted, refused;
-
-/* xorshift64*: the same everywhere. */
-static size_t
-pick(size_t below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (size_t)((random_state * UINT64_C(0x2545F4914F6CDD1D) >> 33) % below);
-}
 
 static void
 fail(const char *what)
@@ -163,18 +145,16 @@ try_config(const uint8_t *bytes, size_t length)
 
 #ifdef SCARAB_LIBFUZZER
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
-
 /* Each reader takes whatever bytes come. */
-int
-LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+static void
+try_all(const uint8_t *bytes, size_t length)
 {
 	try_manifest(bytes, length);
 	try_plan(bytes, length);
 	try_config(bytes, length);
 	try_encoded_config(bytes, length);
-	return 0;
 }
+FUZZ_TARGET(try_all)
 
 #else
 
@@ -183,16 +163,15 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 static void
 add(struct samples *samples, const void *bytes, size_t length)
 {
-	struct sample *sample;
+	void *copy;
 
 	if (samples->count == ARRAY_LEN(samples->items) || length > SEED_BYTES_MAX)
 		return;
-	sample = &samples->items[samples->count++];
-	sample->bytes = malloc(length + 1);
-	if (!sample->bytes)
+	copy = malloc(length + 1);
+	if (!copy)
 		fail("out of memory");
-	memcpy(sample->bytes, bytes, length);
-	sample->length = length;
+	memcpy(copy, bytes, length);
+	samples->items[samples->count++] = (struct seed){copy, length};
 }
 
 static void
@@ -251,110 +230,28 @@ static void
 unload(struct samples *samples)
 {
 	for (size_t i = 0; i < samples->count; i++)
-		free(samples->items[i].bytes);
-}
-
-/* --- mutations -------------------------------------------------------------------------------- */
-
-static void
-flip(uint8_t *bytes, size_t *length)
-{
-	if (*length)
-		bytes[pick(*length)] ^= (uint8_t)(1U << pick(8));
-}
-
-static void
-replace(uint8_t *bytes, size_t *length)
-{
-	static const uint8_t choice[] = {0,   1,   0x7f, 0x80, 0xff, '"',  '\'', '[', ']',
-					 '{', '}', ':',  '-',  '\n', '\t', '&',  '*', '!',
-					 '#', '%', '/',  '.',  '0',  '9',  ' ',  'a', '|',
-					 '>', '@', 0xc3, 0xe2, '?',  ','};
-
-	if (*length)
-		bytes[pick(*length)] = choice[pick(sizeof(choice))];
-}
-
-static void
-truncate_at(uint8_t *bytes, size_t *length)
-{
-	(void)bytes;
-	if (*length)
-		*length = pick(*length);
-}
-
-static void
-cut_out(uint8_t *bytes, size_t *length)
-{
-	size_t from, count;
-
-	if (*length < 2)
-		return;
-	from = pick(*length - 1);
-	count = 1 + pick((*length - from) < 32 ? *length - from : 32);
-	memmove(bytes + from, bytes + from + count, *length - from - count);
-	*length -= count;
-}
-
-static void
-repeat(uint8_t *bytes, size_t *length)
-{
-	size_t from, count;
-
-	if (*length < 2)
-		return;
-	from = pick(*length - 1);
-	count = 1 + pick((*length - from) < 32 ? *length - from : 32);
-	memmove(bytes + from + count, bytes + from, *length - from);
-	*length += count;
-}
-
-/* Numbers of a wire format: lengths and tags just beside what they were. */
-static void
-nudge(uint8_t *bytes, size_t *length)
-{
-	if (*length) {
-		uint8_t *byte = &bytes[pick(*length)];
-
-		*byte = (uint8_t)(*byte + (pick(2) ? 1 : 255));
-	}
-}
-
-static void
-mutate(uint8_t *bytes, size_t *length)
-{
-	static void (*const mutations[])(uint8_t *, size_t *) = {
-	    flip, flip, flip, replace, replace, truncate_at, cut_out, repeat, nudge,
-	};
-
-	for (size_t i = 1 + pick(4); i > 0; i--)
-		mutations[pick(ARRAY_LEN(mutations))](bytes, length);
+		free((void *)samples->items[i].bytes);
 }
 
 static void
 run(const struct target *target, size_t cases)
 {
+	static const uint8_t liked[] = {0,   1,   0x7f, 0x80, 0xff, '"',  '\'', '[', ']',
+					'{', '}', ':',  '-',  '\n', '\t', '&',  '*', '!',
+					'#', '%', '/',  '.',  '0',  '9',  ' ',  'a', '|',
+					'>', '@', 0xc3, 0xe2, '?',  ','};
 	static struct samples samples;
-	static uint8_t work[SEED_BYTES_MAX + GROWTH];
+	struct fuzzing fuzzing = {
+	    .target = target->try,
+	    .liked = {liked, sizeof(liked)},
+	    .bytes_max = SEED_BYTES_MAX + GROWTH,
+	};
 
 	accepted = refused = 0;
 	load(&samples, target);
-	for (size_t i = 0; i < samples.count; i++)
-		target->try(samples.items[i].bytes, samples.items[i].length);
-	for (size_t i = 0; i < cases; i++) {
-		const struct sample *sample = &samples.items[pick(samples.count)];
-		size_t length = sample->length;
-		_cleanup_free_ uint8_t *exact = NULL;
-
-		memcpy(work, sample->bytes, length);
-		mutate(work, &length);
-		/* Exactly as long as it is, so that the sanitizers see a read beyond. */
-		exact = malloc(length ? length : 1);
-		if (!exact)
-			fail("out of memory");
-		memcpy(exact, work, length);
-		target->try(exact, length);
-	}
+	fuzzing.seeds = samples.items;
+	fuzzing.seed_count = samples.count;
+	fuzz_run(&fuzzing, cases);
 	printf("%s: %zu seeds, %zu cases, %" PRIu64 " accepted, %" PRIu64 " refused\n",
 	       target->name, samples.count, cases, accepted, refused);
 	unload(&samples);
@@ -372,16 +269,10 @@ main(int argc, char **argv)
 	    {"encoded configurations", "tests/corpus/configs/good-*.yaml", try_encoded_config,
 	     seed_config},
 	};
-#ifdef __SANITIZE_ADDRESS__
-	size_t cases = CASES_SANITIZED;
-#else
-	size_t cases = CASES;
-#endif
+	size_t cases = fuzz_begin(argc, argv, CASES, CASES_SANITIZED);
 
-	if (argc > 1)
-		cases = strtoull(argv[1], NULL, 10);
 	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
-		random_state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 20261121;
+		fuzz_begin(argc, argv, 0, 0); /* each kind has the same numbers */
 		run(&targets[i], cases);
 	}
 	printf("%zu cases of each kind: no crash, every accepted plan encodes to itself\n", cases);

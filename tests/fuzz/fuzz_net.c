@@ -11,10 +11,6 @@
 // with: runnerd/egress/dns.c runnerd/egress/sniff_tls.c runnerd/egress/sniff_http.c
 // with: runnerd/egress/http_head.c runnerd/egress/http_body.c runnerd/egress/socks.c
 // with: runnerd/egress/follow.c
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/cleanup.h"
 #include "common/netaddr.h"
 #include "common/netrule.h"
@@ -23,19 +19,9 @@
 #include "runnerd/egress/http.h"
 #include "runnerd/egress/sniff.h"
 #include "runnerd/egress/socks.h"
+#include "tests/fuzz/mutate.h"
 
 enum { CASES = 400000, CASES_SANITIZED = 100000, CASE_BYTES_MAX = 2048 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
-
-static void
-demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void
 try_rule(const uint8_t *bytes, size_t length)
@@ -243,29 +229,22 @@ try_socks(const uint8_t *bytes, size_t length)
 	}
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+static void
+try_case(const uint8_t *bytes, size_t length)
 {
 	static void (*const targets[])(const uint8_t *, size_t) = {try_rule, try_dns,   try_sniff,
 								   try_http, try_socks, try_follow};
 
 	if (length > 0 && length <= CASE_BYTES_MAX)
 		targets[bytes[0] % ARRAY_LEN(targets)](bytes + 1, length - 1);
-	return 0;
 }
+FUZZ_TARGET(try_case)
 
 #ifndef SCARAB_LIBFUZZER
 
 /* --- the short run of every check ------------------------------------------------------------ */
 
-static const struct {
-	const char *bytes;
-	size_t length;
-} seeds[] = {
-#define SEED(text)                                                                                 \
-	{                                                                                          \
-		text, sizeof(text) - 1                                                             \
-	}
+static const struct seed seeds[] = {
     SEED("\x00*.a-b.example:443"),
     SEED("\x00[2001:db8::1]:8000-8010"),
     SEED("\x00"
@@ -304,85 +283,22 @@ static const struct {
 	 "b\r\n\r\n"),
     SEED("\x05HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 101 "
 	 "Switching Protocols\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
-#undef SEED
 };
-
-static uint64_t random_state;
-
-/* xorshift64*: the same everywhere. */
-static size_t
-pick(size_t below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (size_t)((random_state * UINT64_C(0x2545F4914F6CDD1D) >> 33) % below);
-}
-
-static void
-change(uint8_t *bytes, size_t *length)
-{
-	static const char liked[] = " \t\r\n:;,/.*[]-@?\x00\x01\x16\x3f\x40\xc0\xff:0129aA";
-	size_t at = 1 + pick(*length), count;
-
-	if (at >= *length)
-		return;
-	switch (pick(5)) {
-	case 0:
-		bytes[at] ^= (uint8_t)(1U << pick(8));
-		break;
-	case 1:
-		*length = at;
-		break;
-	case 2: /* a part once more, or a cut */
-		count = pick(*length - at);
-		if (*length + count > CASE_BYTES_MAX)
-			break;
-		memmove(bytes + at + count, bytes + at, *length - at);
-		*length += count;
-		break;
-	case 3:
-		count = pick(*length - at);
-		memmove(bytes + at, bytes + at + count, *length - at - count);
-		*length -= count;
-		break;
-	default:
-		bytes[at] = (uint8_t)liked[pick(sizeof(liked))];
-	}
-}
-
-static void
-one_case(void)
-{
-	uint8_t work[CASE_BYTES_MAX];
-	size_t seed = pick(ARRAY_LEN(seeds)), length = seeds[seed].length;
-
-	memcpy(work, seeds[seed].bytes, length);
-	for (size_t i = 1 + pick(5); i > 0; i--)
-		change(work, &length);
-	_cleanup_free_ uint8_t *exact = malloc(length);
-	if (!exact)
-		abort();
-	memcpy(exact, work, length);
-	LLVMFuzzerTestOneInput(exact, length);
-}
 
 int
 main(int argc, char **argv)
 {
-#ifdef __SANITIZE_ADDRESS__
-	size_t cases = CASES_SANITIZED;
-#else
-	size_t cases = CASES;
-#endif
+	const struct fuzzing fuzzing = {
+	    .target = try_case,
+	    .seeds = seeds,
+	    .seed_count = ARRAY_LEN(seeds),
+	    .liked = SEED(" \t\r\n:;,/.*[]-@?\x00\x01\x16\x3f\x40\xc0\xff:0129aA"),
+	    .keep = 1,
+	    .bytes_max = CASE_BYTES_MAX,
+	};
+	size_t cases = fuzz_begin(argc, argv, CASES, CASES_SANITIZED);
 
-	if (argc > 1)
-		cases = strtoull(argv[1], NULL, 10);
-	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 20261121;
-	for (size_t i = 0; i < ARRAY_LEN(seeds); i++)
-		LLVMFuzzerTestOneInput((const uint8_t *)seeds[i].bytes, seeds[i].length);
-	for (size_t i = 0; i < cases; i++)
-		one_case();
+	fuzz_run(&fuzzing, cases);
 	printf(
 	    "%zu cases of rules, DNS, first bytes, HTTP and SOCKS: no crash, every promise kept\n",
 	    cases);

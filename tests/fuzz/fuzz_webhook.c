@@ -9,26 +9,12 @@
  * libfuzzer).
  */
 // with: schedd/webhook_scheme.c schedd/webhook_body.c
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/cleanup.h"
 #include "schedd/webhook_body.h"
 #include "schedd/webhook_scheme.h"
+#include "tests/fuzz/mutate.h"
 
 enum { CASES = 400000, CASES_SANITIZED = 100000, CASE_BYTES_MAX = 4096, NOW = 1614265330 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
-
-static void
-demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 /* The next line of a case into a header, as the listener lets it through: printable, bounded. */
 static void
@@ -108,8 +94,8 @@ try_body(enum webhook_kind kind, const struct msg_webhook_delivery *d, const cha
 	       "a type does not say its kind");
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+static void
+try_case(const uint8_t *bytes, size_t length)
 {
 	static const char *const types[] = {"application/json", "",
 					    "application/x-www-form-urlencoded", "text/plain"};
@@ -118,7 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	enum webhook_kind kind;
 
 	if (length < 1 || length > CASE_BYTES_MAX)
-		return 0;
+		return;
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		abort();
@@ -128,8 +114,8 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		try_body(kind, d, types[i], rest);
 	free(d);
-	return 0;
 }
+FUZZ_TARGET(try_case)
 
 #ifndef SCARAB_LIBFUZZER
 
@@ -138,14 +124,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 #define HEX "5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd"
 #define BASE64 "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
-static const struct {
-	const char *bytes;
-	size_t length;
-} seeds[] = {
-#define SEED(text)                                                                                 \
-	{                                                                                          \
-		text, sizeof(text) - 1                                                             \
-	}
+static const struct seed seeds[] = {
     SEED("\x00sha256=" HEX "\n\nd\n\n\n\n\n\n\npush\n\n{\"ref\": \"x\"}"),
     SEED("\x01\n\nmsg_1\n1614265330\n\nv1," BASE64 " v1a,x v1," BASE64 "\n\n\n\n\nPush Hook\n"
 	 "{\"object_kind\": \"push\"}"),
@@ -153,83 +132,21 @@ static const struct {
 	 "{\"id\": \"evt_1\", \"type\": \"invoice.paid\"}"),
     SEED("\x03\n\n\n\n1614265300\n\nsha256=" HEX "\n\nA b\n\n\npayload=%7B%22a%22%3A+1%7D&x=1"),
     SEED("\x04\n\n\n\n\n\n\nBearer token\n\n\n\nHello, \xc3\xa9!\n"),
-#undef SEED
 };
-
-static uint64_t random_state;
-
-/* xorshift64*: the same everywhere. */
-static size_t
-pick(size_t below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (size_t)((random_state * UINT64_C(0x2545F4914F6CDD1D) >> 33) % below);
-}
-
-static void
-change(uint8_t *bytes, size_t *length)
-{
-	static const char liked[] = " \n,.=%+&\"{}[]:\\0129aAtv\x00\xff\xc3";
-	size_t at = pick(*length), count;
-
-	switch (pick(5)) {
-	case 0:
-		bytes[at] ^= (uint8_t)(1U << pick(8));
-		break;
-	case 1:
-		*length = at + 1;
-		break;
-	case 2: /* a part once more */
-		count = pick(*length - at);
-		if (*length + count > CASE_BYTES_MAX)
-			break;
-		memmove(bytes + at + count, bytes + at, *length - at);
-		*length += count;
-		break;
-	case 3: /* a cut */
-		count = pick(*length - at);
-		memmove(bytes + at, bytes + at + count, *length - at - count);
-		*length -= count;
-		break;
-	default:
-		bytes[at] = (uint8_t)liked[pick(sizeof(liked))];
-	}
-}
-
-static void
-one_case(void)
-{
-	uint8_t work[CASE_BYTES_MAX];
-	size_t seed = pick(ARRAY_LEN(seeds)), length = seeds[seed].length;
-
-	memcpy(work, seeds[seed].bytes, length);
-	for (size_t i = 1 + pick(5); i > 0; i--)
-		change(work, &length);
-	_cleanup_free_ uint8_t *exact = malloc(length);
-	if (!exact)
-		abort();
-	memcpy(exact, work, length);
-	LLVMFuzzerTestOneInput(exact, length);
-}
 
 int
 main(int argc, char **argv)
 {
-#ifdef __SANITIZE_ADDRESS__
-	size_t cases = CASES_SANITIZED;
-#else
-	size_t cases = CASES;
-#endif
+	const struct fuzzing fuzzing = {
+	    .target = try_case,
+	    .seeds = seeds,
+	    .seed_count = ARRAY_LEN(seeds),
+	    .liked = SEED(" \n,.=%+&\"{}[]:\\0129aAtv\x00\xff\xc3"),
+	    .bytes_max = CASE_BYTES_MAX,
+	};
+	size_t cases = fuzz_begin(argc, argv, CASES, CASES_SANITIZED);
 
-	if (argc > 1)
-		cases = strtoull(argv[1], NULL, 10);
-	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 20261121;
-	for (size_t i = 0; i < ARRAY_LEN(seeds); i++)
-		LLVMFuzzerTestOneInput((const uint8_t *)seeds[i].bytes, seeds[i].length);
-	for (size_t i = 0; i < cases; i++)
-		one_case();
+	fuzz_run(&fuzzing, cases);
 	printf("%zu cases of webhooks' headers and bodies: no crash, every promise kept\n", cases);
 	return 0;
 }
