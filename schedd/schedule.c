@@ -204,7 +204,7 @@ prepare_cron(struct schedule *schedule, const struct trigger_row *row, struct tr
 	zone = zones_find(schedule->zones, row->timezone, error);
 	if (zone < 0)
 		return -1;
-	trigger->zone = (uint16_t)zone;
+	trigger->zone = (unsigned)zone & (ZONES_MAX - 1);
 	return 0;
 }
 
@@ -212,7 +212,10 @@ static int
 prepare(struct schedule *schedule, const struct trigger_row *row, struct trigger *trigger,
 	struct error *error)
 {
-	*trigger = (struct trigger){.kind = (uint8_t)row->kind, .place = row->place};
+	*trigger = (struct trigger){
+	    .kind = row->kind & 15,
+	    .place = (unsigned)row->place & (TRIGGERS_MAX - 1),
+	};
 	trigger->delay_ms = trigger_delay(row->agent, row->id, row->jitter_ms);
 	switch (row->kind) {
 	case TRIGGER_CRON:

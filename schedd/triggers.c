@@ -189,7 +189,7 @@ make_owner(struct triggers *t, const char *name)
 {
 	int32_t i = find_owner(t, name), *head = bucket(t, name);
 
-	if (i != NO_OWNER)
+	if (i != NO_OWNER || t->owner_count == TRIGGER_OWNERS_MAX)
 		return i;
 	if (t->owner_count == t->owner_room) {
 		size_t room = t->owner_room ? 2 * t->owner_room : 16;
@@ -278,7 +278,7 @@ triggers_put(struct triggers *t, const char *agent, const struct trigger *all, s
 	owner->count = (uint32_t)count;
 	for (size_t i = 0; i < count; i++) {
 		t->slots[t->used] = all[i];
-		t->slots[t->used].owner = (uint32_t)number;
+		t->slots[t->used].owner = (uint32_t)number & (TRIGGER_OWNERS_MAX - 1);
 		t->used++;
 		if (replaced || all[i].due_ms == NEVER)
 			continue;

@@ -208,7 +208,8 @@ bench_load(const struct entry *entries, struct zones *zones)
 
 		*one = (struct trigger){.kind = TRIGGER_CRON};
 		one->cron = entries[i % ENTRIES].cron;
-		one->zone = (uint16_t)zones_find(zones, names[i / 8 % ARRAY_LEN(names)], NULL);
+		one->zone = (unsigned)zones_find(zones, names[i / 8 % ARRAY_LEN(names)], NULL) &
+			    (ZONES_MAX - 1);
 		one->due_ms = trigger_next(one, zones, BENCH_AT * 1000);
 		if (i % OF_AGENT < OF_AGENT - 1)
 			continue;
