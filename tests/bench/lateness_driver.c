@@ -10,26 +10,16 @@
  * durable is told by GO, and is a figure of its own. Prints JSON; exit status 1 when a fire is lost
  * or came twice.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "common/cleanup.h"
 #include "common/config.h"
-#include "common/confine.h"
-#include "common/daemon.h"
-#include "common/proto.h"
 #include "schedd/triggers.h"
+#include "tests/bench/daemon.h"
 
-enum { WAIT_MS = 60000, SCHEDD_UID = 2147483647, JITTER_MS = 1000, LIVE_MAX = 65536 };
+enum { SCHEDD_UID = 2147483647, JITTER_MS = 1000, LIVE_MAX = 65536 };
 
 /* A session between PREPARE and GO. */
 struct pending {
@@ -39,8 +29,7 @@ struct pending {
 
 struct bench {
 	unsigned agents, seconds;
-	int agentd, schedd;
-	pid_t pid;
+	struct played schedd;
 	uint64_t first;           /* the first scheduled second that counts */
 	uint8_t *fires;           /* of each agent and second */
 	uint64_t *late, *durable; /* ns */
@@ -48,13 +37,6 @@ struct bench {
 	struct pending *pending;
 	size_t pending_count;
 };
-
-static _Noreturn void
-die(const char *what, int rc)
-{
-	fprintf(stderr, "lateness_driver: %s: %s\n", what, strerror(rc < 0 ? -rc : errno));
-	exit(2);
-}
 
 static uint64_t
 now_ns(void)
@@ -91,74 +73,16 @@ config_memfd(const char *directory)
 }
 
 static void
-start_schedd(struct bench *bench, const char *build, int end)
-{
-	char path[PATH_LEN_MAX + 16];
-	char *argv[] = {(char[]){"schedd"}, NULL}, *envp[] = {NULL};
-
-	snprintf(path, sizeof(path), "%s/schedd", build);
-	bench->pid = fork();
-	if (bench->pid < 0)
-		die("fork", 0);
-	if (bench->pid == 0) {
-		int null = open("/dev/null", O_RDWR);
-
-		if (dup2(end, 20) < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0 ||
-		    dup2(20, DAEMON_FD_AGENTD) < 0 || dup2(null, DAEMON_FD_GENERATION) < 0)
-			_exit(127);
-		close_from(DAEMON_FD_GENERATION + 1);
-		execve(path, argv, envp);
-		_exit(127);
-	}
-	close(end);
-}
-
-static void
-tell_schedd(struct bench *bench, enum phase phase, struct msg *msg, int fd)
-{
-	int rc;
-
-	msg_add_fd(msg, fd);
-	rc = msg_send(bench->agentd, CH_SUPERVISE, SIDE_A, phase, msg);
-	msg_close_fds(msg);
-	if (rc < 0)
-		die("telling schedd", rc);
-}
-
-static void
 begin(struct bench *bench, const char *build, const char *directory)
 {
 	char path[PATH_LEN_MAX + 1];
-	int ends[2], rc = channel_pair(ends);
-	struct msg msg;
 
 	snprintf(path, sizeof(path), "%s/sched", directory);
-	if (rc < 0 || mkdir(path, 0700) < 0 || chown(path, SCHEDD_UID, 0) < 0)
-		die(path, rc);
-	bench->agentd = ends[0];
-	start_schedd(bench, build, ends[1]);
-	rc = msg_greet(bench->agentd, CH_SUPERVISE, SIDE_A, ROLE_AGENTD, ROLE_SCHEDD, WAIT_MS);
-	if (rc < 0)
-		die("greeting schedd", rc);
-	msg_init(&msg, MSG_START);
-	msg.start.generation = 1;
-	tell_schedd(bench, IN_SETUP, &msg, config_memfd(directory));
-	rc = msg_recv(bench->agentd, CH_SUPERVISE, SIDE_A, IN_SETUP, &msg, WAIT_MS);
-	if (rc <= 0 || msg.type != MSG_READY)
-		die("schedd does not get ready", rc);
-	rc = channel_pair(ends);
-	if (rc < 0)
-		die("a channel", rc);
-	msg_init(&msg, MSG_INTRODUCE);
-	msg.introduce.kind = CH_SCHEDD_RUNNERD;
-	msg.introduce.role = ROLE_RUNNERD;
-	tell_schedd(bench, IN_OPEN, &msg, ends[0]);
-	bench->schedd = ends[1];
-	rc =
-	    msg_greet(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_B, ROLE_RUNNERD, ROLE_SCHEDD, WAIT_MS);
-	if (rc < 0)
-		die("greeting schedd", rc);
-	if (setsockopt(bench->schedd, SOL_SOCKET, SO_TIMESTAMPNS, &(int){1}, sizeof(int)) < 0)
+	if (mkdir(path, 0700) < 0 || chown(path, SCHEDD_UID, 0) < 0)
+		die(path, 0);
+	play_start(&bench->schedd, build, ROLE_SCHEDD, config_memfd(directory));
+	play_introduce(&bench->schedd, ROLE_SCHEDD);
+	if (setsockopt(bench->schedd.peer, SOL_SOCKET, SO_TIMESTAMPNS, &(int){1}, sizeof(int)) < 0)
 		die("asking for times", 0);
 }
 
@@ -168,7 +92,7 @@ begin(struct bench *bench, const char *build, const char *directory)
 static void
 say(struct bench *bench, struct msg *msg)
 {
-	int rc = msg_send(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_B, IN_OPEN, msg);
+	int rc = msg_send(bench->schedd.peer, CH_SCHEDD_RUNNERD, SIDE_B, IN_OPEN, msg);
 
 	if (rc < 0)
 		die("speaking to schedd", rc);
@@ -245,7 +169,7 @@ hear(struct bench *bench, struct msg *msg)
 				.msg_iovlen = 1,
 				.msg_control = control,
 				.msg_controllen = sizeof(control)};
-	ssize_t length = recvmsg(bench->schedd, &header, MSG_CMSG_CLOEXEC);
+	ssize_t length = recvmsg(bench->schedd.peer, &header, MSG_CMSG_CLOEXEC);
 	struct cmsghdr *stamp = length > 0 ? CMSG_FIRSTHDR(&header) : NULL;
 	struct timespec at;
 
@@ -352,7 +276,6 @@ main(int argc, char **argv)
 	until = (bench.first + bench.seconds + 2) * 1000000000;
 	while (now_ns() < until)
 		attend(&bench);
-	close(bench.agentd);
-	waitpid(bench.pid, NULL, 0);
+	play_end(&bench.schedd);
 	return report(&bench);
 }

@@ -9,50 +9,32 @@
  * COMMANDS are peers, "NAME|PROGRAM ARGUMENT…" a line, which run the same program: each round runs
  * ours and then each peer once. Prints JSON.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "common/cleanup.h"
 #include "common/config.h"
-#include "common/confine.h"
-#include "common/daemon.h"
 #include "common/io.h"
 #include "common/loop.h"
-#include "common/proto.h"
+#include "tests/bench/daemon.h"
 
 extern char **environ;
 
-enum { WAIT_MS = 60000, PEERS_MAX = 8, ARGUMENTS_MAX = 64, ROUNDS_MAX = 10000 };
+enum { PEERS_MAX = 8, ARGUMENTS_MAX = 64, ROUNDS_MAX = 10000 };
 
 struct bench {
 	const char *build, *agent;
 	struct config *config;
-	int agentd, schedd;
-	pid_t runnerd;
+	struct played runnerd;
 };
 
 struct peer {
 	char *name, *argv[ARGUMENTS_MAX + 1];
 	double *us;
 };
-
-static _Noreturn void
-die(const char *what, int rc)
-{
-	fprintf(stderr, "runnerd_driver: %s: %s\n", what, strerror(rc < 0 ? -rc : errno));
-	exit(1);
-}
 
 static uint64_t
 now_ns(void)
@@ -84,98 +66,28 @@ config_memfd(const char *path, struct config **config)
 	return memfd_sealed("config", bytes, size);
 }
 
+/* runnerd takes this program for schedd, and tells it what it has. */
 static void
-start_runnerd(struct bench *bench, int end)
-{
-	char path[PATH_LEN_MAX + 16];
-	char *argv[] = {(char[]){"runnerd"}, NULL}, *envp[] = {NULL};
-
-	snprintf(path, sizeof(path), "%s/runnerd", bench->build);
-	bench->runnerd = fork();
-	if (bench->runnerd < 0)
-		die("fork", 0);
-	if (bench->runnerd == 0) {
-		int null = open("/dev/null", O_RDWR);
-
-		if (dup2(end, 20) < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0 ||
-		    dup2(20, DAEMON_FD_AGENTD) < 0 || dup2(null, DAEMON_FD_GENERATION) < 0)
-			_exit(127);
-		close_from(DAEMON_FD_GENERATION + 1);
-		execve(path, argv, envp);
-		_exit(127);
-	}
-	close(end);
-}
-
-static void
-give_start(struct bench *bench, int memfd)
+begin(struct bench *bench, const char *config)
 {
 	struct msg msg;
 	int rc;
 
-	msg_init(&msg, MSG_START);
-	msg.start.generation = 1;
-	msg_add_fd(&msg, memfd);
-	rc = msg_send(bench->agentd, CH_SUPERVISE, SIDE_A, IN_SETUP, &msg);
-	msg_close_fds(&msg);
-	if (rc < 0)
-		die("START", rc);
-	rc = msg_recv(bench->agentd, CH_SUPERVISE, SIDE_A, IN_SETUP, &msg, WAIT_MS);
-	if (rc <= 0 || msg.type != MSG_READY)
-		die("runnerd does not get ready", rc);
-}
-
-/* runnerd takes this program for schedd, and tells it what it has. */
-static void
-introduce(struct bench *bench)
-{
-	struct msg msg;
-	int ends[2], rc = channel_pair(ends);
-
-	if (rc < 0)
-		die("a channel", rc);
-	msg_init(&msg, MSG_INTRODUCE);
-	msg.introduce.kind = CH_SCHEDD_RUNNERD;
-	msg.introduce.role = ROLE_SCHEDD;
-	msg_add_fd(&msg, ends[1]);
-	rc = msg_send(bench->agentd, CH_SUPERVISE, SIDE_A, IN_OPEN, &msg);
-	msg_close_fds(&msg);
-	bench->schedd = ends[0];
-	if (rc == 0)
-		rc = msg_greet(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_A, ROLE_SCHEDD, ROLE_RUNNERD,
-			       WAIT_MS);
-	if (rc < 0)
-		die("greeting runnerd", rc);
+	play_start(&bench->runnerd, bench->build, ROLE_RUNNERD,
+		   config_memfd(config, &bench->config));
+	play_introduce(&bench->runnerd, ROLE_RUNNERD);
 	do {
-		rc = msg_recv(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_A, IN_OPEN, &msg, WAIT_MS);
+		rc = msg_recv(bench->runnerd.peer, CH_SCHEDD_RUNNERD, SIDE_A, IN_OPEN, &msg,
+			      WAIT_MS);
 		if (rc <= 0)
 			die("what runnerd holds", rc);
 	} while (msg.type != MSG_INVENTORY_END);
 }
 
 static void
-begin(struct bench *bench, const char *config)
-{
-	int end, ends[2], memfd = config_memfd(config, &bench->config), rc = channel_pair(ends);
-
-	if (memfd < 0 || rc < 0)
-		die("a channel", rc);
-	bench->agentd = ends[0];
-	end = ends[1];
-	start_runnerd(bench, end);
-	rc = msg_greet(bench->agentd, CH_SUPERVISE, SIDE_A, ROLE_AGENTD, ROLE_RUNNERD, WAIT_MS);
-	if (rc < 0)
-		die("greeting runnerd", rc);
-	give_start(bench, memfd);
-	introduce(bench);
-}
-
-static void
 end(struct bench *bench)
 {
-	close(bench->agentd);
-	waitpid(bench->runnerd, NULL, 0);
-	close(bench->schedd);
+	play_end(&bench->runnerd);
 	config_free(bench->config);
 }
 
@@ -185,7 +97,7 @@ end(struct bench *bench)
 static void
 send_schedd(struct bench *bench, struct msg *msg)
 {
-	int rc = msg_send(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_A, IN_OPEN, msg);
+	int rc = msg_send(bench->runnerd.peer, CH_SCHEDD_RUNNERD, SIDE_A, IN_OPEN, msg);
 
 	if (rc < 0)
 		die("sending to runnerd", rc);
@@ -210,7 +122,7 @@ static enum msg_type
 attend(struct bench *bench)
 {
 	struct msg msg, answer;
-	int rc = msg_recv(bench->schedd, CH_SCHEDD_RUNNERD, SIDE_A, IN_OPEN, &msg, WAIT_MS);
+	int rc = msg_recv(bench->runnerd.peer, CH_SCHEDD_RUNNERD, SIDE_A, IN_OPEN, &msg, WAIT_MS);
 
 	if (rc <= 0)
 		die("waiting for runnerd", rc);
@@ -447,7 +359,7 @@ live(struct bench *bench, int sessions)
 int
 main(int argc, char **argv)
 {
-	struct bench bench = {.agentd = -1, .schedd = -1};
+	struct bench bench = {0};
 	int number = argc > 5 ? atoi(argv[5]) : 0;
 	const char *mode = argc > 5 ? argv[3] : "";
 
