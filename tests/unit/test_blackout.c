@@ -5,28 +5,9 @@
 
 #include "common/timefmt.h"
 #include "schedd/gate.h"
-#include "schedd/schedule.h"
-#include "tests/unit/stage.h"
+#include "tests/unit/test_clock.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
-
-static int64_t clock_ms, armed_ms;
-
-static int64_t
-now(void *arg)
-{
-	(void)arg;
-	return clock_ms;
-}
-
-static void
-arm(void *arg, int64_t at_ms)
-{
-	(void)arg;
-	armed_ms = at_ms;
-}
-
-static const struct wall_clock test_clock = {.now_ms = now, .arm = arm};
 
 static int64_t
 at(const char *text)
@@ -139,21 +120,6 @@ darken(struct stage *stage, const char *agent, const char *cron)
 	schedule_darken(stage->schedd.schedule, agent, rows);
 	gate_changed(&stage->schedd, queue_agent(stage->schedd.queue, agent));
 	close_fd(&rows);
-}
-
-/* The clock runs until then; whoever rings is heard at once. How often did it ring? */
-static unsigned
-run_until(struct stage *stage, int64_t until)
-{
-	unsigned rings = 0;
-
-	for (; armed_ms <= until; rings++) {
-		if (armed_ms > clock_ms)
-			clock_ms = armed_ms;
-		schedule_ring(stage->schedd.schedule, false);
-	}
-	clock_ms = until;
-	return rings;
 }
 
 static struct stage *

@@ -6,34 +6,12 @@
 #include <sys/wait.h>
 
 #include "schedd/aftermath.h"
-#include "schedd/schedule.h"
 #include "schedd/successors.h"
-#include "tests/unit/stage.h"
+#include "tests/unit/test_clock.h"
 
 enum { SECOND = 1000 };
 #define NOW INT64_C(1800000000000)
 #define DAY INT64_C(86400000)
-
-/* --- a clock -----------------------------------------------------------------------------------
- */
-
-static int64_t clock_ms, armed_ms;
-
-static int64_t
-now(void *arg)
-{
-	(void)arg;
-	return clock_ms;
-}
-
-static void
-arm(void *arg, int64_t at_ms)
-{
-	(void)arg;
-	armed_ms = at_ms;
-}
-
-static const struct wall_clock test_clock = {.now_ms = now, .arm = arm};
 
 /* --- an agent -----------------------------------------------------------------------------------
  */

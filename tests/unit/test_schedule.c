@@ -4,32 +4,10 @@
  * through deaths and steps of the clock. */
 #include "schedd/calendar.h"
 #include "schedd/ledger_sql.h"
-#include "schedd/schedule.h"
-#include "tests/unit/stage.h"
+#include "tests/unit/test_clock.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, FIRES_MAX = 20000 };
 #define DAY (INT64_C(24) * HOUR)
-
-/* --- a clock -----------------------------------------------------------------------------------
- */
-
-static int64_t clock_ms, armed_ms;
-
-static int64_t
-now(void *arg)
-{
-	(void)arg;
-	return clock_ms;
-}
-
-static void
-arm(void *arg, int64_t at_ms)
-{
-	(void)arg;
-	armed_ms = at_ms;
-}
-
-static const struct wall_clock test_clock = {.now_ms = now, .arm = arm};
 
 /* --- what the tests say ------------------------------------------------------------------------
  */
@@ -94,18 +72,6 @@ stop(struct stage *stage)
 	schedd_release(&stage->schedd);
 	loop_free(stage->loop);
 	free(stage);
-}
-
-/* The clock runs until then; whoever rings is heard at once. */
-static void
-run_until(struct stage *stage, int64_t until)
-{
-	while (armed_ms <= until) {
-		if (armed_ms > clock_ms)
-			clock_ms = armed_ms;
-		schedule_ring(stage->schedd.schedule, false);
-	}
-	clock_ms = until;
 }
 
 struct fires {

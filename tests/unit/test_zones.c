@@ -4,27 +4,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "schedd/schedule.h"
-#include "tests/unit/stage.h"
+#include "tests/unit/test_clock.h"
 
-static int64_t clock_ms, armed_ms;
 static char zones[sizeof(dir) + 16];
-
-static int64_t
-now(void *arg)
-{
-	(void)arg;
-	return clock_ms;
-}
-
-static void
-arm(void *arg, int64_t at_ms)
-{
-	(void)arg;
-	armed_ms = at_ms;
-}
-
-static const struct wall_clock test_clock = {.now_ms = now, .arm = arm};
 
 static void
 shell(const char *format, const char *argument)
