@@ -21,7 +21,7 @@ gate_new
 printf 'ceilings: {allowed_context: ["%s/gate"]}\n' "$dir" >>"$dir/agentd.yaml"
 mkdir "$dir/libexec"
 find "$BUILD" -maxdepth 1 -type f -perm -u+x -exec cp -t "$dir/libexec" {} +
-cp -r "$BUILD"/crash/* "$BUILD/python" "$dir/libexec"
+cp -r "$BUILD"/crash/* "$BUILD/python" "$BUILD/wasm" "$dir/libexec"
 sed -i "s|^libexec_dir: .*|libexec_dir: $dir/libexec|" "$dir/agentd.yaml"
 table() {
 	local command=$1

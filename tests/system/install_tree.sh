@@ -22,6 +22,7 @@ for file in bin/ash sbin/agentd libexec/scarab-runtime/{agentd-control,agentd-co
 done
 check "what starts an agent in Python" test -s "$tree/opt/scarab/libexec/scarab-runtime/python/start.py"
 check "and its libagent" test -s "$tree/opt/scarab/libexec/scarab-runtime/python/libagent/__init__.py"
+check "what starts a module" test -s "$tree/opt/scarab/libexec/scarab-runtime/wasm/start.cjs"
 check "the configuration" test -s "$tree/etc/scarab-runtime/agentd.yaml"
 for page in agentd.8 ash.1 agent-manifest.5 agentd.yaml.5; do
 	[ -s "$tree/opt/scarab/share/man/man${page##*.}/$page" ] || fail "$page is not installed"

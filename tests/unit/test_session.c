@@ -231,7 +231,7 @@ close_stage(struct stage *stage)
 			    &r->at.tools,          &r->at.logs,      &r->keeper_program,
 			    &r->builder_program,   &r->init_program, &r->agent_programs[0],
 			    &r->agent_programs[1], &r->bridge,       &r->broker_program,
-			    &r->broker_binary,     &r->python};
+			    &r->broker_binary,     &r->python,       &r->wasm};
 	size_t i;
 
 	peer_free(&stage->schedd);
