@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/log.h"
 #include "common/notice.h"
 #include "home_jobs.h"
@@ -125,6 +126,7 @@ put_agent(struct runnerd *r, struct agent *checked, struct error *error)
 
 	if (ids_assign(r->ids, checked->head.name, &checked->head.base_uid, error) < 0)
 		return NULL;
+	CRASH_POINT("install.ids");
 	rc = plan_encode(checked->plan, &plan, &length);
 	if (rc < 0) {
 		error_errno(error, -rc, "encoding the plan");
@@ -289,8 +291,10 @@ install_finish(struct install *install)
 	struct error error = ERROR_INIT;
 	char name[AGENT_NAME_MAX + 1];
 
+	CRASH_POINT("install.begin");
 	if (install_check_new(r, &install->asked, checked->plan->name, &error) == 0)
 		agent = put_agent(r, checked, &error);
+	CRASH_POINT("install.stored");
 	memcpy(name, checked->head.name, sizeof(name));
 	if (!agent) {
 		install_refuse(install, &error);
@@ -299,7 +303,9 @@ install_finish(struct install *install)
 		install_free(install);
 		agent_unref(agent);
 	}
+	CRASH_POINT("install.told");
 	packages_sweep(r, name);
+	CRASH_POINT("install.end");
 }
 
 static void

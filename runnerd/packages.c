@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/crash.h"
 #include "fs.h"
 #include "install.h"
 #include "package_files.h"
@@ -49,6 +50,7 @@ open_target(const struct runnerd *r, const char *agent, uint64_t when_ms)
 	own = all < 0 ? all : dir_make(all, agent, 0700, 0, 0);
 	if (own < 0)
 		return own;
+	CRASH_POINT("packages.begin");
 	name_when(when_ms, name);
 	if (mkdirat(own, name, DIRECTORY_MODE) < 0)
 		return -errno;
@@ -105,6 +107,7 @@ writer_ended(struct loop_source *source, uint32_t events, void *arg)
 		;
 	if (read(job->answer, text, ERROR_TEXT_MAX) < 0)
 		text[0] = '\0';
+	CRASH_POINT("packages.written");
 	if (status)
 		error_why(&error, ERR_FAILED, "%s", text[0] ? text : "their writer died");
 	job_free(job);
@@ -148,7 +151,9 @@ packages_write(struct runnerd *r, const struct packages_request *request, packag
 	if (job) {
 		*job =
 		    (struct packages_job){.r = r, .pidfd = -1, .answer = -1, .fn = fn, .arg = arg};
+		CRASH_POINT("packages.made");
 		rc = start(job, dir, request->index, request->content);
+		CRASH_POINT("packages.started");
 	}
 	if (rc == 0)
 		return 0;
@@ -184,8 +189,10 @@ sweep_entries(int all, int own, const char *keep)
 
 	while (dir && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.' && strcmp(entry->d_name, keep) != 0 &&
-		    trash_put(all, own, entry->d_name, moved) == 0)
+		    trash_put(all, own, entry->d_name, moved) == 0) {
+			CRASH_POINT("packages.aside");
 			trash_delete_aside(all, moved);
+		}
 }
 
 static void

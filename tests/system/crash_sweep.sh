@@ -15,7 +15,7 @@ if [ "${OUTER:-}" != "$PPID" ]; then
 fi
 ip link set lo up
 . "$(dirname "$0")/lib.sh"
-read -ra scenarios <<<"${CRASH_SCENARIOS:-input plain fails unstartable undone adopted gone rotating rollback networked}"
+read -ra scenarios <<<"${CRASH_SCENARIOS:-input plain fails unstartable undone adopted gone rotating rollback networked installed}"
 instance_new 'limits: {sessions: 8}'
 gate_new
 printf 'ceilings: {allowed_context: ["%s/gate"]}\n' "$dir" >>"$dir/agentd.yaml"
@@ -58,6 +58,21 @@ cp "$BUILD/tests/mcp-server" "$dir/agents/networked/"
 install networked "$next_generation; getent hosts host.agentd >address || exit 7" "$kept
 network: {policy: allowlist, allowlist: [\"host.agentd:1\"]}
 mcp_servers: [{name: one, command: ./mcp-server, network: {policy: allowlist, allowlist: [\"host.agentd:1\"]}}]"
+# One with packages, which is installed over again and again.
+mkdir -p "$dir/agents/installed"
+/usr/bin/python3 - "$dir/agents/installed/greet-1.0-py3-none-any.whl" <<-'PY'
+	import sys, zipfile
+	with zipfile.ZipFile(sys.argv[1], "w") as wheel:
+	    wheel.writestr("greet/__init__.py", "WORD = 'whole'\n")
+	    for name in ("METADATA", "RECORD"):
+	        wheel.writestr("greet-1.0.dist-info/" + name, "Metadata-Version: 2.1\nName: greet\nVersion: 1.0\n")
+PY
+echo 'import greet; print(greet.WORD)' >"$dir/agents/installed/main.py"
+# version N: what is installed next.
+version() {
+	printf 'apiVersion: scarab/v1\nkind: AgentManifest\nmetadata: {name: installed, version: %s.0.0}\nspec: {entrypoint: main.py, packages: [greet-1.0-py3-none-any.whl]}\n' \
+	    "$1" >"$dir/agents/installed/manifest.yaml"
+}
 
 # --- a home ----------------------------------------------------------------------------------------
 
@@ -209,6 +224,19 @@ adopted_or_ended() { grep -qa "session=$(<"$dir/id") adopted" "$dir/agentd.log" 
 runs() { [ "$(latest "$1" .state)" = running ]; }
 start_rollback() { ash home rollback rollback rollback@latest >"$dir/asked" 2>&1; }
 
+start_installed() { ash agent install --replace "$dir/agents/installed/manifest.yaml" >"$dir/asked" 2>&1; }
+installed() { ash --json agent show installed 2>/dev/null | jq -r '.version | split(".")[0]'; }
+# What the definition does not name, or not all that it does.
+stray_packages() {
+	local all=$dir/state/packages at
+	at=$(find "$all/installed" -mindepth 1 -maxdepth 1 -printf '%f\n')
+	[ "$(wc -l <<<"$at")" -eq 1 ] || echo "packages: $at"
+	[ "$(cat "$all/installed/"*/greet/__init__.py 2>&1)" = "WORD = 'whole'" ] || echo "packages that are not whole"
+	find "$all" -mindepth 1 -maxdepth 1 ! -name installed
+	find "$dir/state/store" -name '.*' -type f
+}
+no_stray_packages() { [ -z "$(stray_packages)" ]; }
+
 declare -A own_outcome=([plain]=success [input]=success [fails]=failed [unstartable]=setup_failed
 	[undone]=success [adopted]=success [gone]=lost [rotating]=success [networked]=success)
 
@@ -218,6 +246,11 @@ ready() {
 	adopted) gate_shut ;;
 	rollback) ash agent run rollback >/dev/null || fail "a session to undo" ;;
 	esac
+	if [ "$1" = installed ]; then
+		was=$(installed)
+		version $((was + 1))
+		return
+	fi
 	was=$(generation "$1") last=$(latest "$1" .id 2>/dev/null)
 }
 
@@ -249,7 +282,12 @@ outcomes() {
 # judge SCENARIO MODE POINT NTH
 judge() {
 	local now want wrong=''
-	if [ "$1" = rollback ]; then
+	if [ "$1" = installed ]; then
+		eventually 20 installed >/dev/null
+		now=$(installed)
+		[ "$now" = "$was" ] || [ "$now" = $((was + 1)) ] || wrong+=" the definition: $now, was $was;"
+		eventually 20 no_stray_packages || wrong+=" left: $(stray_packages | tr '\n' ' ');"
+	elif [ "$1" = rollback ]; then
 		eventually 20 nothing_left || wrong+=" left: $(left | tr '\n' ' ');"
 		now=$(generation rollback)
 		[ "$now" = "$was" ] || [ "$now" = $((was - 1)) ] || wrong+=" the home: $now, was $was;"
@@ -301,7 +339,7 @@ points() {
 	table arm
 	( trap - EXIT; "start_$1" 0 none )
 	gate_open
-	[ "$1" = rollback ] || await_outcome "$1"
+	[[ $1 == @(rollback|installed) ]] || await_outcome "$1"
 	eventually 20 nothing_left || fail "$1: without a death: $(left | tr '\n' ' ')"
 	table list | grep -v 'file[.]removed .*-' >"$dir/points"
 	deaths=2
@@ -339,9 +377,11 @@ sweep() {
 			for nth in $(times "$count"); do die "$1" "$mode" "$point" "$nth"; done
 		done
 	done
-	[ $failed -ne "$before" ] || ok "$1: $died deaths, every session ended right, every home is whole"
+	[ "$failed" -ne "$before" ] || ok "$1: $died deaths, every session ended right, every home is whole"
 	[ $missed -eq 0 ] || note "$1: $missed points were not passed that often this time"
 }
+version 1
+ash agent install "$dir/agents/installed/manifest.yaml" >/dev/null || fail "the agent with packages installs"
 ash agent run plain >/dev/null
 eventually 5 nothing_left
 deaths=2
