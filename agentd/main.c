@@ -100,6 +100,7 @@ read_configuration(struct agentd *agentd, struct error *error)
 	if (!settings)
 		return -1;
 	rc = loop_run(agentd->loop);
+	agentd->origins_fd = settings_take_origins(settings);
 	settings_free(settings);
 	if (rc < 0)
 		return -1;
@@ -310,6 +311,7 @@ main(int argc, char **argv)
 				.audit_fd = -1,
 				.secrets_fd = -1,
 				.metrics_fd = -1,
+				.origins_fd = -1,
 				.webhooks = {.fd = -1}};
 	struct options options = {0};
 	struct error error = ERROR_INIT;

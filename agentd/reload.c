@@ -81,7 +81,7 @@ static int
 adopt(struct agentd *agentd, struct config *config, struct error *error)
 {
 	struct config *old = agentd->config;
-	char changed[256];
+	char changed[sizeof(agentd->pending)];
 
 	settings_keep(config, old, changed, sizeof(changed));
 	agentd->config = config;
@@ -91,6 +91,9 @@ adopt(struct agentd *agentd, struct config *config, struct error *error)
 		return -1;
 	}
 	config_free(old);
+	memcpy(agentd->pending, changed, sizeof(changed));
+	close_fd(&agentd->origins_fd);
+	agentd->origins_fd = settings_take_origins(agentd->settings);
 	if (*changed)
 		log_warn("%s: %s changed: agentd must be restarted for it", agentd->source.path,
 			 changed);

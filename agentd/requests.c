@@ -294,6 +294,27 @@ reload_request(struct daemon *daemon, struct channel *channel, struct msg *msg)
 	agentd_reload(daemon->agentd, msg->id);
 }
 
+static void
+config_query(struct daemon *daemon, struct channel *channel, struct msg *msg)
+{
+	struct agentd *agentd = daemon->agentd;
+	struct error error = ERROR_INIT;
+	struct msg answer;
+
+	if (agentd->origins_fd < 0) {
+		error_why(&error, ERR_FAILED, "it is not known where the configuration was said");
+		channel_reply_error(channel, msg->id, &error);
+		return;
+	}
+	msg_init(&answer, MSG_CONFIG);
+	answer.id = msg->id;
+	snprintf(answer.config.path, sizeof(answer.config.path), "%s", agentd->source.path);
+	memcpy(answer.config.pending, agentd->pending, sizeof(answer.config.pending));
+	msg_add_fd(&answer, fcntl(agentd->config_fd, F_DUPFD_CLOEXEC, 0));
+	msg_add_fd(&answer, fcntl(agentd->origins_fd, F_DUPFD_CLOEXEC, 0));
+	channel_send(channel, &answer);
+}
+
 /* --- the key of the store of secrets -----------------------------------------------------------
  */
 
@@ -390,6 +411,7 @@ static const struct {
     {MSG_METRICS_QUERY, metrics_query},
     {MSG_SHUTDOWN_REQUEST, shutdown_request},
     {MSG_RELOAD_REQUEST, reload_request},
+    {MSG_CONFIG_QUERY, config_query},
     {MSG_KEK_QUERY, kek_query},
     {MSG_AUDIT_LOG_QUERY, audit_log_query},
     {MSG_AUDIT_FULL, audit_full},

@@ -14,6 +14,7 @@
 struct settings {
 	const char *path;
 	int file, login_defs; /* -1: not there */
+	int origins;          /* -1: not read, or taken */
 	pid_t pid;            /* 0: reaped */
 	struct channel *channel;
 	struct loop_source *timer;
@@ -123,6 +124,7 @@ parser_message(struct channel *channel, struct msg *msg, void *arg)
 
 	(void)channel;
 	if (msg->type == MSG_CONFIG_PARSED) {
+		s->origins = msg_take_fd(msg, 1);
 		parsed(s, msg->fds[0]);
 	} else if (msg->type == MSG_ERROR) {
 		msg_to_error(msg, &error);
@@ -190,6 +192,7 @@ settings_read(struct loop *loop, const struct settings_source *source, settings_
 		return NULL;
 	}
 	s->path = source->path;
+	s->origins = -1;
 	s->done = done;
 	s->arg = arg;
 	s->login_defs = open("/etc/login.defs", O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -199,6 +202,12 @@ settings_read(struct loop *loop, const struct settings_source *source, settings_
 		return NULL;
 	}
 	return s;
+}
+
+int
+settings_take_origins(struct settings *s)
+{
+	return steal_fd(&s->origins);
 }
 
 void
@@ -214,6 +223,7 @@ settings_free(struct settings *s)
 	}
 	close_fd(&s->file);
 	close_fd(&s->login_defs);
+	close_fd(&s->origins);
 	free(s);
 }
 

@@ -26,6 +26,8 @@ typedef void settings_fn(struct config *config, const struct error *error, void 
 struct settings *settings_read(struct loop *loop, const struct settings_source *source,
 			       settings_fn *done, void *arg, struct error *error);
 /* Kills and reaps a parser that still runs. NULL is allowed. */
+/* Where the file says its keys, sealed CONFIG_ORIGINs: the caller's, once it was read; -1. */
+int settings_take_origins(struct settings *settings);
 void settings_free(struct settings *settings);
 /* A child was reaped: true when it was this reading's. */
 bool settings_reaped(struct settings *settings, int pid);

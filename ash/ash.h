@@ -51,7 +51,7 @@ command_fn audit_command, audit_verify_command;
 command_fn explain_command;
 command_fn tool_list_command, tool_call_command, tool_pin_command, tool_diff_command;
 command_fn pending_command, approve_command, deny_command;
-command_fn metrics_command;
+command_fn metrics_command, config_show_command;
 command_fn events_command, top_command, completion_command;
 command_fn status_command, ping_command, doctor_command, reload_command, shutdown_command;
 

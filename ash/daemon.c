@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/loop.h"
 #include "common/timefmt.h"
+#include "config.h"
 #include "output.h"
 #include "patient.h"
 #include "rows.h"
@@ -214,17 +215,41 @@ flag_json(const char *key, const char *second, bool value, struct error *error)
 	return output_json(&json, error);
 }
 
+/* restart_needed: keys that wait for a start. */
+static int
+reload_json(char *pending, struct error *error)
+{
+	struct json json = JSON_INIT;
+	char *rest = NULL;
+
+	json_object(&json);
+	json_key(&json, "reloaded");
+	json_bool(&json, true);
+	json_key(&json, "restart_needed");
+	json_array(&json);
+	for (char *key = strtok_r(pending, ", ", &rest); key; key = strtok_r(NULL, ", ", &rest))
+		json_string(&json, key);
+	json_array_end(&json);
+	json_object_end(&json);
+	return output_json(&json, error);
+}
+
 int
 reload_command(struct ash *ash, const struct args *args, struct error *error)
 {
+	char pending[512] = "";
 	struct msg reply;
 
 	(void)args;
-	if (call(ash, MSG_OP_RELOAD, MSG_OK, &reply, error) < 0)
+	if (call(ash, MSG_OP_RELOAD, MSG_OK, &reply, error) < 0 ||
+	    config_pending(ash, pending, sizeof(pending), error) < 0)
 		return -1;
 	if (ash->json)
-		return flag_json("reloaded", NULL, false, error);
+		return reload_json(pending, error);
 	output_done(ash, "agentd read its configuration again");
+	if (*pending)
+		output_note(ash, "%s: agentd must be restarted for that; all else holds now",
+			    pending);
 	return 0;
 }
 

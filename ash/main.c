@@ -370,6 +370,10 @@ static const struct command commands[] = {
      .min = 1,
      .max = 1,
      .run = explain_command},
+    {.words = "config show",
+     .usage = "",
+     .about = "the configuration that holds, and where it comes from",
+     .run = config_show_command},
     {.words = "reload", .usage = "", .about = "read agentd.yaml again", .run = reload_command},
     {.words = "ping", .usage = "", .about = "does agentd answer?", .run = ping_command},
     {.words = "shutdown",
@@ -460,12 +464,70 @@ print_command(const struct command *command)
 	print_globals();
 }
 
+static void
+option_json(const struct option_spec *option, struct json *json)
+{
+	char letter[2] = {option->letter, '\0'};
+
+	json_object(json);
+	json_key(json, "name");
+	json_string(json, option->name);
+	json_key(json, "letter");
+	json_string(json, *letter ? letter : NULL);
+	json_key(json, "value");
+	json_string(json, option->value);
+	json_key(json, "about");
+	json_string(json, option->about);
+	json_object_end(json);
+}
+
+/* The table itself, for who completes or documents command lines. */
+static int
+help_json(struct error *error)
+{
+	struct json json = JSON_INIT;
+	size_t count;
+	const struct option_spec *globals = args_global_options(&count);
+
+	json_object(&json);
+	json_key(&json, "options");
+	json_array(&json);
+	for (size_t i = 0; i < count; i++)
+		option_json(&globals[i], &json);
+	json_array_end(&json);
+	json_key(&json, "commands");
+	json_array(&json);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		const struct command *command = &commands[i];
+
+		if (command->later)
+			continue;
+		json_object(&json);
+		json_key(&json, "command");
+		json_string(&json, command->words);
+		json_key(&json, "usage");
+		json_string(&json, command->usage);
+		json_key(&json, "about");
+		json_string(&json, command->about);
+		json_key(&json, "options");
+		json_array(&json);
+		for (size_t j = 0; j < OPTIONS_MAX && command->options[j].name; j++)
+			option_json(&command->options[j], &json);
+		json_array_end(&json);
+		json_object_end(&json);
+	}
+	json_array_end(&json);
+	json_object_end(&json);
+	return output_json(&json, error);
+}
+
 static int
 help_command(struct ash *ash, const struct args *args, struct error *error)
 {
 	char words[64] = "";
 
-	(void)ash;
+	if (ash->json)
+		return help_json(error);
 	if (args->count == 0) {
 		print_overview();
 		return 0;

@@ -6,6 +6,7 @@
 #define SCARAB_CONFIG_H
 
 #include "manifest.h"
+#include "proto.h"
 
 struct config {
 	char *run_dir, *state_dir, *log_dir;
@@ -61,6 +62,9 @@ struct config *config_read(const char *text, size_t length, const char *file, st
 int config_check_ids(const struct config *config, const char *login_defs, size_t length,
 		     struct error *error);
 void config_free(struct config *config);
+/* Adds a CONFIG_ORIGIN for each key that the text says, which config_read() took. 0 or -errno. Links
+ * libyaml. */
+int config_origins(const char *text, size_t length, struct rows *rows);
 
 /* Where secretd listens: beside the operator socket. Heap; NULL without memory. */
 char *config_secrets_socket(const struct config *config);

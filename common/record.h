@@ -115,6 +115,8 @@ int record_encode(const struct record *record, const void *object, uint32_t magi
 int record_decode(const struct record *record, void *object, uint32_t magic, const uint8_t *bytes,
 		  size_t length, const struct place *place);
 void record_json(const struct record *record, const void *object, struct json *json);
+/* The value of one field of object. */
+void record_json_value(const struct field *field, const void *object, struct json *json);
 
 /* The field at a dotted path below record, object moved to what holds it; NULL: no such. */
 const struct field *record_find(const struct record *record, const char *path, const void **object);

@@ -130,10 +130,16 @@ record_json(const struct record *record, const void *object, struct json *json)
 		if (field->hidden)
 			continue;
 		print_key(field, json);
-		if (prints_null(field, object))
-			json_null(json);
-		else
-			print_value(field, member(object, field->offset), json);
+		record_json_value(field, object, json);
 	}
 	json_object_end(json);
+}
+
+void
+record_json_value(const struct field *field, const void *object, struct json *json)
+{
+	if (prints_null(field, object))
+		json_null(json);
+	else
+		print_value(field, member(object, field->offset), json);
 }

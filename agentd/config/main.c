@@ -103,8 +103,22 @@ read_whole(int fd, const char *path, char **text, size_t *length, struct error *
 	return 0;
 }
 
+/* Sealed; -1 with error. */
+static int
+find_origins(const char *text, size_t length, struct error *error)
+{
+	struct rows *rows = rows_new("origins");
+	int rc = rows ? config_origins(text, length, rows) : -errno;
+
+	if (rc == 0)
+		rc = rows_seal(rows);
+	else
+		rows_free(rows);
+	return rc < 0 ? error_errno(error, -rc, "the configuration cannot be handed over") : rc;
+}
+
 static struct config *
-parse(const struct request *request, struct error *error)
+parse(const struct request *request, int *origins, struct error *error)
 {
 	_cleanup_free_ char *text = NULL, *login_defs = NULL;
 	_cleanup_(cleanup_config) struct config *config = NULL;
@@ -121,7 +135,8 @@ parse(const struct request *request, struct error *error)
 		error_what(error, "%.500s", request->path);
 		return NULL;
 	}
-	return steal_ptr(&config);
+	*origins = find_origins(text, length, error);
+	return *origins < 0 ? NULL : steal_ptr(&config);
 }
 
 /* The encoded configuration as a sealed memfd; -1 with error. */
@@ -161,7 +176,8 @@ answer_error(struct error *error)
 static int
 answer_config(const struct request *request, struct error *error)
 {
-	_cleanup_(cleanup_config) struct config *config = parse(request, error);
+	_cleanup_close_ int origins = -1;
+	_cleanup_(cleanup_config) struct config *config = parse(request, &origins, error);
 	int sealed = config ? seal(config, error) : -1;
 	struct msg msg;
 
@@ -169,6 +185,7 @@ answer_config(const struct request *request, struct error *error)
 		return answer_error(error);
 	msg_init(&msg, MSG_CONFIG_PARSED);
 	msg_add_fd(&msg, sealed);
+	msg_add_fd(&msg, steal_fd(&origins));
 	return answer(&msg, error);
 }
 

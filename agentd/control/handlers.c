@@ -531,6 +531,15 @@ audit_log(struct request *request)
 }
 
 static void
+show_config(struct request *request)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_CONFIG_QUERY);
+	request_ask(request, UP_AGENTD, &msg, MSG_CONFIG, request_forward);
+}
+
+static void
 reload(struct request *request)
 {
 	ask_agentd(request, MSG_RELOAD_REQUEST);
@@ -593,6 +602,7 @@ const struct request_rule request_rules[] = {
     {.type = MSG_OP_APPROVE, .action = "tool.approve", .start = request_approve},
     {.type = MSG_OP_DENY, .action = "tool.deny", .start = request_deny},
     {.type = MSG_OP_AUDIT, .start = audit_log},
+    {.type = MSG_OP_CONFIG, .start = show_config},
     {.type = MSG_OP_RELOAD, .action = "agentd.reload", .start = reload},
     {.type = MSG_OP_SHUTDOWN, .action = "agentd.shutdown", .start = shutdown_agentd},
 };
