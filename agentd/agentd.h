@@ -63,8 +63,8 @@ struct agentd {
 	struct loop_source *stop_timer;
 	uint64_t missed; /* notices that control was not told */
 	struct settings *settings;
-	int origins_fd; /* where the file said what holds; -1 */
-	char pending[512]; /* keys that it changed and that need a restart */
+	int origins_fd;              /* where the file said what holds; -1 */
+	char pending[512];           /* keys that it changed and that need a restart */
 	struct loop_source *settled; /* frees settings outside its own callback */
 	bool reload_again;           /* SIGHUP while one was under way */
 	bool reload_waits;           /* for the daemons to answer */

@@ -187,14 +187,12 @@ add_line(const struct shown *shown, const struct field *field, const void *objec
 		strncat(from, ", changed: needs a restart", sizeof(from) - strlen(from) - 1);
 	table_cell(shown->table, wanted->key, NULL, COLOR_NONE);
 	table_cell(shown->table, value, NULL, COLOR_NONE);
-	table_cell(shown->table, from, NULL,
-		   waits(shown, wanted->key) ? COLOR_WARN : COLOR_NONE);
+	table_cell(shown->table, from, NULL, waits(shown, wanted->key) ? COLOR_WARN : COLOR_NONE);
 	return 0;
 }
 
 static int
-walk(const struct shown *shown, const struct record *record, const void *object,
-     const char *prefix)
+walk(const struct shown *shown, const struct record *record, const void *object, const char *prefix)
 {
 	char key[64];
 	int rc = 0;

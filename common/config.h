@@ -62,8 +62,8 @@ struct config *config_read(const char *text, size_t length, const char *file, st
 int config_check_ids(const struct config *config, const char *login_defs, size_t length,
 		     struct error *error);
 void config_free(struct config *config);
-/* Adds a CONFIG_ORIGIN for each key that the text says, which config_read() took. 0 or -errno. Links
- * libyaml. */
+/* Adds a CONFIG_ORIGIN for each key that the text says, which config_read() took. 0 or -errno.
+ * Links libyaml. */
 int config_origins(const char *text, size_t length, struct rows *rows);
 
 /* Where secretd listens: beside the operator socket. Heap; NULL without memory. */
