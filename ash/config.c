@@ -236,6 +236,7 @@ show(struct ash *ash, struct shown *shown)
 	json_array(&json);
 	rc = walk(shown, &config_record, shown->config, "");
 	json_array_end(&json);
+	shown->json = NULL;
 	if (rc == 0)
 		rc = output_json(&json, shown->error);
 	json_free(&json);
