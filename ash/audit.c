@@ -157,16 +157,25 @@ wanted(const struct listing *listing, const struct entry *entry)
 	       (rfc3339_parse(entry->time, &at_ms) && at_ms >= listing->since_ms);
 }
 
+/* People read the clock on their wall. */
+static const char *
+shown_time(const struct entry *entry, char text[32])
+{
+	uint64_t at_ms;
+
+	return rfc3339_parse(entry->time, &at_ms) ? local_format(at_ms, text) : entry->time;
+}
+
 static void
 show_row(struct table *table, const struct entry *entry)
 {
 	bool refused = strcmp(entry->allowed, "false") == 0;
-	char who[48], detail[CELL_MAX + 256], brief[14];
+	char who[48], detail[CELL_MAX + 256], brief[14], at[32];
 
 	who_text(entry, who);
 	detail_text(entry, detail);
 	snprintf(brief, sizeof(brief), "%.13s", entry->session);
-	table_cell(table, entry->time, NULL, COLOR_NONE);
+	table_cell(table, shown_time(entry, at), NULL, COLOR_NONE);
 	table_cell(table, entry->role, NULL, COLOR_NONE);
 	table_cell(table, who, NULL, COLOR_NONE);
 	table_cell(table, entry->action, NULL, COLOR_NONE);
@@ -181,11 +190,11 @@ static void
 show_followed(const struct ash *ash, const struct entry *entry)
 {
 	bool refused = strcmp(entry->allowed, "false") == 0;
-	char who[48], detail[CELL_MAX + 256];
+	char who[48], detail[CELL_MAX + 256], at[32];
 
 	who_text(entry, who);
 	detail_text(entry, detail);
-	printf("%s %s %s%s%s%s %s%s%s%s%s%s%s\n", entry->time, entry->role,
+	printf("%s %s %s%s%s%s %s%s%s%s%s%s%s\n", shown_time(entry, at), entry->role,
 	       color_on(refused ? COLOR_BAD : COLOR_NONE, ash->style.color), entry->action,
 	       refused ? " refused" : "", color_off(ash->style.color), *who ? who : "-",
 	       *entry->agent ? " agent " : "", entry->agent, *entry->session ? " session " : "",

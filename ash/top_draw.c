@@ -16,7 +16,7 @@ enum {
 	FIRES_SHOWN = 4,
 	ID_SHOWN = 13, /* of a session's id: its time */
 	STATE_SHOWN = 14,
-	AGE_SIZE = 16,
+	AGE_SIZE = 24,
 	PAIR_GOOD = 1,
 	PAIR_BAD,
 	PAIR_WARN,
