@@ -48,6 +48,12 @@ for shell in bash zsh fish; do
 	is "$shell: a session" "$(in_$shell session show "${id:0:8}")" "$id"
 	is "$shell: nothing where nothing fits" "$(in_$shell session show zz)" ""
 done
+
+# --- the same names, where one is nearly right -------------------------------------------------------
+status "an agent that is not there" 3 ash agent show reporte
+like "the nearest is named" "$err" "did you mean 'reporter'"
+status "a name that is near to none" 3 ash agent show zzzzzz
+is "has no suggestion" "$(grep -c 'did you mean' <<<"$err")" 0
 instance_stop
 for shell in bash zsh fish; do
 	command -v $shell >/dev/null || continue

@@ -75,7 +75,7 @@ for size in '80 24' '120 40'; do
 	golden top "$width" "$height"
 	for command in status 'session show probe@latest' 'explain sleeper' doctor; do
 		name=${command%% *}-$width
-		open_screen "$name" "$width" "$height" "PAGER='head -n 22'" "$BUILD/ash" "$command"
+		open_screen "$name" "$width" "$height" "PAGER='sed -n 1,22p'" "$BUILD/ash" "$command"
 		check "ash $command at $size ends" eventually 20 shows "$name" '^ended 0'
 		golden "${command%% *}" "$width" "$height"
 		tmux kill-session -t "$name"
