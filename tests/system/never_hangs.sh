@@ -3,7 +3,7 @@
 # start it anew, every command ends within its deadline, and what needs that daemon says its name and
 # what to do.
 # timeout: 900
-# shellcheck disable=SC2154
+# shellcheck disable=SC2154,SC2016
 . "$(dirname "$0")/lib.sh"
 need_root "deadlines"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
