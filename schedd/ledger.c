@@ -43,6 +43,8 @@ static const char *const statement_sql[ST_COUNT] = {
     [ST_BEGIN] = "BEGIN IMMEDIATE",
     [ST_COMMIT] = "COMMIT",
     [ST_ROLLBACK] = "ROLLBACK",
+    [ST_STATE] = "UPDATE session SET state = ?2, step = ?3, running_at = ?4, builds = ?5,"
+		 " reason = coalesce(?6, reason) WHERE seq = ?1",
     [ST_PUT_STEP] = "INSERT OR REPLACE INTO step(seq, step, started_at, took_us)"
 		    " VALUES (?1, ?2, ?3, ?4)",
     [ST_GET_STEPS] = "SELECT step, started_at, took_us FROM step WHERE seq = ?1",
@@ -608,6 +610,23 @@ ledger_update(struct ledger *ledger, const struct ledger_session *session,
 				    (const char *)session + columns[i].offset);
 	}
 	return ledger_run(ledger, ST_UPDATE, error);
+}
+
+int
+ledger_put_state(struct ledger *ledger, int64_t seq, const struct ledger_state *state,
+		 struct error *error)
+{
+	sqlite3_stmt *statement = ledger->statements[ST_STATE];
+
+	if (ledger_durability(ledger, RELAXED, error) < 0)
+		return -1;
+	sqlite3_bind_int64(statement, 1, seq);
+	sqlite3_bind_int(statement, 2, (int)state->state);
+	sqlite3_bind_int(statement, 3, (int)state->step);
+	sqlite3_bind_int64(statement, 4, (int64_t)state->running_at_ms);
+	sqlite3_bind_int64(statement, 5, state->builds);
+	sqlite3_bind_text(statement, 6, state->reason, -1, SQLITE_STATIC);
+	return ledger_run(ledger, ST_STATE, error);
 }
 
 int

@@ -76,6 +76,16 @@ int ledger_insert(struct ledger *ledger, struct ledger_session *session, struct 
  * a transaction durability is the transaction's. */
 int ledger_update(struct ledger *ledger, const struct ledger_session *session,
 		  enum durability durability, struct error *error);
+/* Of a live one what changes while it lives, survives this process. reason NULL: as it is. */
+struct ledger_state {
+	enum session_state state;
+	enum session_step step;
+	uint64_t running_at_ms;
+	uint32_t builds;
+	const char *reason;
+};
+int ledger_put_state(struct ledger *ledger, int64_t seq, const struct ledger_state *state,
+		     struct error *error);
 /* How long each step of set-up took: times is indexed by step, took_us UINT64_MAX: not run. */
 struct step_time {
 	uint64_t started_at_ms, took_us;

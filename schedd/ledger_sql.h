@@ -13,6 +13,7 @@ enum statement {
 	ST_ROLLBACK,
 	ST_INSERT,
 	ST_UPDATE,
+	ST_STATE,
 	ST_PUT_STEP,
 	ST_GET_STEPS,
 	ST_GET,

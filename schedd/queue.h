@@ -43,6 +43,15 @@ struct session {
 };
 TAILQ_HEAD(session_queue, session);
 
+/* The youngest of an agent's sessions that ran and ended. */
+struct last_run {
+	bool known;
+	int64_t seq; /* 0: none has */
+	struct uuid session;
+	enum session_outcome outcome;
+	uint64_t ended_at_ms;
+};
+
 struct agent {
 	struct turn turn; /* while one of its sessions may start */
 	LIST_ENTRY(agent) in_bucket;
@@ -63,6 +72,7 @@ struct agent {
 	uint64_t max_runs_per_day, failures_before_pause; /* 0: off */
 	bool standing_known;                              /* read from the ledger's file */
 	struct standing standing;
+	struct last_run last_run;     /* from the ledger when first asked for */
 	char *task, *model;           /* owned */
 	struct session_queue waiting; /* without the deferred */
 	bool ranked;

@@ -87,6 +87,35 @@ session_announce_end(struct schedd *schedd, const struct ledger_session *row)
 	channel_send(schedd->control, &msg);
 }
 
+static void
+note_last_run(struct agent *agent, const struct ledger_session *row)
+{
+	if (row->row.running_at_ms == 0 || row->seq <= agent->last_run.seq)
+		return;
+	agent->last_run.seq = row->seq;
+	agent->last_run.session = row->row.session;
+	agent->last_run.outcome = (enum session_outcome)row->row.outcome;
+	agent->last_run.ended_at_ms = row->row.ended_at_ms;
+}
+
+/* Retention may have deleted the one that memory knows. */
+static const struct last_run *
+last_run(struct schedd *schedd, struct agent *agent)
+{
+	uint64_t age = schedd->config->retention.age_ms;
+	struct ledger_session *row;
+
+	if (agent->last_run.known && (!age || agent->last_run.ended_at_ms + age > realtime_ms()))
+		return &agent->last_run;
+	agent->last_run.seq = 0;
+	row = malloc(sizeof(*row));
+	if (row && ledger_previous(schedd->ledger, agent->name, INT64_MAX, row, NULL) > 0)
+		note_last_run(agent, row);
+	agent->last_run.known = row != NULL;
+	free(row);
+	return &agent->last_run;
+}
+
 /* Of a retry the attempt before, else the agent's last that ran. 1: found. */
 static int
 find_previous(struct schedd *schedd, const struct ledger_session *row,
@@ -94,8 +123,6 @@ find_previous(struct schedd *schedd, const struct ledger_session *row,
 {
 	struct successor link;
 
-	if (row->seq == 0)
-		return ledger_previous(schedd->ledger, row->row.agent, INT64_MAX, previous, NULL);
 	if (successors_get(schedd->successors, row->seq, &link, NULL) > 0 &&
 	    ledger_get(schedd->ledger, &link.former, previous, NULL) > 0)
 		return 1;
@@ -103,18 +130,36 @@ find_previous(struct schedd *schedd, const struct ledger_session *row,
 }
 
 static void
+put_previous(struct msg_prepare *prepare, const struct uuid *session, enum session_outcome outcome,
+	     uint64_t ended_at_ms)
+{
+	const char *name = session_outcome_name(outcome);
+
+	prepare->previous = *session;
+	prepare->previous_ended_at_ms = ended_at_ms;
+	snprintf(prepare->previous_outcome, sizeof(prepare->previous_outcome), "%s",
+		 name ? name : "");
+}
+
+static void
 fill_previous(struct schedd *schedd, const struct ledger_session *row, struct msg_prepare *prepare)
 {
 	_cleanup_free_ struct ledger_session *previous = malloc(sizeof(*previous));
-	const char *outcome;
 
-	if (!previous || find_previous(schedd, row, previous) <= 0)
-		return;
-	outcome = session_outcome_name((enum session_outcome)previous->row.outcome);
-	prepare->previous = previous->row.session;
-	prepare->previous_ended_at_ms = previous->row.ended_at_ms;
-	snprintf(prepare->previous_outcome, sizeof(prepare->previous_outcome), "%s",
-		 outcome ? outcome : "");
+	if (previous && find_previous(schedd, row, previous) > 0)
+		put_previous(prepare, &previous->row.session,
+			     (enum session_outcome)previous->row.outcome,
+			     previous->row.ended_at_ms);
+}
+
+/* The same of one that no row is there for yet: nobody of its agent is younger. */
+static void
+fill_last_run(struct schedd *schedd, struct agent *agent, struct msg_prepare *prepare)
+{
+	const struct last_run *last = last_run(schedd, agent);
+
+	if (last->seq)
+		put_previous(prepare, &last->session, last->outcome, last->ended_at_ms);
 }
 
 void
@@ -143,7 +188,10 @@ session_prepare(struct schedd *schedd, struct session *session, const struct led
 	msg.prepare.scheduled_at_ms = row->row.scheduled_at_ms;
 	msg.prepare.fired_at_ms = row->row.fired_at_ms;
 	memcpy(msg.prepare.operator, row->row.operator, sizeof(row->row.operator));
-	fill_previous(schedd, row, &msg.prepare);
+	if (fresh)
+		fill_last_run(schedd, session->agent, &msg.prepare);
+	else
+		fill_previous(schedd, row, &msg.prepare);
 	session->builds = row->builds;
 	session->held = true;
 	if (!schedd->runnerd)
@@ -240,10 +288,17 @@ write_state(struct schedd *schedd, const struct session *session, struct ledger_
 static void
 save_state(struct schedd *schedd, struct session *session)
 {
-	_cleanup_free_ struct ledger_session *row = load_row(schedd, session);
+	const struct ledger_state state = {
+	    .state = session->state,
+	    .step = session->step,
+	    .running_at_ms = session->running_at_ms,
+	    .builds = session->builds,
+	    .reason = session->stop_reason,
+	};
+	struct error error = ERROR_INIT;
 
-	if (row)
-		write_state(schedd, session, row);
+	if (ledger_put_state(schedd->ledger, session->seq, &state, &error) < 0)
+		log_problem(LOG_LEVEL_WARNING, &error);
 }
 
 /* The end of a session that runnerd never had, or no longer has. */
@@ -345,6 +400,7 @@ record_end(struct schedd *schedd, struct session *session, const struct msg_ende
 	}
 	session_bequeath(schedd, &session->id, aftermath_heir(aftermath));
 	aftermath_begin(aftermath);
+	note_last_run(session->agent, row);
 	prune_note_end(schedd->prune, session->agent);
 	queue_remove(schedd->queue, session);
 	session_announce_end(schedd, row);
