@@ -56,8 +56,12 @@ static const char *const statement_sql[ST_COUNT] = {
     [ST_OPEN] = SELECT_SESSION " WHERE state <> 5 ORDER BY seq",
     [ST_LIST] = SELECT_SESSION " WHERE (?1 = '' OR agent = ?1) AND (?2 = 0 OR state = ?2)"
 			       " AND queued_at >= ?3 ORDER BY seq DESC LIMIT ?4",
-    [ST_LAST] = SELECT_SESSION " WHERE seq IN (SELECT max(seq) FROM session GROUP BY agent)"
-			       " ORDER BY agent",
+    /* From name to name in the index: it costs by agents, not by rows. */
+    [ST_LAST] = SELECT_SESSION
+    " WHERE seq IN (WITH RECURSIVE known(name) AS (SELECT min(agent) FROM session UNION ALL"
+    " SELECT (SELECT min(agent) FROM session WHERE agent > name) FROM known"
+    " WHERE name IS NOT NULL)"
+    " SELECT (SELECT max(seq) FROM session WHERE agent = name) FROM known) ORDER BY agent",
     /* ID/EVENT, and ~SEQ behind it where one followed; '0' comes after '/'. */
     [ST_LAST_FIRE] =
 	"SELECT fired_at FROM session WHERE seq = (SELECT seq FROM session WHERE agent = ?1"
