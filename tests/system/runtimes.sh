@@ -233,6 +233,12 @@ PY
 check "an agent with a wheel installs" ash agent install "$folder/manifest.yaml"
 is "what it brought is imported, compiled, and not the agent's" "$(ash agent run packed)" "packed /run/agentd/packages True True False"
 is "and is root's" "$(find "$dir/state/packages/packed" ! -user root | wc -l)" 0
+wheel "$folder/wheels/more_of.it-1-py3-none-any.whl" more.py= more_of.it-1.dist-info/METADATA=$'Name: more\nRequires-Dist: Greet>=1\n'
+wheel "$folder/wheels/needs-1-py3-none-any.whl" needs.py= needs-1.dist-info/METADATA=$'Name: needs\nRequires-Dist: More.of-it (>1)\n'
+packed packed 'wheels/needs-1-py3-none-any.whl, wheels/more_of.it-1-py3-none-any.whl, wheels/greet-1.0-py3-none-any.whl' >/dev/null
+check "wheels that require each other" ash agent install --replace "$folder/manifest.yaml"
+packed packed wheels/greet-1.0-py3-none-any.whl >/dev/null
+check "and one alone again" ash agent install --replace "$folder/manifest.yaml"
 is "scripts are left out" "$(find "$dir/state/packages" -name tool | wc -l)" 0
 hash=$(sha256sum "$folder/wheels/greet-1.0-py3-none-any.whl" | cut -d' ' -f1)
 packed packed wheels/list.txt >/dev/null
@@ -260,6 +266,8 @@ bad() {
 bad "a file out of it" "a file of the name '../x'" a-1-py3-none-any.whl ../x=1
 bad "an absolute one" "a file of the name '/etc/x'" a-1-py3-none-any.whl /etc/x=1
 bad "one out of a data directory" "a file of the name 'a-1.data/purelib/../../x'" a-1-py3-none-any.whl a-1.data/purelib/../../x=1
+bad "one that requires what is not there" 'a-1-py3-none-any.whl: it requires Not.There, which is neither among the packages' a-1-py3-none-any.whl x.py=1 \
+    a-1.dist-info/METADATA=$'Metadata-Version: 2.1\nName: a\nRequires-Dist: a\nRequires-Dist: other; python_version < "3"\nRequires-Dist: Not.There[x] (>=1)\n\nRequires-Dist: text'
 bad "a link" "no regular file" a-1-py3-none-any.whl link:x=/etc/passwd
 bad "a file twice" "x.py, which is there already" a-1-py3-none-any.whl x.py=1 x.py=2
 bad "a file that is a directory too" "x/y, which is there already" a-1-py3-none-any.whl x=1 x/y=2
