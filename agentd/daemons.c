@@ -207,7 +207,8 @@ announce(struct agentd *agentd)
 	if (!all_ready(agentd))
 		return;
 	if (!agentd->announced)
-		log_info("ready: %s", agentd->config->socket);
+		log_event(LOG_EVENT_READY, LOG_LEVEL_INFO, NULL, NULL, "ready: %s",
+			  agentd->config->socket);
 	agentd->announced = true;
 	snprintf(lines, sizeof(lines), "READY=1\nSTATUS=%u daemons are ready.",
 		 count_ready(agentd));
@@ -539,7 +540,8 @@ died(struct daemon *daemon, int status)
 			start(daemon);
 		return;
 	}
-	log_warn("%s (pid %d) %s; it is started again", name_of(daemon), pid, how);
+	log_event(LOG_EVENT_DAEMON_DIED, LOG_LEVEL_WARNING, NULL, NULL,
+		  "%s (pid %d) %s; it is started again", name_of(daemon), pid, how);
 	agentd_audit(agentd, true, "agentd.daemon-restart", "%s (pid %d) %s", name_of(daemon), pid,
 		     how);
 	notice_daemon(agentd, NOTICE_DAEMON_ENDED, daemon, pid, how);

@@ -114,7 +114,8 @@ settings_done(struct config *config, const struct error *problem, void *arg)
 		problem = &error;
 	if (problem) {
 		log_problem(LOG_LEVEL_ERROR, problem);
-		log_error("%s was not taken; the configuration stays as it was",
+		log_event(LOG_EVENT_CONFIG_REFUSED, LOG_LEVEL_ERROR, NULL, NULL,
+			  "%s was not taken; the configuration stays as it was",
 			  agentd->source.path);
 	} else {
 		log_info("%s was read again", agentd->source.path);

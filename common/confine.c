@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "log.h"
 
 enum {
 	CAP_SLOTS = 64,    /* bits of the two words of capability version 3 */
@@ -126,7 +127,10 @@ __lsan_is_turned_off(void)
 int
 close_from(int first)
 {
-	return close_range((unsigned)first, ~0U, 0) < 0 ? -errno : 0;
+	if (close_range((unsigned)first, ~0U, 0) < 0)
+		return -errno;
+	log_closed_from(first);
+	return 0;
 }
 
 /* --- capabilities -------------------------------------------------------------------------- */

@@ -22,8 +22,8 @@ static struct {
 	const char *name;
 	enum log_level level;
 	enum log_target target;
-	int syslog_fd;
-} state = {.name = "scarab-runtime", .level = LOG_LEVEL_INFO, .syslog_fd = -1};
+	int syslog_fd, journal_fd;
+} state = {.name = "scarab-runtime", .level = LOG_LEVEL_INFO, .syslog_fd = -1, .journal_fd = -1};
 
 /* --- one line ------------------------------------------------------------------------------- */
 
@@ -157,22 +157,67 @@ line_write(struct line *line)
 	while (n < 0 && errno == EINTR);
 }
 
-static void __attribute__((format(printf, 3, 0)))
-log_line(enum log_level level, const struct uuid *session, const char *fmt, va_list ap)
+/* --- the journal's own protocol: a datagram of fields, a line each ------------------------------
+ */
+
+static const char journal_path[] = "/run/systemd/journal/socket";
+
+/* Drawn once with systemd-id128 new; never changed, for journals outlive programs. */
+static const char *const message_ids[LOG_EVENTS] = {
+    [LOG_EVENT_READY] = "a0ab7b48bebb4ce5a3f5fa6835049de5",
+    [LOG_EVENT_SESSION_ENDED] = "f7662cf6a6164648ac96ad8cd42fcd5e",
+    [LOG_EVENT_SESSION_FAILED] = "554c05ef3fd84ceabb3b14ff0d1e0c60",
+    [LOG_EVENT_DAEMON_DIED] = "5a56b01c6afe4e378718f628820d3b3b",
+    [LOG_EVENT_CONFIG_REFUSED] = "3f42775265ae4b5e91556433a5a77513",
+};
+
+struct said {
+	enum log_event event;
+	enum log_level level;
+	const char *agent; /* NULL: none */
+	const struct uuid *session;
+};
+
+/* The text holds no newline, so that no value needs a length of its own. */
+static bool
+journal_send(const struct said *said, const char *text)
+{
+	struct line line = {.used = 0};
+	char id[UUID_TEXT_LEN + 1];
+
+	if (state.journal_fd < 0)
+		return false;
+	line_format(&line, "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nSCARAB_ROLE=%s\n", (int)said->level,
+		    state.name, state.name);
+	if (said->session)
+		line_format(&line, "SCARAB_SESSION=%s\n", uuid_format(said->session, id));
+	if (said->agent)
+		line_format(&line, "SCARAB_AGENT=%s\n", said->agent);
+	if (message_ids[said->event])
+		line_format(&line, "MESSAGE_ID=%s\n", message_ids[said->event]);
+	line_add(&line, "MESSAGE=", strlen("MESSAGE="));
+	line_escaped(&line, text);
+	line.text[line.used++] = '\n';
+	return send(state.journal_fd, line.text, line.used, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+}
+
+static void __attribute__((format(printf, 2, 0)))
+log_line(const struct said *said, const char *fmt, va_list ap)
 {
 	int saved = errno;
 	struct line line = {.used = 0};
 	char text[LINE_MAX_BYTES], id[UUID_TEXT_LEN + 1];
 
-	if (level > state.level)
+	if (said->level > state.level)
 		return;
-	line_head(&line, level);
-	if (session)
-		line_format(&line, "session=%s ", uuid_format(session, id));
-	errno = saved; /* for %m */
-	vsnprintf(text, sizeof(text), fmt, ap);
-	line_escaped(&line, text);
-	line_write(&line);
+	vsnprintf(text, sizeof(text), fmt, ap); /* errno is the caller's, for %m */
+	if (state.target != LOG_TO_JOURNAL || !journal_send(said, text)) {
+		line_head(&line, said->level);
+		if (said->session)
+			line_format(&line, "session=%s ", uuid_format(said->session, id));
+		line_escaped(&line, text);
+		line_write(&line);
+	}
 	errno = saved;
 }
 
@@ -180,11 +225,12 @@ log_line(enum log_level level, const struct uuid *session, const char *fmt, va_l
  */
 
 static int
-syslog_connect(void)
+datagrams_to(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -1;
 	return steal_fd(&fd);
@@ -197,15 +243,35 @@ log_open(const char *name, enum log_level level, enum log_target target)
 	state.level = level;
 	state.target = target;
 	close_fd(&state.syslog_fd);
+	close_fd(&state.journal_fd);
+	if (target == LOG_TO_JOURNAL)
+		log_journal_at(journal_path);
 	if (target != LOG_TO_SYSLOG)
 		return;
 	tzset();
-	state.syslog_fd = syslog_connect();
+	state.syslog_fd = datagrams_to("/dev/log");
 	if (state.syslog_fd >= 0)
 		return;
 	state.target = LOG_TO_STDERR;
 	log_warn("syslog cannot be reached at /dev/log (%s), logging to standard error",
 		 strerrordesc_np(errno));
+}
+
+int
+log_journal_at(const char *path)
+{
+	close_fd(&state.journal_fd);
+	state.journal_fd = datagrams_to(path);
+	return state.journal_fd < 0 ? -errno : 0;
+}
+
+void
+log_closed_from(int first)
+{
+	if (state.syslog_fd >= first)
+		state.syslog_fd = -1;
+	if (state.journal_fd >= first)
+		state.journal_fd = -1;
 }
 
 void
@@ -262,7 +328,7 @@ log_error(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(LOG_LEVEL_ERROR, NULL, fmt, ap);
+	log_line(&(struct said){.level = LOG_LEVEL_ERROR}, fmt, ap);
 	va_end(ap);
 }
 
@@ -272,7 +338,7 @@ log_warn(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(LOG_LEVEL_WARNING, NULL, fmt, ap);
+	log_line(&(struct said){.level = LOG_LEVEL_WARNING}, fmt, ap);
 	va_end(ap);
 }
 
@@ -282,7 +348,7 @@ log_info(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(LOG_LEVEL_INFO, NULL, fmt, ap);
+	log_line(&(struct said){.level = LOG_LEVEL_INFO}, fmt, ap);
 	va_end(ap);
 }
 
@@ -292,7 +358,7 @@ log_debug(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(LOG_LEVEL_DEBUG, NULL, fmt, ap);
+	log_line(&(struct said){.level = LOG_LEVEL_DEBUG}, fmt, ap);
 	va_end(ap);
 }
 
@@ -302,7 +368,19 @@ log_session(enum log_level level, const struct uuid *session, const char *fmt, .
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(level, session, fmt, ap);
+	log_line(&(struct said){.level = level, .session = session}, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_event(enum log_event event, enum log_level level, const char *agent, const struct uuid *session,
+	  const char *fmt, ...)
+{
+	const struct said said = {event, level, agent, session};
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(&said, fmt, ap);
 	va_end(ap);
 }
 
@@ -311,7 +389,7 @@ static void __attribute__((format(printf, 2, 3))) log_at(enum log_level level, c
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(level, NULL, fmt, ap);
+	log_line(&(struct said){.level = level}, fmt, ap);
 	va_end(ap);
 }
 

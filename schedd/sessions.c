@@ -68,8 +68,11 @@ session_announce_end(struct schedd *schedd, const struct ledger_session *row)
 	struct msg msg;
 
 	schedd->ended++;
-	log_session(LOG_LEVEL_INFO, &row->row.session, "%s ended: %s%s%s", row->row.agent,
-		    outcome ? outcome : "none", row->row.reason[0] ? ", " : "", row->row.reason);
+	log_event(row->row.outcome == OUTCOME_SUCCESS ? LOG_EVENT_SESSION_ENDED
+						      : LOG_EVENT_SESSION_FAILED,
+		  LOG_LEVEL_INFO, row->row.agent, &row->row.session, "%s ended: %s%s%s",
+		  row->row.agent, outcome ? outcome : "none", row->row.reason[0] ? ", " : "",
+		  row->row.reason);
 	audit_end(schedd, row);
 	if (!schedd->control)
 		return;

@@ -169,6 +169,10 @@ verdict("and those of an agent's end", [s for s in ("124", "125", "128", "130") 
 agentd = PAGES["agentd.8"].split(".Sh EXIT STATUS")[1].split("\n.Sh ")[0]
 verdict("exit statuses of agentd are among them", set(re.findall(r"^\.It (\d+)$", agentd, re.M)) - codes - {"0"})
 
+# --- the journal ------------------------------------------------------------------------------
+ids = set(re.findall(r'\] = "([0-9a-f]{32})"', SOURCES[ROOT + "/common/log.c"]))
+verdict("identifiers of the journal's messages: the manual's and the program's", ids ^ set(re.findall(r"^\.It Li ([0-9a-f]{32})$", PAGES["agentd.8"], re.M)))
+
 # --- the audit log ----------------------------------------------------------------------------
 # Words of that form that are no action: files, members of an event, and names of crash points.
 NO_ACTION = re.compile(r".*\.(sock|lock|pids|yaml|log|[ch])$|event\.(data|id|source|subject|time|type)$")

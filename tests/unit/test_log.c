@@ -1,6 +1,8 @@
 #include <regex.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -88,11 +90,66 @@ START_TEST(forged_lines)
 	struct capture capture;
 
 	log_open("x", LOG_LEVEL_INFO, LOG_TO_JOURNAL);
+	ck_assert_int_lt(log_journal_at("/nonexistent"), 0);
 	capture_begin(&capture);
 	log_error("%s", "a\n<3>forged\r\x1b[2J\x7f\xc2\x9b"
 			"1m\xff caf\xc3\xa9\t.");
 	ck_assert_str_eq(capture_end(&capture), "<3>x: a\\n<3>forged\\x0d\\x1b[2J\\x7f\\xc2\\x9b1m"
 						"\\xff caf\xc3\xa9\\x09.\n");
+}
+END_TEST
+
+/* A journal that is a socket of the test's. */
+static int
+journal_open(char path[64])
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(path, 64, "/tmp/scarab-log-%d", getpid());
+	unlink(path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static const char *
+journal_read(int fd, char *text, size_t size)
+{
+	ssize_t n = recv(fd, text, size - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+/* Each line is a datagram of fields; what others wrote makes no field of its own. */
+START_TEST(journal_fields)
+{
+	struct capture capture;
+	struct uuid session;
+	char path[64], text[8192];
+	_cleanup_close_ int journal = journal_open(path);
+
+	ck_assert(uuid_parse("017f22e2-79b0-7cc3-98c4-dc0c0c07398f", &session));
+	log_open("schedd", LOG_LEVEL_INFO, LOG_TO_JOURNAL);
+	ck_assert_int_eq(log_journal_at(path), 0);
+	capture_begin(&capture);
+	log_event(LOG_EVENT_SESSION_FAILED, LOG_LEVEL_INFO, "review", &session, "%s",
+		  "ended\nPRIORITY=0");
+	log_warn("plain");
+	ck_assert_str_eq(capture_end(&capture), "");
+	assert_matches(journal_read(journal, text, sizeof(text)),
+		       "^PRIORITY=6\nSYSLOG_IDENTIFIER=schedd\nSCARAB_ROLE=schedd\n"
+		       "SCARAB_SESSION=017f22e2-79b0-7cc3-98c4-dc0c0c07398f\nSCARAB_AGENT=review\n"
+		       "MESSAGE_ID=[0-9a-f]{32}\nMESSAGE=ended..PRIORITY=0\n$");
+	ck_assert_str_eq(journal_read(journal, text, sizeof(text)),
+			 "PRIORITY=4\nSYSLOG_IDENTIFIER=schedd\nSCARAB_ROLE=schedd\n"
+			 "MESSAGE=plain\n");
+	close_fd(&journal);
+	unlink(path);
+	capture_begin(&capture);
+	log_warn("the journal is away");
+	ck_assert_str_eq(capture_end(&capture), "<4>schedd: the journal is away\n");
 }
 END_TEST
 
@@ -119,6 +176,7 @@ START_TEST(problems)
 	struct error error = ERROR_INIT;
 
 	log_open("x", LOG_LEVEL_INFO, LOG_TO_JOURNAL);
+	ck_assert_int_lt(log_journal_at("/nonexistent"), 0);
 	error_why(&error, ERR_FAILED, "no room");
 	error_what(&error, "writing %s", "/x");
 	capture_begin(&capture);
@@ -171,8 +229,8 @@ END_TEST
 int
 main(void)
 {
-	const TTest *tests[] = {standard_error, levels,  forged_lines, long_line_is_one_line,
-				problems,       targets, system_log};
+	const TTest *tests[] = {standard_error,        levels,   forged_lines, journal_fields,
+				long_line_is_one_line, problems, targets,      system_log};
 
 	return suite_run("log", tests, ARRAY_LEN(tests));
 }
