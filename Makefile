@@ -39,7 +39,8 @@ MAKEFLAGS += --no-builtin-rules
 # Each library as pkg-config names it, and the Debian package that brings it.
 LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libseccomp:libseccomp-dev libsodium:libsodium-dev sqlite3:libsqlite3-dev check:check \
-	libcares:libc-ares-dev libssl:libssl-dev libmicrohttpd:libmicrohttpd-dev ncursesw:libncurses-dev
+	libcares:libc-ares-dev libssl:libssl-dev libmicrohttpd:libmicrohttpd-dev ncursesw:libncurses-dev \
+	libarchive:libarchive-dev
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
 CHECK_PACKAGES := busybox-static clang clang-format clang-tidy cppcheck curl dropbear-bin fish git \
 	iproute2 jq libclang-rt-14-dev-wasm32 lld llvm mandoc nghttp2-server nodejs \
@@ -104,10 +105,10 @@ LINK = $(CC) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--gc-section
 # Static is what starts anew for each session or command: nothing is loaded and bound. With
 # sanitizers ash is dynamic, to have them too.
 # What stays shares its libraries instead; the spawner's clones must not run a sanitizer's code.
-DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd dialer webhook $(if $(SANITIZE),ash,spawner)
+DYNAMIC := agentd agentd-control agentd-config schedd secretd runnerd dialer webhook unpack $(if $(SANITIZE),ash,spawner)
 STATIC := keeper init homekeeper broker egress hold mcp-bridge $(if $(SANITIZE),spawner,ash)
 LIBEXEC := agentd-control agentd-config schedd secretd runnerd dialer webhook spawner keeper init homekeeper broker \
-	egress hold mcp-bridge
+	egress hold mcp-bridge unpack
 
 agentd_SRC := $(wildcard agentd/*.c)
 agentd-control_SRC := $(wildcard agentd/control/*.c)
@@ -126,6 +127,7 @@ keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c) runnerd/
 init_SRC := $(wildcard runnerd/sandbox/init*.c)
 homekeeper_SRC := $(wildcard runnerd/home/*.c) runnerd/fs.c runnerd/layers.c runnerd/trash.c
 broker_SRC := $(wildcard runnerd/broker/*.c)
+unpack_SRC := $(wildcard runnerd/unpack/*.c)
 hold_SRC := $(wildcard runnerd/hold/*.c)
 mcp-bridge_SRC := libagent/c/mcp-bridge.c
 
@@ -147,13 +149,14 @@ keeper_LIBS := libcap libsodium
 init_LIBS := libcap
 homekeeper_LIBS := libcap
 broker_LIBS := libcap libsodium
+unpack_LIBS := libcap libarchive libcrypto
 hold_LIBS :=
 mcp-bridge_LIBS :=
 TEST_LIBS := check libcap libseccomp yaml-0.1 libcjson libsodium sqlite3 libcares libssl libcrypto \
-	libmicrohttpd
+	libmicrohttpd libarchive
 
 SOURCE_DIRS := agentd agentd/control agentd/config ash common libagent/c runnerd runnerd/steps \
-	runnerd/sandbox runnerd/keeper runnerd/broker runnerd/egress runnerd/dialer runnerd/hold runnerd/home \
+	runnerd/sandbox runnerd/keeper runnerd/broker runnerd/egress runnerd/dialer runnerd/hold runnerd/home runnerd/unpack \
 	schedd schedd/webhook secretd
 COMMON_SRC := $(wildcard common/*.c)
 UNIT_TESTS := $(wildcard tests/unit/test_*.c)

@@ -47,6 +47,8 @@ command_fn secret_set_command, secret_restore_command, secret_list_command, secr
 command_fn schedule_list_command, schedule_next_command;
 command_fn event_emit_command, event_list_command, event_show_command, event_replay_command;
 command_fn home_log_command, home_diff_command, home_rollback_command;
+command_fn image_add_command, image_list_command, image_show_command, image_remove_command,
+    image_gc_command;
 command_fn audit_command, audit_verify_command;
 command_fn explain_command;
 command_fn tool_list_command, tool_call_command, tool_pin_command, tool_diff_command;

@@ -63,7 +63,7 @@ static const struct field ceilings_fields[] = {
      .fallback = TRUST_TRUSTED},
     TEXTS(2, "allowed_context", ceilings.allowed_context, 256, PATH_LEN_MAX, value_path),
     TEXTS(3, "allowed_install", ceilings.allowed_install, 256, PATH_LEN_MAX, value_path),
-    TEXTS(4, "allowed_images", ceilings.allowed_images, 256, PATH_LEN_MAX, value_path),
+    TEXTS(4, "allowed_images", ceilings.allowed_images, 256, PATH_LEN_MAX, value_image_place),
     NUMBER(SIZE, 5, "memory_limit", ceilings.memory_limit, MIB(1), TIB(1024), GIB(8)),
     {AT(BOOL, 6, "any_install", ceilings.any_install), .hidden = true},
 };

@@ -33,4 +33,14 @@ extern const size_t broker_syscall_count;
 extern const int egress_syscalls[];
 extern const size_t egress_syscall_count;
 
+/* An unpack's that finds an image or a user: files beneath its root, to be read. runnerd sends it
+ * with UNPACK_READ and UNPACK_USER. */
+extern const int unpack_reader_syscalls[];
+extern const size_t unpack_reader_syscall_count;
+
+/* An unpack's that writes a layer: names beneath the one tree that is its root. runnerd sends it
+ * with UNPACK_LAYER. */
+extern const int unpack_writer_syscalls[];
+extern const size_t unpack_writer_syscall_count;
+
 #endif

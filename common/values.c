@@ -308,6 +308,14 @@ value_image(const char *text, char why[REASON_SIZE])
 }
 
 bool
+value_image_place(const char *text, char why[REASON_SIZE])
+{
+	if (strncmp(text, "docker://", 9) == 0)
+		return !text[9] || value_registry_name(text + 9, why);
+	return value_path(text, why);
+}
+
+bool
 value_image_digest(const char *text, char why[REASON_SIZE])
 {
 	static const char scheme[] = "sha256:";

@@ -26,6 +26,7 @@ value_check value_path_any;      /* either */
 value_check value_skill;         /* either, with a last component that can be a skill's */
 value_check value_context_target;
 value_check value_image;
+value_check value_image_place;  /* a path, or the beginning of a docker:// name */
 value_check value_image_digest; /* sha256: and 64 digits */
 value_check value_capability;
 value_check value_rule;          /* one entry of an allowlist */

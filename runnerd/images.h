@@ -24,6 +24,7 @@ struct images;
 
 struct image {
 	struct msg_image_head head;
+	uint32_t expected_layers;       /* while it is being read: what the head said */
 	struct msg_image_layer *layers; /* head.layers of them, the lowest first */
 	struct strings env;             /* NAME=VALUE */
 	struct strings entrypoint, cmd;

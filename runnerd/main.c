@@ -23,6 +23,7 @@
 #include "home_jobs.h"
 #include "homes.h"
 #include "ids.h"
+#include "images.h"
 #include "mechanism.h"
 #include "packages.h"
 #include "peers.h"
@@ -220,6 +221,9 @@ make_parts(struct runnerd *r, struct error *error)
 	r->home_jobs = home_jobs_new(r, error);
 	if (!r->home_jobs)
 		return -1;
+	r->images = images_open(r, error);
+	if (!r->images)
+		return -1;
 	r->bridge = agent_bridge_open(r->config->libexec_dir, error);
 	if (r->bridge < 0)
 		return -1;
@@ -254,6 +258,7 @@ begin(struct runnerd *r, struct error *error)
 	if (recover_sessions(r, error) < 0)
 		return -1;
 	packages_sweep(r, NULL);
+	images_sweep(r);
 	return 0;
 }
 
@@ -325,6 +330,7 @@ end(struct runnerd *r)
 	sessions_free(r->sessions);
 	secrets_free(r->secrets);
 	home_jobs_free(r->home_jobs);
+	images_close(r->images);
 	asks_over_free(r->asks_over);
 	spools_free(r->spools);
 	emitted_free(r->emitted);

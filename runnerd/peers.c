@@ -10,6 +10,7 @@
 #include "explain.h"
 #include "fs.h"
 #include "home_requests.h"
+#include "images.h"
 #include "install.h"
 #include "logs.h"
 #include "mechanism.h"
@@ -195,6 +196,10 @@ static const struct peer_rule control_rules[] = {
     {.type = MSG_ASKS_QUERY, .handler = asks_query},
     {.type = MSG_ASK_ANSWER, .handler = ask_answer},
     {.type = MSG_SAMPLES_QUERY, .handler = samples_query},
+    {.type = MSG_IMAGE_ADD, .handler = images_add_request},
+    {.type = MSG_IMAGE_QUERY, .handler = images_query},
+    {.type = MSG_IMAGE_REMOVE, .handler = images_remove},
+    {.type = MSG_IMAGES_GC, .handler = images_collect},
 };
 
 static void

@@ -424,6 +424,40 @@ check_image(const struct manifest *plan, const struct config *config, struct err
 				 "agentd.yaml");
 }
 
+/* docker://, docker://HOST and docker://HOST/PATH let what begins so. */
+static bool
+registry_allowed(const char *reference, const struct strings *allowed)
+{
+	static const char scheme[] = "docker://";
+
+	for (size_t i = 0; i < allowed->count; i++) {
+		const char *place = allowed->items[i];
+		size_t length = strlen(place);
+
+		if (strncmp(place, scheme, strlen(scheme)) != 0 ||
+		    strncmp(reference, place, length) != 0)
+			continue;
+		if (place[length - 1] == '/' || reference[length] == '/' || !reference[length])
+			return true;
+	}
+	return false;
+}
+
+int
+policy_image(const char *reference, const struct config *config, struct error *error)
+{
+	static const char scheme[] = "oci:";
+	const struct strings *allowed = &config->ceilings.allowed_images;
+	bool path = !strncmp(reference, scheme, strlen(scheme));
+
+	if (path ? beneath_any(reference + strlen(scheme), allowed)
+		 : registry_allowed(reference, allowed))
+		return 0;
+	error_why(error, ERR_PERMISSION, "%s is outside ceilings.allowed_images", reference);
+	return error_hint(error, "root can add %s to ceilings.allowed_images in agentd.yaml",
+			  path ? "its directory" : "docker://, or a beginning of the name,");
+}
+
 static int
 check_install_dir(const char *install_dir, const struct config *config, struct error *error)
 {

@@ -57,6 +57,11 @@ int policy_check(const struct manifest *plan, const char *install_dir, const str
 int policy_watch(const struct manifest *plan, const char *path, const struct config *config,
 		 struct error *error);
 
+/* May an image be brought in from there (image_reference())? A path must lie below one of
+ * ceilings.allowed_images; a name of a registry must begin as one of them that begins with docker://.
+ */
+int policy_image(const char *reference, const struct config *config, struct error *error);
+
 /* policy_net.c: is every rule of the session's network one that it may have? 0, or -1 with error.
  */
 int policy_network(const struct manifest *plan, const struct effective *e, struct error *error);

@@ -185,6 +185,26 @@ proof_image(const char *path, int proof, const struct config *config, struct err
 	return 0;
 }
 
+int
+proof_image_source(const char *path, int proof, const struct config *config, struct error *error)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st, proved;
+
+	if (fd_check(proof, S_IFDIR, O_RDONLY) == 0)
+		return proof_image(path, proof, config, error);
+	if (fd_check(proof, S_IFREG, O_RDONLY) < 0)
+		return error_why(error, ERR_INVALID,
+				 "%s is neither a directory nor a file that was opened for reading",
+				 path);
+	if (check_path(path, error) < 0)
+		return -1;
+	fd = open_without_links(path, O_PATH);
+	if (fd < 0 || fstat(proof, &proved) < 0 || fstat(fd, &st) < 0 || !same_file(&proved, &st))
+		return refuse_proof(path, error);
+	return 0;
+}
+
 /* --- places --------------------------------------------------------------------------------- */
 
 static const char *const reserved_trees[] = {

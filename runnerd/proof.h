@@ -22,6 +22,9 @@ int proof_watch(const char *path, int proof, struct error *error);
 int proof_skill(const char *path, int proof, struct error *error);
 /* The same for the directory of an image, which may hold none of this instance's files. */
 int proof_image(const char *path, int proof, const struct config *config, struct error *error);
+/* The same for an image that is to be brought in: a layout's directory, or an archive itself. */
+int proof_image_source(const char *path, int proof, const struct config *config,
+		       struct error *error);
 /* The directory of an image as it is now, found without links: O_PATH descriptor, or -1 with
  * error. */
 int proof_open_image(const char *path, struct error *error);

@@ -42,6 +42,7 @@ struct runnerd {
 	struct mechanisms *mechanisms;
 	struct spawner *spawner;
 	struct home_jobs *home_jobs;
+	struct images *images;
 	struct spools *spools;
 	struct emitted *emitted; /* events of agents that schedd has not yet */
 	struct session_table *sessions;

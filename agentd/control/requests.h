@@ -99,6 +99,7 @@ request_fn request_install, request_explain, request_run, request_events, reques
 /* Is this (borrowed) a sealed memfd of JSON within its bound? 0, or -1 with error. */
 int event_data_check(int fd, struct error *error);
 request_fn request_watch;
+request_fn request_image_add, request_images, request_image_remove, request_images_gc;
 request_fn request_tools, request_tool_pin, request_asks, request_approve, request_deny;
 
 /* For them, of handlers.c. A question that may be asked twice; one for the session that is meant;
