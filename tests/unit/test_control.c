@@ -3,6 +3,7 @@
 // with: agentd/control/events.c agentd/control/event_data.c
 // with: agentd/control/tools.c agentd/control/metrics.c agentd/control/scrape.c
 // with: agentd/control/watchers.c
+// with: agentd/control/images.c
 /* Control with an operator, agentd, schedd and runnerd that the test plays. */
 #include <sys/mman.h>
 #include <sys/socket.h>

@@ -1,5 +1,6 @@
 // with: runnerd/agent_files.c runnerd/cgroup*.c runnerd/explain.c runnerd/facts.c
 // with: runnerd/fs.c runnerd/home_jobs.c runnerd/home_requests.c runnerd/homes.c
+// with: runnerd/image*.c
 // with: runnerd/ids.c runnerd/install.c runnerd/journal.c runnerd/logs.c
 // with: runnerd/watch.c runnerd/triggers.c
 // with: runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c runnerd/overlay.c
