@@ -82,18 +82,10 @@ const int unpack_reader_syscalls[] = {
 const size_t unpack_reader_syscall_count = ARRAY_LEN(unpack_reader_syscalls);
 
 const int unpack_writer_syscalls[] = {
-    SYS_openat,
-    SYS_openat2,
-    SYS_mkdirat,
-    SYS_mknodat, /* FIFOs, and whiteouts, which need no capability since Linux 5.8 */
-    SYS_symlinkat,
-    SYS_linkat,
-    SYS_unlinkat, /* what an entry comes twice for */
-    SYS_fchown,
-    SYS_fchownat,
-    SYS_fchmod,
-    SYS_utimensat,
-    SYS_fsetxattr,
+    SYS_openat,    SYS_openat2,  SYS_mkdirat,  SYS_mknodat, /* FIFOs, and whiteouts, which need no
+							       capability since Linux 5.8 */
+    SYS_symlinkat, SYS_linkat,   SYS_unlinkat,              /* what an entry comes twice for */
+    SYS_fchown,    SYS_fchownat, SYS_fchmod,   SYS_utimensat, SYS_fsetxattr,
     SYS_fstatfs, /* how much room is left */
     SYS_syncfs,
 };

@@ -58,7 +58,8 @@ int policy_watch(const struct manifest *plan, const char *path, const struct con
 		 struct error *error);
 
 /* May an image be brought in from there (image_reference())? A path must lie below one of
- * ceilings.allowed_images; a name of a registry must begin as one of them that begins with docker://.
+ * ceilings.allowed_images; a name of a registry must begin as one of them that begins with
+ * docker://.
  */
 int policy_image(const char *reference, const struct config *config, struct error *error);
 
