@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/crash.h"
 #include "common/log.h"
 #include "image_store.h"
 #include "session.h"
@@ -379,6 +380,7 @@ remove_image(struct runnerd *r, const struct image *image, struct error *error)
 		return error_hint(error, "'ash image list' shows which agents do");
 	}
 	rc = remove_record(r->images, image);
+	CRASH_POINT("image.gone");
 	return rc < 0 ? error_errno(error, -rc, "removing its record") : 0;
 }
 
