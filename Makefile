@@ -45,8 +45,8 @@ PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(sub
 CHECK_PACKAGES := busybox-static clang clang-format clang-tidy cppcheck curl dropbear-bin fish git \
 	iproute2 jq libclang-rt-14-dev-wasm32 lld llvm mandoc nghttp2-server nodejs \
 	openssh-client openssl postgresql postgresql-client prometheus python3 \
-	python3-prometheus-client shellcheck sqlite3 stress-ng systemd tmux tzdata wasi-libc zsh
-BENCH_PACKAGES := bubblewrap crun podman runc slirp4netns socat
+	python3-prometheus-client shellcheck sqlite3 stress-ng systemd tmux tzdata wasi-libc zsh zstd
+BENCH_PACKAGES := bubblewrap crun mmdebstrap podman runc slirp4netns socat umoci
 
 # found NAME: not empty where the program exists.
 found = $(shell command -v $(1) 2>/dev/null)
