@@ -60,7 +60,7 @@ static const char index_json[] =
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"size\":17,"
     "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"},\"annotations\":{"
     "\"org.opencontainers.image.ref.name\":\"v1\"}}]}";
-static const char pax[] = "27 path=l/../../layer.tar.x\n11 size=9\n";
+static const char pax[] = "20 path=l/layer.tar\n11 size=24\n";
 
 struct bytes {
 	uint8_t at[ARCHIVE_MAX];
@@ -86,7 +86,7 @@ add_member(struct bytes *to, char type, const char *name, const char *content)
 
 	memset(header, 0, BLOCK);
 	strcpy((char *)header, name);
-	snprintf((char *)header + 124, 12, "%011zo", length);
+	snprintf((char *)header + 124, 12, "%06o", (unsigned)length & 0xffffU);
 	header[156] = (uint8_t)type;
 	memcpy(header + 257, "ustar\00000", 8);
 	sign(header);
@@ -102,7 +102,7 @@ make_archive(struct bytes *to, bool saved)
 		add_member(to, '0', "manifest.json", manifest);
 		add_member(to, '0', "c.json", config);
 		add_member(to, 'x', "pax", pax);
-		add_member(to, '0', "./l/layer.tar", "no tar, but nobody looks");
+		add_member(to, '0', "./longer", "no tar, but nobody looks");
 	} else {
 		add_member(to, '0', "oci-layout", layout);
 		add_member(to, '0', "index.json", index_json);
