@@ -123,7 +123,7 @@ webhook_SRC := $(wildcard schedd/webhook/*.c)
 ash_SRC := $(wildcard ash/*.c) libagent/c/json.c libagent/c/buffer.c
 spawner_SRC := $(wildcard runnerd/sandbox/spawner*.c) runnerd/sandbox/network.c
 keeper_SRC := $(wildcard runnerd/keeper/*.c runnerd/sandbox/builder*.c) runnerd/overlay.c \
-	runnerd/sandbox/network.c
+	runnerd/id_map.c runnerd/sandbox/network.c
 init_SRC := $(wildcard runnerd/sandbox/init*.c)
 homekeeper_SRC := $(wildcard runnerd/home/*.c) runnerd/fs.c runnerd/layers.c runnerd/trash.c
 broker_SRC := $(wildcard runnerd/broker/*.c)

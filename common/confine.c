@@ -154,12 +154,16 @@ cap_read(struct cap_sets *sets)
 }
 
 static int
-cap_write(uint64_t keep)
+cap_write(uint64_t keep, uint64_t inheritable)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct half[2] = {
-	    {.permitted = (uint32_t)keep, .effective = (uint32_t)keep},
-	    {.permitted = (uint32_t)(keep >> 32), .effective = (uint32_t)(keep >> 32)},
+	    {.permitted = (uint32_t)keep,
+	     .effective = (uint32_t)keep,
+	     .inheritable = (uint32_t)inheritable},
+	    {.permitted = (uint32_t)(keep >> 32),
+	     .effective = (uint32_t)(keep >> 32),
+	     .inheritable = (uint32_t)(inheritable >> 32)},
 	};
 
 	return syscall(SYS_capset, &head, half) < 0 ? -errno : 0;
@@ -233,7 +237,7 @@ confine_caps(uint64_t keep)
 
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -errno;
-	rc = cap_write(keep);
+	rc = cap_write(keep, 0);
 	if (rc < 0)
 		return rc;
 	rc = cap_read(&sets);
@@ -242,6 +246,21 @@ confine_caps(uint64_t keep)
 	if (sets.permitted != keep || sets.effective != keep || sets.inheritable)
 		return -EPERM;
 	return ambient_empty() ? 0 : -EPERM;
+}
+
+int
+confine_ambient(uint64_t caps)
+{
+	struct cap_sets sets;
+	int cap, rc = cap_read(&sets);
+
+	if (rc == 0)
+		rc = cap_write(sets.permitted, caps);
+	for (cap = 0; rc == 0 && cap < CAP_SLOTS; cap++)
+		if (caps & UINT64_C(1) << cap &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			rc = -errno;
+	return rc;
 }
 
 /* --- the steps of confine, in their order ------------------------------------------------------

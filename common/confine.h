@@ -63,6 +63,7 @@ int confine_load(int program_fd);
 int confine_bounding(uint64_t keep);
 int confine_securebits(void);    /* NOROOT, KEEP_CAPS, ambient and NO_SETUID_FIXUP (off) locked */
 int confine_caps(uint64_t keep); /* permitted, effective; inheritable and ambient empty */
+int confine_ambient(uint64_t caps); /* permitted ones, for the next program too */
 
 /* Closes every descriptor from first on. 0 or -errno. */
 int close_from(int first);

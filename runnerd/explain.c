@@ -345,7 +345,10 @@ tell_mounts(const struct session *imagined, struct facts *facts)
 	char text[ERROR_TEXT_MAX + 1] = "";
 	size_t i;
 
-	s.recipe = (struct recipe){.base_uid = s.base_uid, .facts = facts};
+	s.recipe = (struct recipe){.base_uid = s.base_uid,
+				   .uid = AGENT_UID,
+				   .gid = AGENT_UID,
+				   .facts = facts};
 	/* An image becomes the root in place of the first one. */
 	if (!manifest_image_dir(s.agent->plan))
 		recipe_begin(&s.recipe, "agent", 0, s.agent_name, &(struct cgroup_entry){0});

@@ -67,22 +67,33 @@ of_proc(int fd)
 
 /* Nothing but a procfs is written to (CVE-2025-52881). */
 static int
-write_map(int proc, const char *file, uint32_t base)
+write_map(int proc, const char *file, const char *text, size_t length)
 {
 	_cleanup_close_ int fd =
 	    open_resolved(proc, file, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-	char map[64];
-	int length = snprintf(map, sizeof(map), "0 %u %d\n", base, IDMAP_IDS);
 
 	if (fd < 0)
 		return fd;
 	if (!of_proc(fd))
 		return -EXDEV;
-	return write(fd, map, (size_t)length) == length ? 0 : -errno;
+	return write(fd, text, length) == (ssize_t)length ? 0 : -errno;
 }
 
 static int
-namespace_of(const struct mapper *mapper, uint32_t base)
+write_maps(int proc, const struct idmap *map)
+{
+	char text[ID_MAP_TEXT];
+	size_t length = id_map_text(map->base, map->count, map->gid, text);
+	int rc = write_map(proc, "gid_map", text, length);
+
+	if (rc < 0)
+		return rc;
+	length = id_map_text(map->base, map->count, map->uid, text);
+	return write_map(proc, "uid_map", text, length);
+}
+
+static int
+namespace_of(const struct mapper *mapper, const struct idmap *map)
 {
 	_cleanup_close_ int proc = -1;
 	char path[32], byte;
@@ -94,9 +105,7 @@ namespace_of(const struct mapper *mapper, uint32_t base)
 	proc = open_without_links(path, O_RDONLY | O_DIRECTORY);
 	if (proc < 0 || !of_proc(proc))
 		return proc < 0 ? proc : -EXDEV;
-	rc = write_map(proc, "gid_map", base);
-	if (!rc)
-		rc = write_map(proc, "uid_map", base);
+	rc = write_maps(proc, map);
 	if (rc < 0)
 		return rc;
 	fd = openat(proc, "ns/user", O_RDONLY | O_CLOEXEC);
@@ -104,18 +113,21 @@ namespace_of(const struct mapper *mapper, uint32_t base)
 }
 
 int
-idmap_mount(int mount, uint32_t base)
+idmap_open(const struct idmap *map)
 {
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP};
 	struct mapper mapper = {.told = -1};
-	_cleanup_close_ int userns = -1;
 	int rc = mapper_start(&mapper);
 
 	if (!rc)
-		userns = rc = namespace_of(&mapper, base);
+		rc = namespace_of(&mapper, map);
 	mapper_end(&mapper);
-	if (rc < 0)
-		return rc;
-	attr.userns_fd = (unsigned)userns;
+	return rc;
+}
+
+int
+idmap_mount(int mount, int map)
+{
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (unsigned)map};
+
 	return mount_setattr(mount, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }

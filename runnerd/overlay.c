@@ -1,7 +1,9 @@
 #include "overlay.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 
 #include "common/cleanup.h"
@@ -19,11 +21,11 @@ set_layer(int context, const char *key, int dir)
 
 /* Whatever this kernel's defaults are: an upper layer holds whole files under their own names,
  * which is what a commit can bear. */
+static const char *const off[] = {"redirect_dir", "metacopy", "index", "xino", "nfs_export"};
+
 static int
 set_options(int context)
 {
-	static const char *const off[] = {"redirect_dir", "metacopy", "index", "xino",
-					  "nfs_export"};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(off); i++)
@@ -44,5 +46,56 @@ overlay_mount(const char *name, int lower, int upper, int work)
 	    set_options(context) < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
 	fd = fsmount(context, FSMOUNT_CLOEXEC, OVERLAY_ATTRIBUTES);
+	return fd < 0 ? -errno : fd;
+}
+
+static void
+add_option(char *options, size_t size, const char *key, const char *value)
+{
+	size_t length = strlen(options);
+
+	snprintf(options + length, size - length, "%s%s=%s", length ? "," : "", key, value);
+}
+
+static void
+add_layer(char *options, size_t size, const char *key, int dir)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	add_option(options, size, key, path);
+}
+
+static void
+add_lowers(char *options, size_t size, const int *lowers, size_t count)
+{
+	size_t length;
+
+	for (size_t i = 0; i < count; i++) {
+		length = strlen(options);
+		snprintf(options + length, size - length, "%s/proc/self/fd/%d",
+			 i ? ":" : "lowerdir=", lowers[i]);
+	}
+}
+
+int
+overlay_mount_many(const char *name, const int *lowers, size_t count, int upper, int work,
+		   const char *place)
+{
+	char options[4096] = ""; /* what the kernel reads of them */
+	int fd;
+
+	if (count > OVERLAY_LOWERS_MAX)
+		return -E2BIG;
+	add_lowers(options, sizeof(options), lowers, count);
+	add_layer(options, sizeof(options), "upperdir", upper);
+	add_layer(options, sizeof(options), "workdir", work);
+	for (size_t i = 0; i < ARRAY_LEN(off); i++)
+		add_option(options, sizeof(options), off[i], "off");
+	if (strlen(options) == sizeof(options) - 1)
+		return -E2BIG;
+	if (mount(name, place, "overlay", MS_NOSUID | MS_NODEV, options) < 0)
+		return -errno;
+	fd = open_tree(AT_FDCWD, place, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }

@@ -8,6 +8,7 @@
 #ifndef SCARAB_RUNNERD_OVERLAY_H
 #define SCARAB_RUNNERD_OVERLAY_H
 
+#include <stddef.h>
 #include <sys/mount.h>
 
 #define OVERLAY_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
@@ -15,5 +16,14 @@
 /* A detached mount (no setuid, no devices) over these directories, borrowed. name is its source in
  * mountinfo. fd or -errno. */
 int overlay_mount(const char *name, int lower, int upper, int work);
+
+/* Of an image: as many as other runtimes can use, and as the names of their descriptors fit into
+ * mount(2)'s one page of options. */
+enum { OVERLAY_LOWERS_MAX = 127 };
+
+/* The same upon count layers, the topmost first. Mounted at place for a moment, where it is left for
+ * the caller to unmount: fsconfig(2) takes no more than 255 bytes of layers before Linux 6.8. */
+int overlay_mount_many(const char *name, const int *lowers, size_t count, int upper, int work,
+		       const char *place);
 
 #endif

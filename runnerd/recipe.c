@@ -139,6 +139,8 @@ recipe_begin(struct recipe *recipe, const char *name, unsigned place, const char
 	snprintf(msg.sandbox_begin.hostname, sizeof(msg.sandbox_begin.hostname), "%s", hostname);
 	msg.sandbox_begin.place = (uint8_t)place;
 	msg.sandbox_begin.base_uid = recipe->base_uid;
+	msg.sandbox_begin.uid = recipe->uid;
+	msg.sandbox_begin.gid = recipe->gid;
 	msg.sandbox_begin.root_bytes = ROOT_BYTES;
 	msg.sandbox_begin.root_inodes = ROOT_INODES;
 	for (unsigned i = 0; i < entry->count; i++)
@@ -264,6 +266,19 @@ recipe_layers(struct recipe *recipe, int mount)
 	msg_init(&msg, MSG_SANDBOX_LAYERS);
 	add_fd(recipe, &msg, mount);
 	emit(recipe, &msg);
+}
+
+void
+recipe_lowers(struct recipe *recipe, int *mounts, size_t count)
+{
+	struct msg msg;
+
+	while (count) {
+		msg_init(&msg, MSG_SANDBOX_LOWER);
+		for (; count && msg.nfds < PROTO_FDS_MAX; count--)
+			add_fd(recipe, &msg, steal_fd(mounts++));
+		emit(recipe, &msg);
+	}
 }
 
 void

@@ -46,7 +46,10 @@ open_builder(struct session *s)
 	rc = builder_channel_open(s, ends[0]);
 	if (rc < 0)
 		return rc;
-	s->recipe = (struct recipe){.builder = s->builder, .base_uid = s->base_uid};
+	s->recipe = (struct recipe){.builder = s->builder,
+				    .base_uid = s->base_uid,
+				    .uid = AGENT_UID,
+				    .gid = AGENT_UID};
 	rc = cgroup_enter_agent(s->r->cgroups, &s->cgroup, &entry);
 	if (rc < 0)
 		return rc;

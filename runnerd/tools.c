@@ -165,7 +165,10 @@ open_plugin(struct session *s, unsigned number, struct error *error)
 		return error_errno(error, errno, "opening a builder's channel");
 	if (cgroup_enter_plugin(s->r->cgroups, &s->limits, &s->cgroup, name, &entry, error) < 0)
 		return error_what(error, "the cgroup of the plugin %s", plan->name);
-	server->recipe = (struct recipe){.builder = server->builder, .base_uid = s->base_uid};
+	server->recipe = (struct recipe){.builder = server->builder,
+					 .base_uid = s->base_uid,
+					 .uid = AGENT_UID,
+					 .gid = AGENT_UID};
 	recipe_begin(&server->recipe, name, number + 1, plan->name, &entry);
 	cgroup_entry_close(&entry);
 	if (net_open_plugin(s, number, error) < 0 ||

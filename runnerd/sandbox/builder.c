@@ -143,7 +143,8 @@ answer_mapped(const struct nursling *child, struct error *error)
 
 /* Waits until init stands at the gate. */
 static int
-accompany(const struct nursling *child, int proc, uint32_t base, struct error *error)
+accompany(const struct nursling *child, int proc, const struct msg_sandbox_begin *begin,
+	  struct error *error)
 {
 	struct msg msg;
 	int rc;
@@ -154,7 +155,7 @@ accompany(const struct nursling *child, int proc, uint32_t base, struct error *e
 		if (msg.type == MSG_ERROR)
 			return msg_to_error(&msg, error);
 		CRASH_POINT("builder.maps");
-		if (builder_write_maps(proc, child->pid, base, error) < 0 ||
+		if (builder_write_maps(proc, child->pid, begin, error) < 0 ||
 		    answer_mapped(child, error) < 0)
 			return -1;
 	}
@@ -192,7 +193,7 @@ static int
 raise_child(const struct builder *own, const struct nursling *child, int proc,
 	    const struct msg_sandbox_begin *begin, struct error *error)
 {
-	if (confine_builder(own, error) < 0 || accompany(child, proc, begin->base_uid, error) < 0 ||
+	if (confine_builder(own, error) < 0 || accompany(child, proc, begin, error) < 0 ||
 	    hand_over(own, child, begin, error) < 0) {
 		syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
 		return -1;

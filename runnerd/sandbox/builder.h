@@ -32,8 +32,10 @@ _Noreturn void builder_main(const struct builder *fds);
 /* A procfs that is one (CVE-2025-52881): /proc of the spawner's mount namespace. The descriptor,
  * or -1 with error. */
 int builder_open_proc(struct error *error);
-/* Gives the process the ids 0…65535 as base…base+65535. 0, or -1 with error. */
-int builder_write_maps(int proc, pid_t pid, uint32_t base, struct error *error);
+/* Gives the process the ids 0…65535 as base…base+65535, the agent's as begin says. 0, or -1 with
+ * error. */
+int builder_write_maps(int proc, pid_t pid, const struct msg_sandbox_begin *begin,
+		       struct error *error);
 
 /* The process of a new sandbox in all its namespaces but those of user, network and cgroup, a child
  * of the builder's parent. 0 in the child, the pid and *pidfd in the caller, -errno. */

@@ -8,6 +8,7 @@
 
 #include "builder.h"
 #include "common/cleanup.h"
+#include "runnerd/id_map.h"
 
 static int
 open_beneath(int dir, const char *path, int flags, uint64_t resolve)
@@ -36,12 +37,13 @@ builder_open_proc(struct error *error)
 }
 
 static int
-write_map(int proc, pid_t pid, const char *file, uint32_t base, struct error *error)
+write_map(int proc, pid_t pid, const char *file, uint32_t base, uint32_t agent,
+	  struct error *error)
 {
 	_cleanup_close_ int fd = -1;
-	char path[64], map[64];
+	char path[64], map[ID_MAP_TEXT];
 	struct statfs fs;
-	int length;
+	size_t length;
 
 	snprintf(path, sizeof(path), "%d/%s", pid, file);
 	fd = open_beneath(proc, path, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
@@ -49,18 +51,19 @@ write_map(int proc, pid_t pid, const char *file, uint32_t base, struct error *er
 		return error_errno(error, errno, "openat2 of /proc/%s", path);
 	if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
 		return error_why(error, ERR_FAILED, "/proc/%s is not of a procfs", path);
-	length = snprintf(map, sizeof(map), "0 %u %d\n", base, ID_RANGE);
-	if (write(fd, map, (size_t)length) != length)
-		return error_errno(error, errno, "writing \"0 %u %d\" to /proc/%s", base, ID_RANGE,
-				   path);
+	length = id_map_text(base, ID_RANGE, agent, map);
+	if (write(fd, map, length) != (ssize_t)length)
+		return error_errno(error, errno, "mapping %u ids from %u on in /proc/%s", ID_RANGE,
+				   base, path);
 	return 0;
 }
 
 int
-builder_write_maps(int proc, pid_t pid, uint32_t base, struct error *error)
+builder_write_maps(int proc, pid_t pid, const struct msg_sandbox_begin *begin,
+		   struct error *error)
 {
-	if (write_map(proc, pid, "gid_map", base, error) < 0 ||
-	    write_map(proc, pid, "uid_map", base, error) < 0)
+	if (write_map(proc, pid, "gid_map", begin->base_uid, begin->gid, error) < 0 ||
+	    write_map(proc, pid, "uid_map", begin->base_uid, begin->uid, error) < 0)
 		return error_what(error, "mapping the sandbox's ids");
 	return 0;
 }

@@ -45,25 +45,66 @@ open_layer(const struct seed *seed, const char *layer, const char *part, struct 
 	return fd < 0 ? error_errno(error, -fd, "opening its layer %s", path + 1) : fd;
 }
 
-/* The overlay keeps a view of its own of the layer below. */
+/* Each upon the one before: an overlay takes them by their descriptors. */
 static int
-new_overlay(const struct seed *seed, const struct msg *msg, struct error *error)
+add_lower(struct seed *seed, int mount, struct error *error)
+{
+	int *lower = &seed->lowers[seed->lower_count];
+
+	if (seed->lower_count == OVERLAY_LOWERS_MAX)
+		return error_why(error, ERR_INVALID, "it has more than %d layers",
+				 OVERLAY_LOWERS_MAX);
+	if (attach_outside(mount, lower_place, error) < 0)
+		return -1;
+	*lower = fcntl(mount, F_DUPFD_CLOEXEC, 3);
+	if (*lower < 0)
+		return error_errno(error, errno, "fcntl");
+	seed->lower_count++;
+	return 0;
+}
+
+int
+seed_lower(struct seed *seed, const struct msg *msg, struct error *error)
+{
+	for (unsigned i = 0; i < msg->nfds; i++)
+		if (add_lower(seed, msg->fds[i], error) < 0)
+			return -1;
+	return 0;
+}
+
+/* The overlay keeps views of its own: with the lowest goes what is mounted upon it. */
+static int
+let_lowers_go(struct seed *seed, struct error *error)
+{
+	char lowest[32];
+
+	snprintf(lowest, sizeof(lowest), "/proc/self/fd/%d", seed->lowers[0]);
+	if (umount2(lowest, MNT_DETACH) < 0)
+		return error_errno(error, errno, "umount2 of %s", lower_place);
+	while (seed->lower_count)
+		close(seed->lowers[--seed->lower_count]);
+	return 0;
+}
+
+static int
+new_overlay(struct seed *seed, const struct msg *msg, struct error *error)
 {
 	const char *layer = msg->sandbox_overlay.layer;
-	_cleanup_close_ int upper = open_layer(seed, layer, "upper", error), work = -1;
-	int mount;
+	_cleanup_close_ int upper = open_layer(seed, layer, "upper", error), work = -1, mount = -1;
 
 	if (upper < 0)
 		return -1;
 	work = open_layer(seed, layer, "work", error);
-	if (work < 0 || attach_outside(msg->fds[0], lower_place, error) < 0)
+	if (work < 0 || add_lower(seed, msg->fds[0], error) < 0)
 		return -1;
-	mount = overlay_mount(layer, msg->fds[0], upper, work);
-	if (umount2(lower_place, MNT_DETACH) < 0 && mount >= 0) {
-		close(mount);
-		return error_errno(error, errno, "umount2 of %s", lower_place);
-	}
-	return mount < 0 ? error_errno(error, -mount, "fsmount of the overlay") : mount;
+	mount = seed->lower_count == 1
+		    ? overlay_mount(layer, seed->lowers[0], upper, work)
+		    : overlay_mount_many(layer, seed->lowers, seed->lower_count, upper, work,
+					 lower_place);
+	if (mount < 0)
+		return error_errno(error, -mount, "mounting the overlay of %zu layers",
+				   seed->lower_count);
+	return let_lowers_go(seed, error) < 0 ? -1 : steal_fd(&mount);
 }
 
 /* Upon the root that was there before any image could name something: the spawner's place for it

@@ -102,12 +102,29 @@ part_keyring(struct error *error)
 	return 0;
 }
 
-static int
-become_inner_root(struct error *error)
+/* What base is inside: root, unless the agent has changed places with it (runnerd/id_map.h). */
+static uint32_t
+inner(uint32_t agent)
 {
-	if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+	return agent == 0 ? AGENT_UID : 0;
+}
+
+static int
+become_inner_root(const struct msg_sandbox_begin *begin, struct error *error)
+{
+	uid_t uid = inner(begin->uid);
+	gid_t gid = inner(begin->gid);
+
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return error_errno(error, errno, "becoming root of the user namespace");
 	return part_keyring(error);
+}
+
+/* Who is not called root inside keeps its capabilities through an exec only so. */
+static int
+keep_through_exec(const struct msg_sandbox_begin *begin)
+{
+	return inner(begin->uid) == 0 ? 0 : confine_ambient(init_caps);
 }
 
 int
@@ -115,13 +132,15 @@ seed_drop(struct seed *seed, struct error *error)
 {
 	int rc;
 
-	if (enter_user_namespace(seed, error) < 0 || become_inner_root(error) < 0)
+	if (enter_user_namespace(seed, error) < 0 || become_inner_root(seed->begin, error) < 0)
 		return error_what(error, "entering the user namespace");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_errno(error, errno, "no_new_privs");
 	rc = confine_bounding(init_caps);
 	if (rc == 0)
 		rc = confine_caps(init_caps);
+	if (rc == 0)
+		rc = keep_through_exec(seed->begin);
 	return rc < 0 ? error_errno(error, -rc, "dropping the capabilities of init") : 0;
 }
 

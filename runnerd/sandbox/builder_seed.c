@@ -36,6 +36,7 @@ static const struct operation operations[] = {
     OPERATION(SHARE, share, "sharing the mount at"),
     OPERATION(HOME_LINK, home_link, "making the link"),
     OPERATION(OVERLAY, overlay, "mounting the overlay at"),
+    {.type = MSG_SANDBOX_LOWER, .doing = "attaching a layer of the image", .apply = seed_lower},
     {.type = MSG_SANDBOX_LAYERS, .doing = "attaching the layers", .apply = seed_layers},
 };
 

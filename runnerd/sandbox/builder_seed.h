@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "builder.h"
+#include "runnerd/overlay.h"
 
 /* The descriptors of SANDBOX_SEAL, in their order. */
 enum { SEAL_SPEC, SEAL_AGENT_PROGRAM, SEAL_OWN_PROGRAM, SEAL_FDS };
@@ -18,6 +19,8 @@ struct seed {
 	int gate;   /* CH_INIT, side B */
 	int root;   /* the new root, attached */
 	int layers; /* of SANDBOX_LAYERS, attached outside of the root; -1: none came */
+	int lowers[OVERLAY_LOWERS_MAX]; /* of SANDBOX_LOWER, attached outside too */
+	size_t lower_count;
 	bool image; /* the root is an overlay upon an image, which is this session's own */
 	int sealed[SEAL_FDS]; /* what SANDBOX_SEAL brought */
 	dev_t root_device;
@@ -39,6 +42,7 @@ int seed_share(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_proc(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_devpts(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_layers(struct seed *seed, const struct msg *msg, struct error *error);
+int seed_lower(struct seed *seed, const struct msg *msg, struct error *error);
 int seed_overlay(struct seed *seed, const struct msg *msg, struct error *error);
 
 /* Attaches the mount (borrowed) at path. */

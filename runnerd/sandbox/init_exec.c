@@ -200,12 +200,23 @@ load_filter(const struct exec_spec *spec)
 	return confine_load(INIT_FD_AGENT_PROGRAM);
 }
 
-/* A name without a slash is a plugin's, looked for where PATH leads by default. */
+/* The last one holds, as for libc. */
+static const char *
+path_of(const struct exec_spec *spec)
+{
+	const char *dirs = "";
+
+	for (char **at = spec->envp; *at; at++)
+		if (strncmp(*at, "PATH=", strlen("PATH=")) == 0)
+			dirs = *at + strlen("PATH=");
+	return dirs;
+}
+
+/* A name without a slash is a plugin's, or that of an image's program. */
 static int
 run_program(const struct exec_spec *spec)
 {
-	static const char *const dirs[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
-					   "/usr/bin",        "/sbin",          "/bin"};
+	const char *dirs = path_of(spec);
 	char path[PATH_MAX];
 	int rc = -ENOENT;
 
@@ -213,10 +224,17 @@ run_program(const struct exec_spec *spec)
 		execve(spec->head.path, spec->argv, spec->envp);
 		return -errno;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(dirs) && (rc == -ENOENT || rc == -EACCES); i++) {
-		snprintf(path, sizeof(path), "%s/%.4000s", dirs[i], spec->head.path);
-		execve(path, spec->argv, spec->envp);
-		rc = -errno;
+	while (*dirs && (rc == -ENOENT || rc == -EACCES || rc == -ENOTDIR)) {
+		size_t length = strcspn(dirs, ":");
+
+		/* One that is relative leads into the working directory, where the agent writes. */
+		if (*dirs == '/' && length < PATH_MAX / 2) {
+			snprintf(path, sizeof(path), "%.*s/%.2000s", (int)length, dirs,
+				 spec->head.path);
+			execve(path, spec->argv, spec->envp);
+			rc = -errno;
+		}
+		dirs += length + (dirs[length] == ':');
 	}
 	return rc;
 }

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "init.h"
 
@@ -107,6 +108,13 @@ read_records(struct rows_reader *reader, struct exec_spec *spec)
 	return rc == 0 ? read_variables(reader, &record, spec) : rc;
 }
 
+/* What init runs as, no program may. */
+static bool
+is_own(const struct msg_exec_spec *head)
+{
+	return head->uid == getuid() || head->gid == getgid();
+}
+
 int
 init_read_spec(int fd, struct exec_spec *spec)
 {
@@ -117,7 +125,7 @@ init_read_spec(int fd, struct exec_spec *spec)
 		return -errno;
 	rc = read_records(reader, spec);
 	rows_close(reader);
-	if (rc == 0 && (spec->head.arguments == 0 || spec->head.uid == 0 || spec->head.gid == 0))
+	if (rc == 0 && (spec->head.arguments == 0 || is_own(&spec->head)))
 		rc = -EINVAL;
 	return rc;
 }

@@ -64,9 +64,14 @@ add_layer(struct session *s, struct error *error)
 static int
 map_ids(const struct session *s, int lower, struct error *error)
 {
-	int rc = mechanism_present(s->r->mechanisms, "idmapped-layers")
-		     ? idmap_mount(lower, s->base_uid)
-		     : -EOPNOTSUPP;
+	const struct idmap map = {
+	    .base = s->base_uid, .count = IDMAP_IDS, .uid = s->recipe.uid, .gid = s->recipe.gid};
+	_cleanup_close_ int ids = -EOPNOTSUPP;
+	int rc;
+
+	if (mechanism_present(s->r->mechanisms, "idmapped-layers"))
+		ids = idmap_open(&map);
+	rc = ids < 0 ? ids : idmap_mount(lower, ids);
 
 	if (rc == -EINVAL || rc == -EOPNOTSUPP)
 		log_session(LOG_LEVEL_INFO, &s->id,

@@ -11,7 +11,8 @@
 // with: runnerd/session_setup.c runnerd/program.c runnerd/samples.c
 // with: runnerd/packages.c runnerd/package_files.c runnerd/install_check.c
 // with: runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
-// with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c
+// with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/id_map.c
+// with: runnerd/layers.c
 // with: runnerd/steps/*.c runnerd/credentials.c runnerd/secrets.c runnerd/policy_secret.c
 // with: runnerd/policy_net.c runnerd/net.c runnerd/nf_tables.c
 // with: runnerd/inject.c runnerd/inject_plan.c

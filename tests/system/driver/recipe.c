@@ -121,6 +121,7 @@ begin(struct session *s)
 	snprintf(msg.sandbox_begin.name, sizeof(msg.sandbox_begin.name), "agent");
 	snprintf(msg.sandbox_begin.hostname, sizeof(msg.sandbox_begin.hostname), "driver");
 	msg.sandbox_begin.base_uid = BASE_UID;
+	msg.sandbox_begin.uid = msg.sandbox_begin.gid = AGENT_UID;
 	msg.sandbox_begin.root_bytes = 1 << 20;
 	msg.sandbox_begin.root_inodes = 512;
 	msg_add_fd(&msg, dup(s->agent));
