@@ -363,12 +363,30 @@ command_text(const struct ash *ash, const struct facts *facts)
 }
 
 static void
+image_text(const struct ash *ash, const struct facts *facts)
+{
+	const char *digest = facts_find(facts, "image_digest");
+	unsigned long long layers = facts_find_number(facts, "image_layers");
+	const char *user = facts_find(facts, "image_user");
+
+	if (!digest)
+		return;
+	if (layers)
+		output_line(ash, "Image digest", COLOR_NONE, "%s, %llu layer%s, user %s", digest,
+			    layers, layers == 1 ? "" : "s", user && *user ? user : "0");
+	else
+		output_line(ash, "Image digest", COLOR_BAD, "%s, which is gone", digest);
+}
+
+static void
 show_text(const struct ash *ash, const struct msg_agent_row *row, const struct msg_agent_last *last,
 	  const struct manifest *manifest, const struct facts *facts)
 {
 	static const char *const told[] = {
-	    "agent",     "trust_level", "install_dir",         "runtime", "command",
-	    "arguments", "interpreter", "interpreter_version", "engine",  NULL};
+	    "agent",        "trust_level",  "install_dir", "runtime",
+	    "command",      "arguments",    "interpreter", "interpreter_version",
+	    "image_digest", "image_layers", "image_user",  "engine",
+	    NULL};
 	char time[32];
 
 	output_line(ash, "Agent", COLOR_NONE, "%s %s", row->name, row->version);
@@ -384,6 +402,7 @@ show_text(const struct ash *ash, const struct msg_agent_row *row, const struct m
 	show_triggers(ash, row, last);
 	show_last(ash, last);
 	command_text(ash, facts);
+	image_text(ash, facts);
 	if (manifest->task)
 		output_line(ash, "Task", COLOR_NONE, "%s", manifest->task);
 	facts_text_whole(ash, facts, told);

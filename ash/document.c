@@ -142,6 +142,8 @@ in_image(const struct manifest *manifest, const char *path)
 	_cleanup_free_ char *source = NULL;
 	struct stat st;
 
+	if (!dir && manifest_image_is_tree(manifest))
+		return true;
 	if (!dir)
 		return is_beneath_any(path, from_host, ARRAY_LEN(from_host)) &&
 		       access(path, F_OK) == 0;

@@ -362,6 +362,16 @@ facts_find(const struct facts *facts, const char *key)
 	return NULL;
 }
 
+uint64_t
+facts_find_number(const struct facts *facts, const char *key)
+{
+	for (size_t i = 0; i < facts->count; i++)
+		if (facts->items[i].kind == FACT_NUMBER && !*facts->items[i].section &&
+		    strcmp(facts->items[i].key, key) == 0)
+			return facts->items[i].number;
+	return 0;
+}
+
 void
 facts_text_whole(const struct ash *ash, const struct facts *facts, const char *const *told)
 {

@@ -27,6 +27,8 @@ void facts_free(struct facts *facts);
 
 /* The text of this key of the whole; NULL: it has none. */
 const char *facts_find(const struct facts *facts, const char *key);
+/* The number of this key of the whole; 0: it has none. */
+uint64_t facts_find_number(const struct facts *facts, const char *key);
 /* One object. */
 void facts_json(const struct facts *facts, struct json *json);
 /* What is true of the whole, a line each. told: keys that were told already, up to a NULL; may be

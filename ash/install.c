@@ -10,6 +10,7 @@
 #include "ash.h"
 #include "common/cleanup.h"
 #include "document.h"
+#include "image_source.h"
 #include "output.h"
 #include "packages.h"
 #include "rows.h"
@@ -119,13 +120,81 @@ prove_watches(const struct manifest *manifest, struct msg *request, struct error
 	return 0;
 }
 
-static int
-prove_image(const char *path, struct msg *request, struct error *error)
+/* What proves an image, opened once for all that is asked of it. */
+struct proof {
+	struct image_source source;
+	struct msg opened; /* its descriptors; the type says nothing */
+	int view;          /* of IMAGE_VIEWED; -1: none */
+};
+
+static void
+proof_end(struct proof *proof)
 {
+	close_fd(&proof->view);
+	msg_close_fds(&proof->opened);
+	image_source_end(&proof->source);
+}
+
+static int
+add_copies(const struct msg *from, struct msg *to, struct error *error)
+{
+	for (unsigned i = 0; i < from->nfds; i++) {
+		int copy = fcntl(from->fds[i], F_DUPFD_CLOEXEC, 3);
+
+		if (copy < 0)
+			return error_errno(error, errno, "opening the image");
+		msg_add_fd(to, copy);
+	}
+	return 0;
+}
+
+/* Interpreters, and what unpacks packages, are run in the image: it is brought before the agent is
+ * installed, and once more, which finds it there, by the installation. */
+static int
+view_image(struct ash *ash, const struct manifest *manifest, struct proof *proof,
+	   struct error *error)
+{
+	struct msg request, reply;
+	int r;
+
+	msg_init(&request, MSG_OP_IMAGE_VIEW);
+	reply.nfds = 0;
+	if (!image_reference(manifest->image, request.op_image_view.reference,
+			     request.op_image_view.tag))
+		return error_why(error, ERR_INVALID, "spec.image: %s is no image", manifest->image);
+	r = add_copies(&proof->opened, &request, error);
+	if (r == 0)
+		r = connection_call(&ash->connection, &request, MSG_IMAGE_VIEWED, &reply,
+				    IMAGE_WAIT_MS, error);
+	msg_close_fds(&request);
+	if (r < 0)
+		return error_what(error, "spec.image: %s", manifest->image);
+	if (reply.nfds)
+		proof->view = msg_take_fd(&reply, 0);
+	msg_close_fds(&reply);
+	return 0;
+}
+
+static int
+bring_image(struct ash *ash, const struct manifest *manifest, struct proof *proof,
+	    struct error *error)
+{
+	if (manifest_image_proofs(manifest) != 2)
+		return 0;
+	if (image_source_begin(ash, manifest->image, &proof->source, &proof->opened, error) < 0)
+		return error_what(error, "spec.image: %s", manifest->image);
+	return manifest->runtime == RUNTIME_CONTAINER ? 0 : view_image(ash, manifest, proof, error);
+}
+
+static int
+prove_image(const struct manifest *manifest, const struct proof *proof, struct msg *request,
+	    struct error *error)
+{
+	const char *path = manifest_image_dir(manifest);
 	int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
 	if (!path)
-		return 0;
+		return add_copies(&proof->opened, request, error);
 	if (fd < 0) {
 		error_errno(error, errno, "opening the image");
 		return error_what(error, "spec.image: %s", path);
@@ -139,14 +208,24 @@ static int
 settle_runtime(const struct args *args, struct manifest *manifest, struct msg_op_install *install,
 	       struct error *error)
 {
-	struct found_interpreter found;
+	const char *layout = NULL;
 
-	if (runtime_settle(manifest, install->install_dir, args_value(args, "--runtime"), error) <
-		0 ||
+	if (runtime_settle(manifest, install->install_dir, args_value(args, "--runtime"), &layout,
+			   error) < 0 ||
 	    plan_enforceable(manifest, error) < 0)
 		return -1;
 	snprintf(install->runtime, sizeof(install->runtime), "%s", runtime_name(manifest->runtime));
-	if (runtime_will_start(manifest, install->install_dir, &found, error) < 0)
+	snprintf(install->layout, sizeof(install->layout), "%s", layout ? layout : "");
+	return 0;
+}
+
+static int
+check_start(const struct manifest *manifest, struct msg_op_install *install,
+	    const struct proof *proof, struct error *error)
+{
+	struct found_interpreter found;
+
+	if (runtime_will_start(manifest, install->install_dir, proof->view, &found, error) < 0)
 		return -1;
 	strcpy(install->interpreter, found.path);
 	strcpy(install->interpreter_version, found.version);
@@ -155,18 +234,21 @@ settle_runtime(const struct args *args, struct manifest *manifest, struct msg_op
 
 static int
 add_packages(const struct manifest *manifest, const struct msg_op_install *install,
-	     struct msg *request, struct error *error)
+	     const struct proof *proof, struct msg *request, struct error *error)
 {
 	_cleanup_(view_close) struct view view = VIEW_INIT;
 
-	if (view_init(&view, manifest, install->install_dir) < 0)
+	if (!manifest->packages.count)
+		return 0;
+	if (view_init(&view, manifest, install->install_dir, proof->view) < 0)
 		return error_errno(error, errno, "opening the image");
 	return packages_unpack(&view, install->interpreter, request, error);
 }
 
 static int
-fill_request(const struct args *args, const struct document *document, struct msg *request,
-	     struct warnings *warnings, struct error *error)
+fill_request(struct ash *ash, const struct args *args, const struct document *document,
+	     struct proof *proof, struct msg *request, struct warnings *warnings,
+	     struct error *error)
 {
 	struct msg_op_install *install = &request->op_install;
 	struct manifest *manifest = document->manifest;
@@ -183,13 +265,15 @@ fill_request(const struct args *args, const struct document *document, struct ms
 	if (resolve_dir(document->path, args_value(args, "--dir"), install->install_dir, error) <
 		0 ||
 	    open_dir(install->install_dir, request, error) < 0 ||
-	    settle_runtime(args, manifest, install, error) < 0)
+	    settle_runtime(args, manifest, install, error) < 0 ||
+	    bring_image(ash, manifest, proof, error) < 0 ||
+	    check_start(manifest, install, proof, error) < 0)
 		return -1;
 	if (prove_contexts(manifest, request, error) < 0 ||
-	    prove_image(manifest_image_dir(manifest), request, error) < 0 ||
+	    prove_image(manifest, proof, request, error) < 0 ||
 	    prove_watches(manifest, request, error) < 0)
 		return -1;
-	if (add_packages(manifest, install, request, error) < 0)
+	if (add_packages(manifest, install, proof, request, error) < 0)
 		return -1;
 	return skills_prove(manifest, install->install_dir, request, warn, warnings, error);
 }
@@ -224,6 +308,7 @@ static int
 install(struct ash *ash, const struct args *args, const struct document *document,
 	struct warnings *warnings, struct error *error)
 {
+	struct proof proof = {.source = {.painter = 0}, .view = -1};
 	struct msg request, reply, row;
 	int r;
 
@@ -231,13 +316,16 @@ install(struct ash *ash, const struct args *args, const struct document *documen
 	if (manifest_enforceable(document->text, document->length, document->path, error) < 0)
 		return -1;
 	msg_init(&request, MSG_OP_INSTALL);
-	r = fill_request(args, document, &request, warnings, error);
+	msg_init(&proof.opened, MSG_OP_IMAGE_VIEW);
+	r = fill_request(ash, args, document, &proof, &request, warnings, error);
 	if (r == 0) {
 		document_check_paths(document, request.op_install.install_dir, warn, warnings);
-		r = connection_call(&ash->connection, &request, MSG_ROWS, &reply, REPLY_WAIT_MS,
+		r = connection_call(&ash->connection, &request, MSG_ROWS, &reply,
+				    proof.opened.nfds ? (int)IMAGE_WAIT_MS : (int)REPLY_WAIT_MS,
 				    error);
 	}
 	msg_close_fds(&request);
+	proof_end(&proof);
 	if (r < 0)
 		return -1;
 	if (rows_first(reply.fds[0], MSG_DIGEST_ROW, &row, error) == 1)

@@ -210,7 +210,7 @@ add(struct search *search, const char *name, const char *path, struct error *err
 static int
 refuse_missing(const struct search *search, const char *name, const char *by, struct error *error)
 {
-	const char *image = manifest_image_dir(search->view->manifest);
+	const char *image = view_image_name(search->view);
 
 	error_why(error, ERR_INVALID, "the shared library %s%s%s is not there in %s", name,
 		  by ? ", which is needed by " : "", by ? by : "", image ? image : "its sandbox");
@@ -294,7 +294,7 @@ refuse_machine(const struct elf *elf, struct error *error)
 static int
 refuse_loader(const struct search *search, const struct elf *elf, struct error *error)
 {
-	const char *image = manifest_image_dir(search->view->manifest);
+	const char *image = view_image_name(search->view);
 
 	error_why(error, ERR_INVALID, "its loader %s is not there in %s", elf->loader,
 		  image ? image : "its sandbox");

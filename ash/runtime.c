@@ -34,8 +34,25 @@ is_image_layout(int dir, const char *below)
 	return faccessat(dir, path, F_OK, 0) == 0;
 }
 
+/* Below install_dir, or it itself; NULL: there is none. */
+static const char *
+find_layout(const struct manifest *manifest, int dir, bool beside_program)
+{
+	if (is_image_layout(dir, manifest->name))
+		return manifest->name;
+	return !beside_program && is_image_layout(dir, ".") ? "." : NULL;
+}
+
+/* An image, and no word of a program or a runtime. */
+static bool
+says_nothing_else(const struct manifest *manifest)
+{
+	return manifest_image_proofs(manifest) == 2 && !manifest->command && !manifest->runtime;
+}
+
+/* layout: of a container, see find_layout(). */
 static enum runtime
-look(const struct manifest *manifest, const char *install_dir)
+look(const struct manifest *manifest, const char *install_dir, const char **layout)
 {
 	_cleanup_close_ int dir = open(install_dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
 	const char *program = program_name(manifest);
@@ -48,7 +65,10 @@ look(const struct manifest *manifest, const char *install_dir)
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
 	    pread(fd, head, sizeof(head), 0) == sizeof(head))
 		by_bytes = runtime_of_bytes(head, sizeof(head));
-	else if (is_image_layout(dir, program) || (fd < 0 && is_image_layout(dir, ".")))
+	if (manifest->entrypoint)
+		return by_bytes ? by_bytes : by_name;
+	*layout = find_layout(manifest, dir, by_bytes != RUNTIME_ABSENT);
+	if (*layout || (fd < 0 && says_nothing_else(manifest)))
 		by_bytes = RUNTIME_CONTAINER;
 	return by_bytes ? by_bytes : by_name;
 }
@@ -68,10 +88,11 @@ refuse_mismatch(const char *who, enum runtime wanted, const struct manifest *man
 
 int
 runtime_settle(struct manifest *manifest, const char *install_dir, const char *asked,
-	       struct error *error)
+	       const char **layout, struct error *error)
 {
 	enum runtime wanted = asked ? runtime_parse(asked) : RUNTIME_ABSENT, found;
 
+	*layout = NULL;
 	if (asked && !wanted) {
 		error_why(error, ERR_USAGE, "--runtime: there is no runtime '%.40s'", asked);
 		return error_hint(error,
@@ -82,13 +103,18 @@ runtime_settle(struct manifest *manifest, const char *install_dir, const char *a
 			  runtime_name(manifest->runtime));
 		return error_hint(error, "leave --runtime out, or change spec.runtime");
 	}
-	found = look(manifest, install_dir);
+	found = look(manifest, install_dir, layout);
 	if (manifest->runtime)
 		wanted = manifest->runtime;
-	if (wanted && found && found != wanted)
+	/* What lies in install_dir is not what a container executes. */
+	if (wanted && found && found != wanted && wanted != RUNTIME_CONTAINER)
 		return refuse_mismatch(asked ? "--runtime" : "the manifest", wanted, manifest,
 				       found, error);
 	manifest->runtime = wanted ? wanted : found ? found : RUNTIME_RUST;
+	if (manifest->runtime != RUNTIME_CONTAINER || manifest->image)
+		*layout = NULL;
+	if (*layout && !(manifest->image = runtime_layout(install_dir, *layout)))
+		return error_errno(error, ENOMEM, "naming the image");
 	return runtime_check(manifest, error);
 }
 
@@ -150,14 +176,15 @@ check_engines(const struct view *view, struct found_interpreter *found, struct e
 }
 
 int
-runtime_will_start(const struct manifest *manifest, const char *install_dir,
+runtime_will_start(const struct manifest *manifest, const char *install_dir, int image,
 		   struct found_interpreter *found, struct error *error)
 {
 	const struct interpreter *interpreter = runtime_interpreter(manifest->runtime);
 	_cleanup_(view_close) struct view view = VIEW_INIT;
 
 	found->path[0] = found->version[0] = '\0';
-	if (view_init(&view, manifest, install_dir) < 0)
+	if (manifest->runtime == RUNTIME_CONTAINER ||
+	    view_init(&view, manifest, install_dir, image) < 0)
 		return 0;
 	if (manifest->runtime == RUNTIME_WASM)
 		return check_engines(&view, found, error);

@@ -26,14 +26,28 @@ static const char *const trees[] = {
 };
 
 int
-view_init(struct view *view, const struct manifest *manifest, const char *install_dir)
+view_init(struct view *view, const struct manifest *manifest, const char *install_dir, int image)
 {
-	const char *image = manifest_image_dir(manifest);
+	const char *dir = manifest_image_dir(manifest);
 
 	*view = (struct view){.manifest = manifest, .install_dir = install_dir, .image = -1};
-	if (image)
-		view->image = open(image, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return image && view->image < 0 ? -errno : 0;
+	if (!manifest_image_is_tree(manifest))
+		return 0;
+	if (dir)
+		view->image = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	else
+		view->image = fcntl(image, F_DUPFD_CLOEXEC, 3);
+	return view->image < 0 ? -errno : 0;
+}
+
+const char *
+view_image_name(const struct view *view)
+{
+	const char *dir = manifest_image_dir(view->manifest);
+
+	if (!manifest_image_is_tree(view->manifest))
+		return NULL;
+	return dir ? dir : view->manifest->image;
 }
 
 void

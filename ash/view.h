@@ -21,8 +21,11 @@ struct view {
 		.image = -1                                                                        \
 	}
 
-/* 0 or -errno: the image cannot be opened. */
-int view_init(struct view *view, const struct manifest *manifest, const char *install_dir);
+/* image: that of IMAGE_VIEWED, borrowed; -1: none. 0 or -errno: the image cannot be opened. */
+int view_init(struct view *view, const struct manifest *manifest, const char *install_dir,
+	      int image);
+/* The image's name for people; NULL: the host's. Borrowed. */
+const char *view_image_name(const struct view *view);
 void view_close(struct view *view);
 /* The file behind an absolute path of the sandbox, opened for reading; -errno: -ENOENT where the
  * sandbox has none. */

@@ -158,6 +158,20 @@ manifest_image_dir(const struct manifest *manifest)
 }
 
 bool
+manifest_image_is_tree(const struct manifest *manifest)
+{
+	return manifest->image && strcmp(manifest->image, "host") != 0;
+}
+
+size_t
+manifest_image_proofs(const struct manifest *manifest)
+{
+	if (manifest_image_dir(manifest))
+		return 1;
+	return manifest_image_is_tree(manifest) ? 2 : 0;
+}
+
+bool
 image_reference(const char *image, char *reference, char *tag)
 {
 	size_t scheme, length;

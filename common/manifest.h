@@ -224,6 +224,10 @@ const char *trust_level_name(enum trust_level level);
 const char *home_mode_name(enum home_mode mode);
 /* The directory of an image `dir:`; NULL: the image is another. Borrowed. */
 const char *manifest_image_dir(const struct manifest *manifest);
+/* How many descriptors prove its image: a directory's one, the two of IMAGE_ADD, or none. */
+size_t manifest_image_proofs(const struct manifest *manifest);
+/* An image that is not the host's: a directory or one of the store. */
+bool manifest_image_is_tree(const struct manifest *manifest);
 /* The reference of an image that is brought into the store, oci:/PATH or docker://NAME, and its tag
  * (PATH_LEN_MAX + 1 and IMAGE_TAG_MAX + 1 bytes; tag empty: none). False: the image is another. */
 bool image_reference(const char *image, char *reference, char *tag);

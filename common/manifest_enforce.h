@@ -1,4 +1,4 @@
-/* What a manifest may write but this build cannot enforce: one table, manifest_enforce.c. */
+/* What a manifest may write but this build cannot enforce. */
 #ifndef SCARAB_MANIFEST_ENFORCE_H
 #define SCARAB_MANIFEST_ENFORCE_H
 

@@ -1,5 +1,6 @@
 #include "runtime.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -78,6 +79,36 @@ runtime_of(const struct manifest *manifest)
 	return told ? told : RUNTIME_RUST;
 }
 
+char *
+runtime_layout(const char *install_dir, const char *layout)
+{
+	bool itself = strcmp(layout, ".") == 0;
+	char *image;
+
+	if (asprintf(&image, "oci:%s%s%s", install_dir, itself ? "" : "/", itself ? "" : layout) <
+	    0)
+		return NULL;
+	return image;
+}
+
+static int
+check_container(const struct manifest *manifest, struct error *error)
+{
+	if (manifest->entrypoint) {
+		error_why(
+		    error, ERR_INVALID,
+		    "spec.entrypoint goes with the runtimes that interpret, and the runtime is "
+		    "container");
+		return error_hint(error, "name a program of the image with spec.command");
+	}
+	if (manifest_image_proofs(manifest) == 2)
+		return 0;
+	error_why(error, ERR_INVALID,
+		  "the runtime container needs spec.image oci:/PATH, and it is %s",
+		  manifest->image ? manifest->image : "host");
+	return error_hint(error, "name an image, or put an image layout into install_dir");
+}
+
 int
 runtime_check(const struct manifest *manifest, struct error *error)
 {
@@ -99,6 +130,8 @@ runtime_check(const struct manifest *manifest, struct error *error)
 		return error_hint(error, "name the %s, relative to install_dir",
 				  runtime == RUNTIME_WASM ? "module" : "script");
 	}
+	if (runtime == RUNTIME_CONTAINER && check_container(manifest, error) < 0)
+		return -1;
 	if (manifest->packages.count && runtime != RUNTIME_PYTHON)
 		return error_why(
 		    error, ERR_INVALID,

@@ -24,6 +24,9 @@ enum runtime runtime_of_name(const char *name);
 enum runtime runtime_of_bytes(const void *head, size_t length);
 /* The manifest's own word, else what its entrypoint's name says, else rust. */
 enum runtime runtime_of(const struct manifest *manifest);
+/* The image that a layout below install_dir is (".": install_dir itself), as in a manifest: heap,
+ * NULL when memory ran out. */
+char *runtime_layout(const char *install_dir, const char *layout);
 /* Do runtime, entrypoint and packages agree? 0, or -1 with error (ERR_INVALID) naming both. */
 int runtime_check(const struct manifest *manifest, struct error *error);
 

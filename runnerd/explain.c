@@ -10,6 +10,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/runtime.h"
+#include "container.h"
 #include "inject.h"
 #include "net.h"
 #include "program.h"
@@ -44,15 +45,33 @@ tell_network(const struct session *s, struct facts *facts)
 		fact_item(facts, "network_allowlist", allowlist->items[i]);
 }
 
-/* What is executed, and with which interpreter. */
+/* A container's, where its image is known: in install_dir of a manifest that nobody installed it is
+ * not. */
 static void
-tell_program(const struct session *s, struct facts *facts)
+tell_container(const struct session *s, struct facts *facts)
+{
+	struct arguments arguments = {0};
+
+	if (s->image)
+		container_arguments(s->agent->plan, s->image, &arguments);
+	fact_text(facts, "command", arguments.count ? arguments.items[0] : NULL);
+	if (arguments.count < 2)
+		fact_item(facts, "arguments", NULL);
+	for (size_t i = 1; i < arguments.count; i++)
+		fact_item(facts, "arguments", arguments.items[i]);
+	fact_text(facts, "directory", s->image ? container_directory(s->image) : NULL);
+	fact_text(facts, "interpreter", NULL);
+	fact_text(facts, "interpreter_version", NULL);
+	free(arguments.items);
+}
+
+static void
+tell_native(const struct session *s, struct facts *facts)
 {
 	const struct manifest *plan = s->agent->plan;
 	struct program program;
 
 	program_told(plan, s->agent->head.install_dir, &program);
-	fact_text(facts, "runtime", runtime_name(runtime_of(plan)));
 	fact_text(facts, "command", program.path);
 	if (!program.arguments[0] && !plan->args.count)
 		fact_item(facts, "arguments", NULL);
@@ -60,9 +79,55 @@ tell_program(const struct session *s, struct facts *facts)
 		fact_item(facts, "arguments", program.arguments[i]);
 	for (size_t i = 0; i < plan->args.count; i++)
 		fact_item(facts, "arguments", plan->args.items[i]);
+	fact_text(facts, "directory", AGENT_HOME);
 	fact_text(facts, "interpreter", program.entrypoint[0] ? program.path : NULL);
 	fact_text(facts, "interpreter_version", plan->interpreter_version);
 	fact_text(facts, "engine", program.engine ? program.engine->name : NULL);
+}
+
+/* What is executed, where, and with which interpreter. */
+static void
+tell_program(const struct session *s, struct facts *facts)
+{
+	enum runtime runtime = runtime_of(s->agent->plan);
+
+	fact_text(facts, "runtime", runtime_name(runtime));
+	if (runtime == RUNTIME_CONTAINER)
+		tell_container(s, facts);
+	else
+		tell_native(s, facts);
+}
+
+static void
+tell_image(const struct session *s, struct facts *facts)
+{
+	const struct manifest *plan = s->agent->plan;
+	const struct image *image = s->image;
+
+	fact_text(facts, "image", plan->image ? plan->image : "host");
+	fact_text(facts, "image_digest", plan->image_digest);
+	fact_number(facts, "image_layers", image ? image->head.layers : ABSENT);
+	fact_text(facts, "image_user", image ? image->head.user : NULL);
+}
+
+static void
+tell_layers(const struct session *s, struct facts *facts)
+{
+	const struct image *image = s->image;
+	char digest[2 * DIGEST_BYTES + 1];
+
+	if (!image)
+		facts_no_entries(facts, "layers");
+	for (size_t i = 0; image && i < image->head.layers; i++) {
+		const struct msg_image_layer *layer = &image->layers[i];
+
+		for (size_t at = 0; at < DIGEST_BYTES; at++)
+			snprintf(digest + 2 * at, 3, "%02x", layer->diff[at]);
+		facts_entry(facts, "layers");
+		fact_text(facts, "sha256", digest);
+		fact_bytes(facts, "bytes", layer->bytes);
+		fact_number(facts, "entries", layer->entries);
+	}
 }
 
 static void
@@ -103,7 +168,7 @@ tell_whole(const struct session *s, struct facts *facts)
 	fact_text(facts, "configuration", s->r->store ? "agentd.yaml" : "defaults");
 	fact_text(facts, "refused", refused ? error_text(&error, text) : NULL);
 	fact_text(facts, "trust_level", trust_level_name(s->effective.trust));
-	fact_text(facts, "image", plan->image ? plan->image : "host");
+	tell_image(s, facts);
 	fact_text(facts, "install_dir", s->agent->head.install_dir);
 	tell_program(s, facts);
 	fact_text(facts, "home", home_mode_name(s->effective.home));
@@ -153,10 +218,9 @@ tell_maps(const struct session *s, struct facts *facts)
 static void
 tell_privileges(const struct session *s, struct facts *facts)
 {
-	(void)s;
 	facts_section(facts, "privileges");
-	fact_number(facts, "uid", AGENT_UID);
-	fact_number(facts, "gid", AGENT_UID);
+	fact_number(facts, "uid", session_agent_uid(s));
+	fact_number(facts, "gid", session_agent_gid(s));
 	fact_item(facts, "capabilities", NULL);
 	fact_bool(facts, "no_new_privs", true);
 }
@@ -346,11 +410,11 @@ tell_mounts(const struct session *imagined, struct facts *facts)
 	size_t i;
 
 	s.recipe = (struct recipe){.base_uid = s.base_uid,
-				   .uid = AGENT_UID,
-				   .gid = AGENT_UID,
+				   .uid = session_agent_uid(&s),
+				   .gid = session_agent_gid(&s),
 				   .facts = facts};
 	/* An image becomes the root in place of the first one. */
-	if (!manifest_image_dir(s.agent->plan))
+	if (!manifest_image_is_tree(s.agent->plan))
 		recipe_begin(&s.recipe, "agent", 0, s.agent_name, &(struct cgroup_entry){0});
 	for (i = 0; !text[0] && i < session_step_count; i++) {
 		const struct step *step = &session_steps[i];
@@ -366,9 +430,9 @@ tell_mounts(const struct session *imagined, struct facts *facts)
 
 /* In this order they are printed. */
 static void (*const sections[])(const struct session *s, struct facts *facts) = {
-    tell_whole,       tell_namespaces, tell_maps,   tell_privileges, tell_limits,
-    tell_syscalls,    tell_landlock,   tell_mounts, tell_context,    tell_skills,
-    tell_credentials, tell_inject,     tell_tools,  tell_ceilings,
+    tell_whole,    tell_namespaces,  tell_maps,   tell_privileges, tell_limits,
+    tell_syscalls, tell_landlock,    tell_mounts, tell_layers,     tell_context,
+    tell_skills,   tell_credentials, tell_inject, tell_tools,      tell_ceilings,
 };
 
 /* --- asking --------------------------------------------------------------------------------------
@@ -378,11 +442,14 @@ static void (*const sections[])(const struct session *s, struct facts *facts) = 
 static void
 imagine(struct session *s, struct runnerd *r, struct agent *agent, struct msg_prepare *request)
 {
+	struct error ignored = ERROR_INIT; /* an image that is gone is not known */
+
 	*s = (struct session){.r = r, .agent = agent, .request = request};
 	snprintf(s->agent_name, sizeof(s->agent_name), "%s", agent->plan->name);
 	s->base_uid = agent->head.base_uid;
 	policy_effective(agent->plan, r->config, &s->effective);
 	s->timeout_ms = s->effective.timeout_ms;
+	session_take_image(s, &ignored);
 }
 
 int
@@ -400,6 +467,7 @@ explain(struct runnerd *r, struct agent *agent, uint32_t *count, struct error *e
 	imagine(s, r, agent, request);
 	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
 		sections[i](s, &facts);
+	image_free(s->image);
 	*count = rows_count(facts.rows);
 	if (facts.failure) {
 		rows_free(facts.rows);

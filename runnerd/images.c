@@ -11,6 +11,7 @@
 #include "fs.h"
 #include "image_jobs.h"
 #include "image_store.h"
+#include "install.h"
 #include "session.h"
 #include "store.h"
 #include "trash.h"
@@ -112,10 +113,12 @@ image_used(const struct runnerd *r, const struct image *image, char *user, uint3
 		if (names_image(store_at(r->store, i), digest))
 			found = store_at(r->store, i)->head.name;
 	for (const struct session *s = r->sessions->first; s; s = s->next)
-		if (s->phase != PHASE_ENDED && names_image(s->agent, digest)) {
+		if (s->phase != PHASE_ENDED && !strcmp(s->image_digest, digest)) {
 			live++;
 			found = found ? found : s->agent_name;
 		}
+	if (!found)
+		found = installs_use_image(r, digest);
 	if (user)
 		snprintf(user, AGENT_NAME_MAX + 1, "%s", found ? found : "");
 	if (sessions)

@@ -56,6 +56,7 @@ struct image_request {
 			    * borrowed, and copied where it is kept */
 	int progress;      /* a datagram socket for UNPACK_PROGRESS; borrowed, -1: none */
 	uint32_t uid, gid; /* the operator's: nothing is read with more rights */
+	bool judged;       /* against the ceilings already, with the agent that has it */
 };
 
 /* error NULL: the image is in the store, durably; digest is "sha256:HEX". */

@@ -9,6 +9,7 @@
 #include "home_jobs.h"
 #include "homes.h"
 #include "ids.h"
+#include "images.h"
 #include "install_check.h"
 #include "packages.h"
 #include "pins.h"
@@ -219,13 +220,14 @@ reply_agent(struct channel *channel, uint32_t id, const struct agent *agent, int
 	reply_rows(channel, id, rows, second);
 }
 
-/* One that was asked for and is not answered: its packages are being written. */
+/* One that was asked for and is not answered: its image is brought, its packages are written. */
 struct install {
 	struct install *next;
 	struct runnerd *r;
 	uint32_t control, id; /* which control process asked, and in which request */
 	struct msg_agent_install asked;
 	struct agent *checked;
+	int index, content; /* of its packages, while its image comes; -1: none */
 };
 
 bool
@@ -237,6 +239,16 @@ installs_under_way(const struct runnerd *r, const char *agent)
 	return false;
 }
 
+const char *
+installs_use_image(const struct runnerd *r, const char *digest)
+{
+	for (const struct install *install = r->installs; install; install = install->next)
+		if (install->checked && install->checked->plan->image_digest &&
+		    !strcmp(install->checked->plan->image_digest, digest))
+			return install->checked->head.name;
+	return NULL;
+}
+
 static void
 install_free(struct install *install)
 {
@@ -246,6 +258,8 @@ install_free(struct install *install)
 		at = &(*at)->next;
 	if (*at)
 		*at = install->next;
+	close_fd(&install->index);
+	close_fd(&install->content);
 	if (install->checked)
 		agent_unref(install->checked);
 	free(install);
@@ -327,6 +341,59 @@ packages_written(void *arg, const struct error *error)
 }
 
 static int
+install_packages(struct install *install, struct error *error)
+{
+	const struct msg_store_head *head = &install->checked->head;
+
+	if (!install->checked->plan->packages.count) {
+		install_finish(install);
+		return 0;
+	}
+	return packages_write(install->r,
+			      &(struct packages_request){.agent = head->name,
+							 .when_ms = head->installed_at_ms,
+							 .index = install->index,
+							 .content = install->content},
+			      packages_written, install, error);
+}
+
+static void
+image_came(void *arg, const char *digest, const struct error *failure)
+{
+	struct install *install = arg;
+	struct error error = ERROR_INIT;
+
+	if (failure)
+		error = *failure;
+	else if (install_check_image(install->r, install->checked, digest, &error) == 0 &&
+		 install_packages(install, &error) == 0)
+		return;
+	install_refuse(install, &error);
+}
+
+/* The image that the operator opened; what its tag says now holds until the agent is installed
+ * again. */
+static int
+bring_image(struct install *install, const struct msg *msg, struct error *error)
+{
+	const struct manifest *plan = install->checked->plan;
+	char reference[PATH_LEN_MAX + 1], tag[IMAGE_TAG_MAX + 1];
+	const int *proofs = &msg->fds[INSTALL_FD_CONTEXT + plan->context.count];
+
+	if (!image_reference(plan->image, reference, tag))
+		return error_why(error, ERR_INVALID, "spec.image %s is no image", plan->image);
+	return image_add(install->r,
+			 &(struct image_request){.reference = reference,
+						 .tag = tag,
+						 .source = proofs[0],
+						 .progress = proofs[1],
+						 .judged = true,
+						 .uid = install->asked.uid,
+						 .gid = install->asked.gid},
+			 image_came, install, error);
+}
+
+static int
 install_begin(struct install *install, struct msg *msg, struct error *error)
 {
 	const struct manifest *plan;
@@ -336,19 +403,14 @@ install_begin(struct install *install, struct msg *msg, struct error *error)
 	if (!install->checked || install_check(install->r, msg, install->checked, error) < 0)
 		return -1;
 	plan = install->checked->plan;
-	if (!plan->packages.count) {
-		install_finish(install);
-		return 0;
-	}
-	at = INSTALL_FD_CONTEXT + plan->context.count + (manifest_image_dir(plan) ? 1 : 0) +
+	at = INSTALL_FD_CONTEXT + plan->context.count + manifest_image_proofs(plan) +
 	     plan_watches(plan);
-	return packages_write(
-	    install->r,
-	    &(struct packages_request){.agent = install->checked->head.name,
-				       .when_ms = install->checked->head.installed_at_ms,
-				       .index = msg->fds[at],
-				       .content = msg->fds[at + 1]},
-	    packages_written, install, error);
+	if (plan->packages.count) {
+		install->index = msg_take_fd(msg, (unsigned)at);
+		install->content = msg_take_fd(msg, (unsigned)at + 1);
+	}
+	return manifest_image_proofs(plan) == 2 ? bring_image(install, msg, error)
+						: install_packages(install, error);
 }
 
 void
@@ -366,7 +428,9 @@ agent_install(struct runnerd *r, struct channel *channel, struct msg *msg)
 				    .r = r,
 				    .control = r->controls,
 				    .id = msg->id,
-				    .asked = msg->agent_install};
+				    .asked = msg->agent_install,
+				    .index = -1,
+				    .content = -1};
 	r->installs = install;
 	if (install_begin(install, msg, &error) < 0)
 		install_refuse(install, &error);

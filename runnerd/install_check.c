@@ -9,6 +9,8 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "common/runtime.h"
+#include "container.h"
 #include "disk.h"
 #include "policy.h"
 #include "program.h"
@@ -137,6 +139,16 @@ note_interpreter(struct manifest *plan, const struct program *program, struct er
 }
 
 static int
+check_program(struct agent *agent, struct error *error)
+{
+	struct program program;
+
+	if (program_find(agent->plan, agent->head.install_dir, &program, error) < 0)
+		return -1;
+	return note_interpreter(agent->plan, &program, error);
+}
+
+static int
 check_watched(const int *proofs, const struct manifest *plan, struct error *error)
 {
 	for (size_t i = 0; i < plan->triggers.count; i++)
@@ -151,9 +163,8 @@ check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, stru
 {
 	const struct manifest *plan = agent->plan;
 	const char *image = manifest_image_dir(plan);
-	struct program program;
 	size_t i, watches = plan_watches(plan);
-	size_t proofs = plan->context.count + (image ? 1 : 0) + watches;
+	size_t proofs = plan->context.count + manifest_image_proofs(plan) + watches;
 	size_t packages = plan->packages.count ? PACKAGE_FDS : 0;
 	struct stat st;
 
@@ -179,9 +190,29 @@ check_proofs(struct runnerd *r, const struct msg *msg, struct agent *agent, stru
 		return -1;
 	if (check_skills(&msg->fds[INSTALL_FD_CONTEXT + proofs + packages], agent, error) < 0)
 		return -1;
-	if (program_find(plan, agent->head.install_dir, &program, error) < 0)
-		return -1;
-	return note_interpreter(agent->plan, &program, error);
+	return manifest_image_proofs(plan) == 2 ? 0 : check_program(agent, error);
+}
+
+/* One of the store: what cannot be told before it is there. */
+int
+install_check_image(struct runnerd *r, struct agent *agent, const char *digest, struct error *error)
+{
+	struct manifest *plan = agent->plan;
+	struct image *image = image_open(r, digest, error);
+	int rc = image ? container_check_image(image, error) : -1;
+
+	free(plan->image_digest);
+	plan->image_digest = strdup(digest);
+	if (!plan->image_digest)
+		rc = error_errno(error, ENOMEM, "keeping the image's digest");
+	if (rc == 0 && runtime_of(plan) == RUNTIME_CONTAINER)
+		rc = container_check(r, plan, image, error);
+	else if (rc == 0)
+		rc = image_find_interpreter(r, plan, image, error) < 0
+			 ? -1
+			 : check_program(agent, error);
+	image_free(image);
+	return rc < 0 ? error_what(error, "spec.image %s", plan->image) : 0;
 }
 
 int

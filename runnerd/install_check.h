@@ -19,5 +19,9 @@ int install_check_new(const struct runnerd *r, const struct msg_agent_install *r
 /* All of it. The agent's head and what interprets it are filled in. 0, or -1 with error. */
 int install_check(struct runnerd *r, const struct msg *msg, struct agent *agent,
 		  struct error *error);
+/* Of an agent whose image is one of the store, after install_check(): its digest is noted, and what
+ * the image must have is looked for. 0, or -1 with error. */
+int install_check_image(struct runnerd *r, struct agent *agent, const char *digest,
+			struct error *error);
 
 #endif

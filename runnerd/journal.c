@@ -61,6 +61,16 @@ journal_home(int journal, const struct msg_journal_home *home)
 }
 
 int
+journal_image(int journal, const char *digest)
+{
+	struct msg record;
+
+	msg_init(&record, MSG_JOURNAL_IMAGE);
+	snprintf(record.journal_image.digest, sizeof(record.journal_image.digest), "%s", digest);
+	return record_append(journal, &record, false);
+}
+
+int
 journal_step(int journal, enum session_step step, enum journal_mark mark)
 {
 	struct msg record;
@@ -201,6 +211,9 @@ read_record(struct journal *journal, const struct msg *record)
 	case MSG_JOURNAL_HOME:
 		journal->home = record->journal_home;
 		journal->has_home = true;
+		break;
+	case MSG_JOURNAL_IMAGE:
+		journal->image = record->journal_image;
 		break;
 	case MSG_JOURNAL_STEP:
 		read_step(journal, &record->journal_step);

@@ -33,6 +33,8 @@ int journal_plugin(int journal, const char *server, const struct procid *init);
 int journal_server(int journal, uint8_t number, uint32_t uid, const char *name);
 /* After journal_create(): its agent may be another by the time that a new runnerd ends it. */
 int journal_home(int journal, const struct msg_journal_home *home);
+/* The image whose layers the session has, "sha256:HEX". */
+int journal_image(int journal, const char *digest);
 int journal_segment(int journal, uint32_t segment, uint64_t offset);
 /* Durable: what is discarded cannot be looked at again. why is not empty. */
 int journal_discard(int journal, const struct msg_journal_discard *discard);
@@ -44,6 +46,7 @@ struct journal {
 	struct msg_journal_session session;
 	struct msg_journal_groups groups;
 	struct msg_journal_home home;
+	struct msg_journal_image image; /* digest "": none */
 	bool has_session, has_groups, has_home, has_keeper, has_ended;
 	bool gate; /* it may have been opened */
 	bool begun[STEP_COUNT];

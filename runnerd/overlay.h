@@ -21,8 +21,9 @@ int overlay_mount(const char *name, int lower, int upper, int work);
  * mount(2)'s one page of options. */
 enum { OVERLAY_LOWERS_MAX = 127 };
 
-/* The same upon count layers, the topmost first. Mounted at place for a moment, where it is left for
- * the caller to unmount: fsconfig(2) takes no more than 255 bytes of layers before Linux 6.8. */
+/* The same upon count layers, the topmost first. Mounted at place for a moment, where it is left
+ * for the caller to unmount: fsconfig(2) takes no more than 255 bytes of layers before Linux 6.8.
+ */
 int overlay_mount_many(const char *name, const int *lowers, size_t count, int upper, int work,
 		       const char *place);
 

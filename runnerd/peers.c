@@ -10,6 +10,7 @@
 #include "explain.h"
 #include "fs.h"
 #include "home_requests.h"
+#include "image_view.h"
 #include "images.h"
 #include "install.h"
 #include "logs.h"
@@ -186,6 +187,7 @@ static const struct peer_rule control_rules[] = {
     {.type = MSG_DOCTOR_QUERY, .handler = doctor_query},
     {.type = MSG_RUNNERD_QUERY, .handler = runnerd_query},
     {.type = MSG_EXPLAIN_QUERY, .handler = explain_query},
+    {.type = MSG_IMAGE_VIEW, .handler = image_view_request},
     {.type = MSG_HOME_QUERY, .handler = home_query},
     {.type = MSG_HOME_DIFF_QUERY, .handler = home_diff_query},
     {.type = MSG_HOME_ROLLBACK, .handler = home_rollback_request},

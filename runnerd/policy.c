@@ -411,19 +411,6 @@ check_memory(const struct effective *e, const struct config *config, struct erro
 			  "lower it, or let root raise ceilings.memory_limit in agentd.yaml");
 }
 
-static int
-check_image(const struct manifest *plan, const struct config *config, struct error *error)
-{
-	const char *image = manifest_image_dir(plan);
-
-	if (!image || beneath_any(image, &config->ceilings.allowed_images))
-		return 0;
-	error_why(error, ERR_PERMISSION, "spec.image dir:%s is outside ceilings.allowed_images",
-		  image);
-	return error_hint(error, "root can add its directory to ceilings.allowed_images in "
-				 "agentd.yaml");
-}
-
 /* docker://, docker://HOST and docker://HOST/PATH let what begins so. */
 static bool
 registry_allowed(const char *reference, const struct strings *allowed)
@@ -458,6 +445,33 @@ policy_image(const char *reference, const struct config *config, struct error *e
 			  path ? "its directory" : "docker://, or a beginning of the name,");
 }
 
+/* One that lies in install_dir came with the agent, as its program does. */
+static bool
+lies_in(const char *install_dir, const char *reference)
+{
+	static const char scheme[] = "oci:";
+
+	return !strncmp(reference, scheme, strlen(scheme)) &&
+	       path_within(reference + strlen(scheme), install_dir);
+}
+
+static int
+check_image(const struct manifest *plan, const char *install_dir, const struct config *config,
+	    struct error *error)
+{
+	const char *image = manifest_image_dir(plan);
+	char reference[PATH_LEN_MAX + 1], tag[IMAGE_TAG_MAX + 1];
+
+	if (!image && image_reference(plan->image, reference, tag))
+		return lies_in(install_dir, reference) ? 0 : policy_image(reference, config, error);
+	if (!image || beneath_any(image, &config->ceilings.allowed_images))
+		return 0;
+	error_why(error, ERR_PERMISSION, "spec.image dir:%s is outside ceilings.allowed_images",
+		  image);
+	return error_hint(error, "root can add its directory to ceilings.allowed_images in "
+				 "agentd.yaml");
+}
+
 static int
 check_install_dir(const char *install_dir, const struct config *config, struct error *error)
 {
@@ -483,7 +497,8 @@ policy_check(const struct manifest *plan, const char *install_dir, const struct 
 	if (check_level(&e, config, error) < 0 || check_modes(plan, &e, error) < 0)
 		return -1;
 	if (check_memory(&e, config, error) < 0 || check_context(plan, &e, config, error) < 0 ||
-	    check_watches(plan, config, error) < 0 || check_image(plan, config, error) < 0 ||
+	    check_watches(plan, config, error) < 0 ||
+	    check_image(plan, install_dir, config, error) < 0 ||
 	    check_credentials(plan, &e, error) < 0 || policy_network(plan, &e, error) < 0 ||
 	    check_skills(plan, install_dir, &e, config, error) < 0)
 		return -1;

@@ -57,7 +57,7 @@ static int
 refuse_interpreter(const struct manifest *plan, const struct interpreter *interpreter,
 		   struct error *error)
 {
-	const char *image = manifest_image_dir(plan);
+	const char *image = manifest_image_is_tree(plan) ? plan->image : NULL;
 
 	error_why(error, ERR_INVALID, "there is no %s in the image %s", interpreter->language,
 		  image ? image : "host");

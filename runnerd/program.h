@@ -17,6 +17,9 @@ enum { PROGRAM_ARGUMENTS = 5 + 2 * (CONTEXT_MAX + 1) };
 #define PYTHON_DIR "/run/agentd/python"
 #define PYTHON_START PYTHON_DIR "/start.py"
 
+/* Where a program without a path is looked for, unless somebody says otherwise. */
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 struct program {
 	char path[PATH_LEN_MAX + 1];       /* inside */
 	char entrypoint[PATH_LEN_MAX + 1]; /* "": none */

@@ -405,9 +405,11 @@ image_command(const char *command, const char *image, char *path, struct error *
 }
 
 static int
-absolute_command(const char *command, const char *image, const char *install_dir, char *path,
-		 struct error *error)
+absolute_command(const char *command, const struct manifest *plan, const char *install_dir,
+		 char *path, struct error *error)
 {
+	const char *image = manifest_image_dir(plan);
+	bool of_store = !image && manifest_image_is_tree(plan);
 	_cleanup_close_ int fd = -1;
 
 	if (!path_is_normal(command))
@@ -418,6 +420,10 @@ absolute_command(const char *command, const char *image, const char *install_dir
 					error);
 	if (image)
 		return image_command(command, image, path, error);
+	if (of_store) { /* what its layers come to is seen when it starts */
+		snprintf(path, PATH_LEN_MAX + 1, "%s", command);
+		return 0;
+	}
 	if (!visible_inside(command, install_dir)) {
 		error_why(error, ERR_INVALID, "%s will not be there inside the sandbox", command);
 		return error_hint(error, "name a program below /usr or install_dir");
@@ -434,8 +440,7 @@ proof_program(const char *command, const struct manifest *plan, const char *inst
 	      struct error *error)
 {
 	if (command[0] == '/')
-		return absolute_command(command, manifest_image_dir(plan), install_dir, path,
-					error);
+		return absolute_command(command, plan, install_dir, path, error);
 	return relative_command(command, install_dir, path, error);
 }
 

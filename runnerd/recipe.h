@@ -15,7 +15,7 @@ struct recipe {
 	struct channel *builder; /* borrowed from the session */
 	uint32_t base_uid;
 	uint32_t uid, gid; /* the agent's ids inside (id_map.h) */
-	int failure; /* 0 or -errno */
+	int failure;       /* 0 or -errno */
 	/* Not NULL: nothing is built, its mounts are told as facts (`ash explain`). What a manifest
 	 * names is not opened then: who asks may not be allowed to. */
 	struct facts *facts;
@@ -44,8 +44,8 @@ void recipe_tmpfs(struct recipe *recipe, const struct recipe_tmpfs *tmpfs);
 void recipe_mount(struct recipe *recipe, const char *path, int mount, bool directory);
 /* The file system with the layers of overlays, detached, taken over; before any overlay. */
 void recipe_layers(struct recipe *recipe, int mount);
-/* Layers of an image, the topmost first: count detached mounts, taken over, that lie above the lower
- * of the next overlay. */
+/* Layers of an image, the topmost first: count detached mounts, taken over, that lie above the
+ * lower of the next overlay. */
 void recipe_lowers(struct recipe *recipe, int *mounts, size_t count);
 /* An overlay of that layer upon lower, a detached mount that is taken over. Path "/": an image,
  * which must come first. */

@@ -109,6 +109,7 @@ revive(struct runnerd *r, const struct journal *journal, int records)
 	s->init = journal->init;
 	s->discard = journal->discard;
 	memcpy(s->built, journal->begun, sizeof(s->built));
+	memcpy(s->image_digest, journal->image.digest, sizeof(s->image_digest));
 	take_plan(s);
 	take_home(s, journal);
 	return s;

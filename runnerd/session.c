@@ -1,4 +1,5 @@
 #include "session.h"
+#include "images.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -148,6 +149,7 @@ session_free(struct session *s)
 	loop_remove(s->cgroup_watch);
 	loop_remove(s->timer);
 	close_descriptors(s);
+	image_free(s->image);
 	agent_unref(s->agent);
 	free(s->request);
 	free(s->event);

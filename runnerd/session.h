@@ -40,6 +40,9 @@ struct session {
 	struct msg_prepare *request; /* NULL for an adopted one */
 	char *event;                 /* that started it, for mission.json; NULL: none */
 	size_t event_length;
+	struct image *image; /* images.h; of what is being set up, NULL: host's or a directory's */
+	/* Of the layers that it has, "sha256:HEX"; "": none. They stay for as long as it is. */
+	char image_digest[IMAGE_DIGEST_LEN + 1];
 	struct effective effective;
 	uint32_t base_uid;
 	uint64_t timeout_ms;
@@ -138,6 +141,14 @@ void session_setup(struct session *s);
 void session_setup_goes_on(struct session *s);
 /* Keeper or builder answered: PREPARED when both are there. */
 void session_progress(struct session *s);
+
+/* session_image.c: the image of its plan, if there is one. 0, or -1 with error. */
+int session_take_image(struct session *s, struct error *error);
+/* Its runtime is container: for the others an image is files and no more. */
+bool session_is_container(const struct session *s);
+/* The agent's ids inside: those of a container's user. */
+uint32_t session_agent_uid(const struct session *s);
+uint32_t session_agent_gid(const struct session *s);
 
 /* session_frame.c: what every step needs and nothing undoes but the end. */
 int frame_open(struct session *s, struct error *error);

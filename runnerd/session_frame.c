@@ -48,8 +48,8 @@ open_builder(struct session *s)
 		return rc;
 	s->recipe = (struct recipe){.builder = s->builder,
 				    .base_uid = s->base_uid,
-				    .uid = AGENT_UID,
-				    .gid = AGENT_UID};
+				    .uid = session_agent_uid(s),
+				    .gid = session_agent_gid(s)};
 	rc = cgroup_enter_agent(s->r->cgroups, &s->cgroup, &entry);
 	if (rc < 0)
 		return rc;

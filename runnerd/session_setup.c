@@ -42,6 +42,14 @@ step_ends(struct session *s)
 	channel_send(s->r->schedd, &msg);
 }
 
+/* From here on nobody deletes its layers. */
+static int
+keep_image(struct session *s)
+{
+	snprintf(s->image_digest, sizeof(s->image_digest), "%s", s->agent->plan->image_digest);
+	return journal_image(s->journal, s->image_digest);
+}
+
 static int
 journal_begin(struct session *s, struct error *error)
 {
@@ -73,6 +81,8 @@ journal_begin(struct session *s, struct error *error)
 	if (fsync(s->r->at.records) < 0)
 		return error_errno(error, errno, "writing the session's journal");
 	rc = journal_home(s->journal, &home);
+	if (!rc && s->agent->plan->image_digest)
+		rc = keep_image(s);
 	if (rc < 0)
 		return error_errno(error, -rc, "writing the session's journal");
 	CRASH_POINT("setup.journalled");
@@ -165,7 +175,8 @@ session_setup(struct session *s)
 		return;
 	}
 	loop_arm_in(s->timer, STEP_WAIT_MS);
-	if (journal_begin(s, &error) < 0 || frame_open(s, &error) < 0 || build_steps(s, &error) < 0)
+	if (journal_begin(s, &error) < 0 || session_take_image(s, &error) < 0 ||
+	    frame_open(s, &error) < 0 || build_steps(s, &error) < 0)
 		session_fail(s, &error);
 }
 

@@ -584,6 +584,7 @@ const struct request_rule request_rules[] = {
     {.type = MSG_OP_WATCH, .start = request_watch},
     {.type = MSG_OP_INSTALL, .action = "agent.install", .start = request_install},
     {.type = MSG_OP_EXPLAIN, .start = request_explain},
+    {.type = MSG_OP_IMAGE_VIEW, .action = "image.add", .start = request_image_view},
     {.type = MSG_OP_REMOVE, .action = "agent.remove", .start = remove_agent},
     {.type = MSG_OP_PAUSE, .action = "agent.pause", .start = pause_agent},
     {.type = MSG_OP_RESUME, .action = "agent.resume", .start = resume_agent},

@@ -44,13 +44,14 @@ static const char *
 proof_name(const struct manifest *manifest, size_t index)
 {
 	size_t contexts = manifest->context.count;
-	const char *image = manifest_image_dir(manifest);
+	size_t images = manifest_image_proofs(manifest);
 
 	if (index < contexts)
 		return manifest->context.items[index].source;
 	index -= contexts;
-	if (image && index-- == 0)
-		return image;
+	if (index < images)
+		return manifest->image;
+	index -= images;
 	if (index < plan_watches(manifest))
 		return watched_path(manifest, index);
 	return manifest->skills.items[index - plan_watches(manifest)];
@@ -59,9 +60,8 @@ proof_name(const struct manifest *manifest, size_t index)
 static int
 check_proofs(const struct msg *msg, const struct manifest *manifest, struct error *error)
 {
-	const char *image = manifest_image_dir(manifest);
-	size_t proofs = manifest->context.count + manifest->skills.count + (image ? 1 : 0) +
-			plan_watches(manifest);
+	size_t proofs = manifest->context.count + manifest->skills.count +
+			manifest_image_proofs(manifest) + plan_watches(manifest);
 	size_t before = proofs - manifest->skills.count;
 	unsigned packages = manifest->packages.count ? PACKAGE_FDS : 0;
 
@@ -78,6 +78,9 @@ check_proofs(const struct msg *msg, const struct manifest *manifest, struct erro
 	for (size_t i = 0; i < proofs; i++) {
 		size_t at = FD_CONTEXT + i + (i < before ? 0 : packages);
 
+		/* An archive is a file, and a socket is for its progress: runnerd looks at both. */
+		if (proof_name(manifest, i) == manifest->image && !manifest_image_dir(manifest))
+			continue;
 		if (check_directory(msg->fds[at], proof_name(manifest, i), error) < 0)
 			return -1;
 	}
@@ -85,8 +88,16 @@ check_proofs(const struct msg *msg, const struct manifest *manifest, struct erro
 }
 
 static int
-settle_runtime(struct manifest *manifest, const char *name, struct error *error)
+keep_text(char **field, const char *text, struct error *error)
 {
+	*field = text[0] ? strdup(text) : NULL;
+	return text[0] && !*field ? error_errno(error, ENOMEM, "keeping what ash found") : 0;
+}
+
+static int
+settle_runtime(struct manifest *manifest, const struct msg_op_install *asked, struct error *error)
+{
+	const char *name = asked->runtime;
 	enum runtime runtime = name[0] ? runtime_parse(name) : runtime_of(manifest);
 
 	if (runtime == RUNTIME_ABSENT)
@@ -99,6 +110,9 @@ settle_runtime(struct manifest *manifest, const char *name, struct error *error)
 				 "the runtime is to be %s, but the manifest says %s",
 				 runtime_name(runtime), runtime_name(manifest->runtime));
 	manifest->runtime = runtime;
+	if (!manifest->image && runtime == RUNTIME_CONTAINER && asked->layout[0] &&
+	    !(manifest->image = runtime_layout(asked->install_dir, asked->layout)))
+		return error_errno(error, ENOMEM, "keeping what ash found");
 	return runtime_check(manifest, error) < 0 ? -1 : plan_enforceable(manifest, error);
 }
 
@@ -198,7 +212,7 @@ pass_on(struct request *request, struct msg *answer)
 
 /* Everything is checked: the plan and, in its order, what the operator opened. */
 static void
-send_plan(struct request *request, int plan)
+send_plan(struct request *request, int plan, bool brings_image)
 {
 	static const struct call call = {
 	    .upstream = UP_RUNNERD,
@@ -208,6 +222,7 @@ send_plan(struct request *request, int plan)
 	    .then = pass_on,
 	};
 	const struct msg_op_install *asked = &request->msg.op_install;
+	struct call waits = call;
 	struct msg msg;
 
 	msg_init(&msg, MSG_AGENT_INSTALL);
@@ -220,14 +235,9 @@ send_plan(struct request *request, int plan)
 	msg_add_fd(&msg, plan);
 	for (unsigned i = 0; i < request->msg.nfds; i++)
 		msg_add_fd(&msg, msg_take_fd(&request->msg, i));
-	request_call(request, &call, &msg);
-}
-
-static int
-keep_text(char **field, const char *text, struct error *error)
-{
-	*field = text[0] ? strdup(text) : NULL;
-	return text[0] && !*field ? error_errno(error, ENOMEM, "keeping the interpreter") : 0;
+	if (brings_image)
+		waits.wait_ms = 0; /* as long as there is something to unpack */
+	request_call(request, &waits, &msg);
 }
 
 /* As the operator's ash found it; runnerd looks whether it is one. */
@@ -244,7 +254,7 @@ note_interpreter(const struct msg_op_install *asked, struct manifest *manifest, 
 static int
 make_plan(struct request *request, struct manifest *manifest, struct error *error)
 {
-	if (settle_runtime(manifest, request->msg.op_install.runtime, error) < 0 ||
+	if (settle_runtime(manifest, &request->msg.op_install, error) < 0 ||
 	    check_proofs(&request->msg, manifest, error) < 0 ||
 	    index_skills(&request->msg, manifest, error) < 0 ||
 	    note_interpreter(&request->msg.op_install, manifest, error) < 0)
@@ -259,17 +269,19 @@ request_install(struct request *request)
 	const struct msg *msg = &request->msg;
 	struct manifest *manifest =
 	    read_manifest(msg->fds[FD_MANIFEST], msg->op_install.manifest_path, &error);
+	bool brings_image = false;
 	int plan = -1;
 
 	if (manifest) {
 		snprintf(request->agent, sizeof(request->agent), "%s", manifest->name);
 		plan = make_plan(request, manifest, &error);
+		brings_image = manifest_image_proofs(manifest) == 2;
 		manifest_free(manifest);
 	}
 	if (plan < 0)
 		request_fail(request, &error);
 	else
-		send_plan(request, plan);
+		send_plan(request, plan, brings_image);
 }
 
 /* --- explaining ---------------------------------------------------------------------------------

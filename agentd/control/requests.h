@@ -94,6 +94,7 @@ extern const struct request_rule request_rules[];
 extern const size_t request_rule_count;
 
 /* The handlers with files of their own. */
+request_fn request_image_view;
 request_fn request_install, request_explain, request_run, request_events, request_event_emit,
     request_event_replay, request_metrics;
 /* Is this (borrowed) a sealed memfd of JSON within its bound? 0, or -1 with error. */

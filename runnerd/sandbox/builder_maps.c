@@ -37,8 +37,7 @@ builder_open_proc(struct error *error)
 }
 
 static int
-write_map(int proc, pid_t pid, const char *file, uint32_t base, uint32_t agent,
-	  struct error *error)
+write_map(int proc, pid_t pid, const char *file, uint32_t base, uint32_t agent, struct error *error)
 {
 	_cleanup_close_ int fd = -1;
 	char path[64], map[ID_MAP_TEXT];
@@ -59,8 +58,7 @@ write_map(int proc, pid_t pid, const char *file, uint32_t base, uint32_t agent,
 }
 
 int
-builder_write_maps(int proc, pid_t pid, const struct msg_sandbox_begin *begin,
-		   struct error *error)
+builder_write_maps(int proc, pid_t pid, const struct msg_sandbox_begin *begin, struct error *error)
 {
 	if (write_map(proc, pid, "gid_map", begin->base_uid, begin->gid, error) < 0 ||
 	    write_map(proc, pid, "uid_map", begin->base_uid, begin->uid, error) < 0)

@@ -97,10 +97,9 @@ new_overlay(struct seed *seed, const struct msg *msg, struct error *error)
 	work = open_layer(seed, layer, "work", error);
 	if (work < 0 || add_lower(seed, msg->fds[0], error) < 0)
 		return -1;
-	mount = seed->lower_count == 1
-		    ? overlay_mount(layer, seed->lowers[0], upper, work)
-		    : overlay_mount_many(layer, seed->lowers, seed->lower_count, upper, work,
-					 lower_place);
+	mount = seed->lower_count == 1 ? overlay_mount(layer, seed->lowers[0], upper, work)
+				       : overlay_mount_many(layer, seed->lowers, seed->lower_count,
+							    upper, work, lower_place);
 	if (mount < 0)
 		return error_errno(error, -mount, "mounting the overlay of %zu layers",
 				   seed->lower_count);

@@ -2,10 +2,13 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "runnerd/container.h"
 #include "runnerd/inject.h"
 #include "runnerd/net.h"
 #include "runnerd/program.h"
 #include "steps.h"
+
+enum { ENV_KEY_BYTES = 4096 /* an image's may be longer than a manifest's */ };
 
 /* Rows of one memfd; the first failure sticks. */
 struct spec {
@@ -34,33 +37,89 @@ add_text(struct spec *spec, const char *key, const char *value)
 	spec_add(spec, &record);
 }
 
-static bool
-is_overridden(const struct pairs *env, const char *key)
-{
-	size_t i;
+/* --- the environment --------------------------------------------------------------------------
+ */
 
-	for (i = 0; i < env->count; i++)
-		if (!strcmp(env->items[i].key, key))
-			return true;
-	return false;
-}
-
-struct urls {
-	struct spec *spec;
-	const struct pairs *own;
-	uint32_t count;
+/* In order; a name that comes again replaces what it was. */
+struct environment {
+	struct variable {
+		const char *key; /* key_length bytes of it */
+		size_t key_length;
+		const char *value;
+	} * items;
+	size_t count, room;
+	bool failed; /* memory ran out */
 };
 
-static void
-add_url(const struct manifest_credential *credential, const char *url, void *arg)
+static struct variable *
+find_variable(const struct environment *env, const char *key, size_t length)
 {
-	const char *variable = credential->inject.base_url_env;
-	struct urls *urls = arg;
+	for (size_t i = 0; i < env->count; i++)
+		if (env->items[i].key_length == length &&
+		    memcmp(env->items[i].key, key, length) == 0)
+			return &env->items[i];
+	return NULL;
+}
 
-	if (!variable || is_overridden(urls->own, variable))
-		return;
-	add_text(urls->spec, variable, url);
-	urls->count++;
+static void
+set_part(struct environment *env, const char *key, size_t length, const char *value)
+{
+	struct variable *variable = find_variable(env, key, length);
+	void *grown;
+
+	if (!variable && env->count == env->room) {
+		grown = reallocarray(env->items, env->room + 64, sizeof(*env->items));
+		if (!grown) {
+			env->failed = true;
+			return;
+		}
+		env->items = grown;
+		env->room += 64;
+	}
+	if (!variable)
+		variable = &env->items[env->count++];
+	*variable = (struct variable){.key = key, .key_length = length, .value = value};
+}
+
+static void
+set(struct environment *env, const char *key, const char *value)
+{
+	set_part(env, key, strlen(key), value);
+}
+
+static void
+unset(struct environment *env, const char *key)
+{
+	struct variable *variable = find_variable(env, key, strlen(key));
+
+	if (variable)
+		*variable = env->items[--env->count];
+}
+
+/* Names of the runtime's are nobody else's. */
+static void
+set_of_image(struct environment *env, const struct image *image)
+{
+	for (size_t i = 0; i < image->env.count; i++) {
+		const char *text = image->env.items[i], *equals = strchr(text, '=');
+
+		if (equals && equals > text && strncmp(text, "SCARAB_", strlen("SCARAB_")))
+			set_part(env, text, (size_t)(equals - text), equals + 1);
+	}
+}
+
+static void
+set_default(struct environment *env, const char *key, const char *value)
+{
+	if (!find_variable(env, key, strlen(key)))
+		set(env, key, value);
+}
+
+static void
+set_url(const struct manifest_credential *credential, const char *url, void *arg)
+{
+	if (credential->inject.base_url_env)
+		set(arg, credential->inject.base_url_env, url);
 }
 
 /* For programs that know no network without them. All others find every name as if there were no
@@ -77,26 +136,16 @@ static const struct pair proxies[] = {
     {(char *)"no_proxy", (char *)"*"},
 };
 
-/* How many of them the manifest leaves as they are. */
-static uint32_t
-add_pairs(struct spec *spec, const struct pairs *own, const struct pair *pairs, size_t count)
+static void
+set_pairs(struct environment *env, const struct pair *pairs, size_t count)
 {
-	uint32_t added = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		if (is_overridden(own, pairs[i].key))
-			continue;
-		add_text(spec, pairs[i].key, pairs[i].value);
-		added++;
-	}
-	return added;
+	for (size_t i = 0; i < count; i++)
+		set(env, pairs[i].key, pairs[i].value);
 }
 
-/* The manifest's own variables come last and hold. */
-static uint32_t
-add_environment(struct spec *spec, const struct session *s)
+static void
+set_of_runtime(struct environment *env, const struct session *s)
 {
-	const struct pairs *own = &s->agent->plan->env;
 	const struct pair given[] = {
 	    {(char *)"AGENT_NAME", (char *)s->agent_name},
 	    {(char *)"SCARAB_AGENT_ID", (char *)s->name},
@@ -108,73 +157,152 @@ add_environment(struct spec *spec, const struct session *s)
 	    {(char *)"HOME", (char *)"/home/agent"},
 	    {(char *)"USER", (char *)"agent"},
 	    {(char *)"LOGNAME", (char *)"agent"},
-	    {(char *)"PATH",
-	     (char *)"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-	    {(char *)"LANG", (char *)"C.UTF-8"},
 	    {(char *)"TMPDIR", (char *)"/tmp"},
 	    {(char *)"XDG_RUNTIME_DIR", (char *)"/run/agent"},
 	    {(char *)"CREDENTIALS_DIRECTORY", (char *)"/run/credentials"},
 	};
-	struct urls urls = {.spec = spec, .own = own};
-	uint32_t count = 0;
-	size_t i;
 
-	inject_urls(s->agent->plan, add_url, &urls);
-	count = urls.count;
-	count += add_pairs(spec, own, given, ARRAY_LEN(given));
-	if (net_wanted(s))
-		count += add_pairs(spec, own, proxies, ARRAY_LEN(proxies));
-	for (i = 0; i < own->count; i++)
-		add_text(spec, own->items[i].key, own->items[i].value);
-	return count + (uint32_t)own->count;
+	set_pairs(env, given, ARRAY_LEN(given));
+	set_default(env, "PATH", DEFAULT_PATH);
+	set_default(env, "LANG", "C.UTF-8");
 }
 
-static uint32_t
-count_environment(const struct session *s)
+static bool
+is_agents(const struct manifest_credential *credential)
 {
-	struct spec counting = {.failure = -ECANCELED};
+	return !credential->for_server || strcmp(credential->for_server, "agent") == 0;
+}
 
-	return add_environment(&counting, s);
+/* First what the image says, then the runtime, then the manifest: who comes later holds. A secret's
+ * variable is put there inside. */
+static void
+fill_environment(struct environment *env, const struct session *s)
+{
+	const struct manifest *plan = s->agent->plan;
+
+	if (session_is_container(s))
+		set_of_image(env, s->image);
+	inject_urls(plan, set_url, env);
+	set_of_runtime(env, s);
+	if (net_wanted(s))
+		set_pairs(env, proxies, ARRAY_LEN(proxies));
+	set_pairs(env, plan->env.items, plan->env.count);
+	for (size_t i = 0; i < plan->credentials.count; i++)
+		if (plan->credentials.items[i].env && is_agents(&plan->credentials.items[i]))
+			unset(env, plan->credentials.items[i].env);
+}
+
+static void
+add_environment(struct spec *spec, const struct environment *env)
+{
+	char key[ENV_KEY_BYTES];
+
+	for (size_t i = 0; i < env->count; i++) {
+		const struct variable *variable = &env->items[i];
+
+		if (snprintf(key, sizeof(key), "%.*s", (int)variable->key_length, variable->key) >=
+		    (int)sizeof(key))
+			spec->failure = -E2BIG;
+		else
+			add_text(spec, key, variable->value);
+	}
+}
+
+/* --- the command ------------------------------------------------------------------------------
+ */
+
+/* Of a program that was found: its own arguments, then the manifest's. */
+static int
+program_arguments(const struct session *s, struct program *program, struct arguments *arguments,
+		  struct error *error)
+{
+	const struct manifest *plan = s->agent->plan;
+
+	if (program_find(plan, s->agent->head.install_dir, program, error) < 0)
+		return -1;
+	arguments->items =
+	    calloc(1 + PROGRAM_ARGUMENTS + plan->args.count, sizeof(*arguments->items));
+	if (!arguments->items)
+		return error_errno(error, ENOMEM, "writing the arguments");
+	arguments->items[arguments->count++] = program->path;
+	for (size_t i = 0; program->arguments[i]; i++)
+		arguments->items[arguments->count++] = program->arguments[i];
+	for (size_t i = 0; i < plan->args.count; i++)
+		arguments->items[arguments->count++] = plan->args.items[i];
+	return 0;
+}
+
+static int
+image_arguments(const struct session *s, struct arguments *arguments, struct error *error)
+{
+	if (!container_arguments(s->agent->plan, s->image, arguments))
+		return error_errno(error, ENOMEM, "writing the arguments");
+	if (arguments->count)
+		return 0;
+	return error_why(error, ERR_INVALID, "the image %s does not say what to execute",
+			 s->image_digest);
+}
+
+static int
+fill_spec(struct session *s, const struct arguments *arguments, const struct environment *env,
+	  struct spec *spec)
+{
+	struct msg record;
+	struct msg_exec_spec *head = &record.exec_spec;
+	bool container = session_is_container(s);
+
+	msg_init(&record, MSG_EXEC_SPEC);
+	if (strlen(arguments->items[0]) >= sizeof(head->path))
+		return -ENAMETOOLONG;
+	strcpy(head->path, arguments->items[0]);
+	snprintf(head->cwd, sizeof(head->cwd), "%s",
+		 container ? container_directory(s->image) : AGENT_HOME);
+	head->uid = s->recipe.uid;
+	head->gid = s->recipe.gid;
+	head->open_files = s->effective.open_files;
+	head->arguments = (uint32_t)arguments->count;
+	head->variables = (uint32_t)env->count;
+	spec_add(spec, &record);
+	for (size_t i = 0; i < arguments->count; i++)
+		add_text(spec, "", arguments->items[i]);
+	add_environment(spec, env);
+	if (!spec->failure)
+		spec->failure = exec_secrets(s, "", NULL, spec->rows);
+	return spec->failure;
+}
+
+static int
+write_spec(struct session *s, const struct arguments *arguments, struct error *error)
+{
+	struct spec spec = {.rows = rows_new("exec")};
+	struct environment env = {0};
+	int rc = spec.rows ? 0 : -ENOMEM;
+
+	fill_environment(&env, s);
+	if (env.failed)
+		rc = -ENOMEM;
+	if (!rc)
+		rc = fill_spec(s, arguments, &env, &spec);
+	free(env.items);
+	if (!rc) {
+		rc = rows_seal(spec.rows);
+		return rc < 0 ? error_errno(error, -rc, "sealing the environment") : rc;
+	}
+	if (spec.rows)
+		rows_free(spec.rows);
+	return error_errno(error, -rc, "writing arguments and environment");
 }
 
 int
 agent_exec_spec(struct session *s, struct error *error)
 {
-	const struct manifest *plan = s->agent->plan;
-	struct spec spec = {.rows = rows_new("exec")};
+	struct arguments arguments = {0};
 	struct program program;
-	struct msg record;
-	size_t i, own = 0;
+	int rc = session_is_container(s) ? image_arguments(s, &arguments, error)
+					 : program_arguments(s, &program, &arguments, error);
 
-	if (!spec.rows)
-		return error_errno(error, errno, "memfd_create");
-	msg_init(&record, MSG_EXEC_SPEC);
-	if (program_find(plan, s->agent->head.install_dir, &program, error) < 0) {
-		rows_free(spec.rows);
-		return -1;
-	}
-	strcpy(record.exec_spec.path, program.path);
-	while (program.arguments[own])
-		own++;
-	strcpy(record.exec_spec.cwd, "/home/agent");
-	record.exec_spec.uid = record.exec_spec.gid = AGENT_UID;
-	record.exec_spec.open_files = s->effective.open_files;
-	record.exec_spec.arguments = 1 + (uint32_t)(own + plan->args.count);
-	record.exec_spec.variables = count_environment(s);
-	spec_add(&spec, &record);
-	add_text(&spec, "", program.path);
-	for (i = 0; i < own; i++)
-		add_text(&spec, "", program.arguments[i]);
-	for (i = 0; i < plan->args.count; i++)
-		add_text(&spec, "", plan->args.items[i]);
-	add_environment(&spec, s);
-	if (!spec.failure)
-		spec.failure = exec_secrets(s, "", NULL, spec.rows);
-	if (spec.failure) {
-		rows_free(spec.rows);
-		return error_errno(error, -spec.failure, "writing arguments and environment");
-	}
-	spec.failure = rows_seal(spec.rows);
-	return spec.failure < 0 ? error_errno(error, -spec.failure, "sealing the environment")
-				: spec.failure;
+	if (rc == 0)
+		rc = write_spec(s, &arguments, error);
+	free(arguments.items);
+	return rc;
 }

@@ -49,20 +49,22 @@ machine_id(const struct session *s, char *text)
 void
 identity_etc(struct session *s, uint32_t uid, const char *home)
 {
-	char id[33], plugin[64] = "";
+	const struct recipe *ids = &s->recipe;
+	char id[33], plugin[64] = "", agent[128];
+	bool is_root = ids->uid == 0;
 
+	snprintf(agent, sizeof(agent), "agent:x:%u:%u:agent:%s:/bin/sh\n", ids->uid, ids->gid,
+		 home);
 	if (uid != AGENT_UID)
 		snprintf(plugin, sizeof(plugin), "plugin:x:%u:%u:plugin:%s:/bin/sh\n", uid, uid,
 			 home);
 
 	machine_id(s, id);
 	etc_file(s, "/etc/passwd",
-		 "root:x:0:0:root:/:/usr/sbin/nologin\n"
-		 "agent:x:%d:%d:agent:%s:/bin/sh\n"
+		 "%sroot:x:0:0:root:/:/usr/sbin/nologin\n%s"
 		 "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n%s",
-		 AGENT_UID, AGENT_UID, home, plugin);
-	etc_file(s, "/etc/group", "root:x:0:\ntty:x:5:\nagent:x:%d:\nnogroup:x:65534:\n",
-		 AGENT_UID);
+		 is_root ? agent : "", is_root ? "" : agent, plugin);
+	etc_file(s, "/etc/group", "root:x:0:\ntty:x:5:\nagent:x:%u:\nnogroup:x:65534:\n", ids->gid);
 	etc_file(s, "/etc/hosts",
 		 "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t%s\n",
 		 s->agent_name);

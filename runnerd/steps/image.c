@@ -14,14 +14,20 @@
 
 enum { MEM_MAJOR = 1, TTY_MAJOR = 5 };
 
+/* Not the host's programs, but a tree that is the root. */
+static bool
+image_is_tree(const struct session *s)
+{
+	return manifest_image_is_tree(s->agent->plan);
+}
+
 int
 session_layers(struct session *s, struct error *error)
 {
 	if (s->layers >= 0)
 		return s->layers;
-	s->layers = layers_new(manifest_image_dir(s->agent->plan) ? s->effective.disk
-								  : disk_of_home(&s->effective),
-			       error);
+	s->layers =
+	    layers_new(image_is_tree(s) ? s->effective.disk : disk_of_home(&s->effective), error);
 	if (s->layers >= 0)
 		recipe_layers(&s->recipe, fcntl(s->layers, F_DUPFD_CLOEXEC, 3));
 	return s->layers;
@@ -110,7 +116,7 @@ install_dir(struct session *s, struct error *error)
 	const struct msg_store_head *head = &s->agent->head;
 	_cleanup_close_ int fd = -1;
 
-	if (!manifest_image_dir(s->agent->plan) && path_within(head->install_dir, "/usr"))
+	if (!image_is_tree(s) && path_within(head->install_dir, "/usr"))
 		return 0;
 	if (!s->recipe.facts)
 		fd = open_without_links(head->install_dir, O_PATH | O_DIRECTORY);
@@ -121,19 +127,30 @@ install_dir(struct session *s, struct error *error)
 	return image_view(s, fd, head->install_dir, true, error);
 }
 
+static int
+image_root(struct session *s, struct error *error)
+{
+	const char *dir = manifest_image_dir(s->agent->plan);
+
+	if (dir)
+		return image_dir(s, dir, error);
+	return image_is_tree(s) ? image_oci(s, error) : image_host(s, error);
+}
+
 int
 image_build(struct session *s, struct error *error)
 {
-	const char *dir = manifest_image_dir(s->agent->plan);
 	size_t i;
 
-	if ((dir ? image_dir(s, dir, error) : image_host(s, error)) < 0)
+	if (image_root(s, error) < 0)
 		return -1;
 	for (i = 0; i < ARRAY_LEN(places); i++)
 		recipe_tmpfs(&s->recipe, &places[i]);
 	recipe_proc(&s->recipe, "/proc");
 	if (host_devices(s, error) < 0)
 		return -1;
+	if (session_is_container(s))
+		image_directory(s);
 	return install_dir(s, error);
 }
 

@@ -46,32 +46,40 @@ furnish(int upper, uint32_t root)
 	return 0;
 }
 
-static int
-add_layer(struct session *s, struct error *error)
+/* Who is root inside owns the root: the agent, where its image says that it is (id_map.h). */
+int
+image_upper(struct session *s, struct error *error)
 {
 	_cleanup_close_ int upper = -1;
+	uint32_t root = s->base_uid + (s->recipe.uid == 0 ? AGENT_UID : 0);
 	int layers = session_layers(s, error), rc;
 
 	if (layers < 0)
 		return -1;
-	upper = layers_add(layers, "image", 0755, s->base_uid);
-	rc = upper < 0 ? upper : furnish(upper, s->base_uid);
+	upper = layers_add(layers, "image", 0755, root);
+	rc = upper < 0 ? upper : furnish(upper, root);
 	return rc < 0 ? error_errno(error, -rc, "making the layer over the image") : 0;
+}
+
+/* --- ids ------------------------------------------------------------------------------------- */
+
+int
+image_ids(const struct session *s, uint32_t count)
+{
+	const struct idmap map = {
+	    .base = s->base_uid, .count = count, .uid = s->recipe.uid, .gid = s->recipe.gid};
+
+	if (!mechanism_present(s->r->mechanisms, "idmapped-layers"))
+		return -EOPNOTSUPP;
+	return idmap_open(&map);
 }
 
 /* What cannot be mapped appears as nobody's: an agent may do there what everybody may, as in a view
  * that is mapped. */
 static int
-map_ids(const struct session *s, int lower, struct error *error)
+map_ids(const struct session *s, int lower, int ids, struct error *error)
 {
-	const struct idmap map = {
-	    .base = s->base_uid, .count = IDMAP_IDS, .uid = s->recipe.uid, .gid = s->recipe.gid};
-	_cleanup_close_ int ids = -EOPNOTSUPP;
-	int rc;
-
-	if (mechanism_present(s->r->mechanisms, "idmapped-layers"))
-		ids = idmap_open(&map);
-	rc = ids < 0 ? ids : idmap_mount(lower, ids);
+	int rc = ids < 0 ? ids : idmap_mount(lower, ids);
 
 	if (rc == -EINVAL || rc == -EOPNOTSUPP)
 		log_session(LOG_LEVEL_INFO, &s->id,
@@ -81,31 +89,44 @@ map_ids(const struct session *s, int lower, struct error *error)
 	return 0;
 }
 
-static int
-open_lower(const struct session *s, const char *path, struct error *error)
+int
+image_lower(const struct session *s, int dir, int ids, struct error *error)
 {
-	_cleanup_close_ int dir = proof_open_image(path, error), lower = -1;
+	_cleanup_close_ int lower = mount_detached(dir, MOUNT_LOWER);
 
-	if (dir < 0)
-		return -1;
-	lower = mount_detached(dir, MOUNT_LOWER);
 	if (lower < 0)
-		return error_errno(error, -lower, "open_tree of the image %s", path);
-	return map_ids(s, lower, error) < 0 ? -1 : steal_fd(&lower);
+		return error_errno(error, -lower, "open_tree of the image");
+	return map_ids(s, lower, ids, error) < 0 ? -1 : steal_fd(&lower);
 }
+
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static int
 cover(struct session *s, const char *path, struct error *error)
 {
+	_cleanup_close_ int dir = -1, ids = -1;
 	int lower;
 
-	if (add_layer(s, error) < 0)
+	if (image_upper(s, error) < 0)
 		return -1;
-	lower = open_lower(s, path, error);
+	dir = proof_open_image(path, error);
+	if (dir < 0)
+		return -1;
+	ids = image_ids(s, IDMAP_IDS);
+	lower = image_lower(s, dir, ids, error);
 	if (lower < 0)
 		return -1;
 	recipe_overlay(&s->recipe, "/", "image", lower);
 	return 0;
+}
+
+int
+image_outfit(struct session *s, struct error *error)
+{
+	recipe_tmpfs(&s->recipe, &run);
+	if (image_etc_view(s, bundle, error) < 0)
+		return -1;
+	return image_etc_of_agent(s, error);
 }
 
 int
@@ -115,8 +136,5 @@ image_dir(struct session *s, const char *path, struct error *error)
 		recipe_explain(&s->recipe, "/", path, "overlay", OVERLAY_ATTRIBUTES);
 	else if (cover(s, path, error) < 0)
 		return -1;
-	recipe_tmpfs(&s->recipe, &run);
-	if (image_etc_view(s, bundle, error) < 0)
-		return -1;
-	return image_etc_of_agent(s, error);
+	return image_outfit(s, error);
 }

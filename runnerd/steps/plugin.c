@@ -8,13 +8,12 @@
 #include "common/cleanup.h"
 #include "runnerd/credentials.h"
 #include "runnerd/net.h"
+#include "runnerd/program.h"
 #include "runnerd/seccomp.h"
 #include "runnerd/tools.h"
 #include "steps.h"
 
 enum { PLACE_BYTES = 64 << 20, PLACE_INODES = 16384 };
-
-#define PLUGIN_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 bool
 plugin_sees(const struct manifest_server *plan, const char *mount)
@@ -87,7 +86,7 @@ environment(const struct session *s, const struct manifest_server *plan, struct 
 	    {"HOME", home_of(plan)},
 	    {"USER", plugin_sees(plan, "home") ? "agent" : "plugin"},
 	    {"LOGNAME", plugin_sees(plan, "home") ? "agent" : "plugin"},
-	    {"PATH", PLUGIN_PATH},
+	    {"PATH", DEFAULT_PATH},
 	    {"LANG", "C.UTF-8"},
 	    {"TMPDIR", "/tmp"},
 	    {"XDG_RUNTIME_DIR", "/run/agent"},
@@ -110,7 +109,7 @@ environment(const struct session *s, const struct manifest_server *plan, struct 
 	return count + (uint32_t)plain_count(&plan->env_template);
 }
 
-/* A name without a slash is looked up inside, in PLUGIN_PATH; a relative path is install_dir's. */
+/* A name without a slash is looked up inside, in its PATH; a relative path is install_dir's. */
 static int
 command_path(const struct session *s, const char *command, char *path)
 {

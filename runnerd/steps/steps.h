@@ -71,9 +71,19 @@ int agent_undo(struct session *s);
 int agent_explain(struct session *s, struct error *error);
 int agent_adopt(struct session *s, struct error *error);
 
-/* What an image is made of (image_host.c, image_dir.c). */
+/* What an image is made of (image_host.c, image_dir.c, image_oci.c). */
 int image_host(struct session *s, struct error *error);
 int image_dir(struct session *s, const char *path, struct error *error);
+int image_oci(struct session *s, struct error *error);
+/* Where a container begins, made where its image has nothing there. */
+void image_directory(struct session *s);
+/* Parts of the latter two, which are trees below a layer of the session's own (image_dir.c): that
+ * layer, made and furnished; the ids in which a lower of it shall appear, of the first count,
+ * -errno where this host maps none; a lower in them; and what is put into the tree. */
+int image_upper(struct session *s, struct error *error);
+int image_ids(const struct session *s, uint32_t count);
+int image_lower(const struct session *s, int dir, int ids, struct error *error);
+int image_outfit(struct session *s, struct error *error);
 /* A read-only view of an open file or directory at path. */
 int image_view(struct session *s, int source, const char *path, bool directory,
 	       struct error *error);

@@ -4,6 +4,7 @@
 // with: agentd/control/tools.c agentd/control/metrics.c agentd/control/scrape.c
 // with: agentd/control/watchers.c
 // with: agentd/control/images.c
+// with: agentd/control/image_view.c
 /* Control with an operator, agentd, schedd and runnerd that the test plays. */
 #include <sys/mman.h>
 #include <sys/socket.h>

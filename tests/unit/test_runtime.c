@@ -275,7 +275,16 @@ static const struct {
     {"command: module", NULL, RUNTIME_ABSENT, "wasm", "spec.entrypoint"},
     {"command: elf", NULL, RUNTIME_RUST, NULL, NULL},
     {"", NULL, RUNTIME_RUST, NULL, NULL},
-    {"command: layout", NULL, RUNTIME_CONTAINER, NULL, NULL},
+    {"image: oci:/srv/x", NULL, RUNTIME_CONTAINER, NULL, NULL},
+    {"image: oci:/srv/x, command: elf", NULL, RUNTIME_RUST, NULL, NULL},
+    {"image: oci:/srv/x, command: elf", "container", RUNTIME_CONTAINER, NULL, NULL},
+    {"image: oci:/srv/x, entrypoint: a.py", NULL, RUNTIME_PYTHON, NULL, NULL},
+    {"runtime: container, image: oci:/srv/x, command: sh", NULL, RUNTIME_CONTAINER, NULL, NULL},
+    {"runtime: container", NULL, RUNTIME_ABSENT, "container", "spec.image oci:"},
+    {"runtime: container, image: dir:/srv/x", NULL, RUNTIME_ABSENT, "container", "dir:/srv/x"},
+    {"runtime: container, image: oci:/srv/x, entrypoint: script", NULL, RUNTIME_ABSENT, "container",
+     "spec.entrypoint"},
+    {"runtime: rust, image: oci:/srv/x", NULL, RUNTIME_RUST, NULL, NULL},
     {"runtime: native", "rust", RUNTIME_RUST, NULL, NULL},
     {"entrypoint: script", "python", RUNTIME_PYTHON, NULL, NULL},
     {"entrypoint: a.py", "node", RUNTIME_ABSENT, "node", "python"},
@@ -293,7 +302,8 @@ START_TEST(the_runtime_is_told_or_found)
 {
 	struct error error = ERROR_INIT;
 	struct manifest *manifest = manifest_of(settled[_i].spec);
-	char layout[64];
+	const char *layout;
+	char line[64];
 	int rc;
 
 	strcpy(top, "/tmp/scarab-runtime-XXXXXX");
@@ -301,10 +311,8 @@ START_TEST(the_runtime_is_told_or_found)
 	put("module", "\0asm\1\0\0\0", 8);
 	put("elf", "\177ELF\2\1\1", 7);
 	put("script", "print()\n", 8);
-	snprintf(layout, sizeof(layout), "%s/layout", top);
-	ck_assert_int_eq(mkdir(layout, 0755), 0);
-	put("layout/oci-layout", "{}", 2);
-	rc = runtime_settle(manifest, top, settled[_i].asked, &error);
+	rc = runtime_settle(manifest, top, settled[_i].asked, &layout, &error);
+	ck_assert_ptr_null(layout);
 	ck_assert_msg((rc == 0) == (settled[_i].runtime != RUNTIME_ABSENT), "%s", error.why);
 	if (rc == 0)
 		ck_assert_int_eq(manifest->runtime, settled[_i].runtime);
@@ -313,8 +321,51 @@ START_TEST(the_runtime_is_told_or_found)
 				  strstr(error.why, settled[_i].other),
 			      "%s", error.why);
 	manifest_free(manifest);
-	snprintf(layout, sizeof(layout), "rm -r %s", top);
-	ck_assert_int_eq(system(layout), 0);
+	snprintf(line, sizeof(line), "rm -r %s", top);
+	ck_assert_int_eq(system(line), 0);
+}
+END_TEST
+
+static const struct {
+	const char *spec;
+	const char *below; /* of install_dir: where the layout lies */
+	const char *image; /* below it, as it is found; NULL: refused or another runtime */
+} layouts[] = {
+    {"", "", ""},
+    {"runtime: container", "", ""},
+    {"", "/worker", "/worker"},
+    {"command: sh", "/worker", "/worker"},
+    {"runtime: rust", "", NULL},
+    {"entrypoint: a.py", "", NULL},
+};
+
+START_TEST(a_layout_is_a_container)
+{
+	struct manifest *manifest = manifest_of(layouts[_i].spec);
+	struct error error = ERROR_INIT;
+	const char *layout;
+	char line[192], image[96];
+	int rc;
+
+	strcpy(top, "/tmp/scarab-runtime-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(top));
+	snprintf(line, sizeof(line), "mkdir -p %s%s && echo {} >%s%s/oci-layout", top,
+		 layouts[_i].below, top, layouts[_i].below);
+	ck_assert_int_eq(system(line), 0);
+	rc = runtime_settle(manifest, top, NULL, &layout, &error);
+	if (layouts[_i].image) {
+		ck_assert_msg(rc == 0, "%s", error.why);
+		snprintf(image, sizeof(image), "oci:%s%s", top, layouts[_i].image);
+		ck_assert_int_eq(manifest->runtime, RUNTIME_CONTAINER);
+		ck_assert_str_eq(manifest->image, image);
+		ck_assert_str_eq(layout, layouts[_i].below[0] ? "worker" : ".");
+	} else {
+		ck_assert(rc < 0 || manifest->runtime != RUNTIME_CONTAINER);
+		ck_assert_ptr_null(manifest->image);
+	}
+	manifest_free(manifest);
+	snprintf(line, sizeof(line), "rm -r %s", top);
+	ck_assert_int_eq(system(line), 0);
 }
 END_TEST
 
@@ -324,7 +375,7 @@ START_TEST(programs_of_this_host_will_start)
 	struct manifest *manifest = manifest_of("");
 	struct view view;
 
-	ck_assert_int_eq(view_init(&view, manifest, "/tmp"), 0);
+	ck_assert_int_eq(view_init(&view, manifest, "/tmp", -1), 0);
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
 		struct error error = ERROR_INIT;
 
@@ -508,7 +559,7 @@ START_TEST(who_is_asked_has_no_terminal_and_bounded_memory)
 	struct jailed jailed;
 	char said[64] = "";
 
-	ck_assert_int_eq(view_init(&view, manifest, "/tmp"), 0);
+	ck_assert_int_eq(view_init(&view, manifest, "/tmp", -1), 0);
 	ck_assert_int_eq(jail_start(&jail, &jailed), 0);
 	jail_read(&jailed, said, sizeof(said) - 1, jail_now_ms() + 60000);
 	jail_end(&jailed);
@@ -533,7 +584,7 @@ START_TEST(what_came_with_the_agent_is_not_asked)
 	snprintf(command, sizeof(command), "cp /bin/true %s && ln -s /usr/bin/python3 %s", own,
 		 link);
 	ck_assert_int_eq(system(command), 0);
-	ck_assert_int_eq(view_init(&view, manifest, top), 0);
+	ck_assert_int_eq(view_init(&view, manifest, top, -1), 0);
 	ck_assert(!view_is_of_host(&view, own));
 	ck_assert(view_is_of_host(&view, link));
 	ck_assert_int_eq(jail_start(&(struct jail){.view = &view, .path = own}, &jailed), -EACCES);
@@ -561,6 +612,7 @@ main(void)
 	tcase_add_test(all, the_hosts_cache_is_read);
 	tcase_add_test(all, a_cache_cut_short_is_none);
 	tcase_add_loop_test(all, the_runtime_is_told_or_found, 0, ARRAY_LEN(settled));
+	tcase_add_loop_test(all, a_layout_is_a_container, 0, ARRAY_LEN(layouts));
 	tcase_add_test(all, programs_of_this_host_will_start);
 	tcase_add_loop_test(all, a_version_is_plain, 0, ARRAY_LEN(answers));
 	tcase_add_loop_test(all, a_list_of_wheels_is_read, 0, ARRAY_LEN(lists));

@@ -1,6 +1,6 @@
 // with: runnerd/agent_files.c runnerd/cgroup*.c runnerd/explain.c runnerd/facts.c
 // with: runnerd/fs.c runnerd/home_jobs.c runnerd/home_requests.c runnerd/homes.c
-// with: runnerd/image*.c
+// with: runnerd/image*.c runnerd/id_map.c runnerd/session_image.c runnerd/container.c
 // with: runnerd/ids.c runnerd/install.c runnerd/journal.c runnerd/logs.c
 // with: runnerd/watch.c runnerd/triggers.c
 // with: runnerd/mechanism.c runnerd/mission.c runnerd/mounts.c runnerd/overlay.c
@@ -11,8 +11,7 @@
 // with: runnerd/session_setup.c runnerd/program.c runnerd/samples.c
 // with: runnerd/packages.c runnerd/package_files.c runnerd/install_check.c
 // with: runnerd/spawner.c runnerd/spool.c runnerd/store.c runnerd/trash.c
-// with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/id_map.c
-// with: runnerd/layers.c
+// with: runnerd/home/history.c runnerd/home/tree.c runnerd/idmap.c runnerd/layers.c
 // with: runnerd/steps/*.c runnerd/credentials.c runnerd/secrets.c runnerd/policy_secret.c
 // with: runnerd/policy_net.c runnerd/net.c runnerd/nf_tables.c
 // with: runnerd/inject.c runnerd/inject_plan.c
