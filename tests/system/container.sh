@@ -20,7 +20,7 @@ instance_up "the instance starts"
 # manifest NAME SPEC: a folder for the agent with a manifest; prints the manifest's path.
 manifest() {
 	mkdir -p "$dir/agents/$1"
-	printf 'apiVersion: scarab/v1\nkind: AgentManifest\nmetadata: {name: %s, version: 1.0.0}\nspec:\n%s\n' "$1" "$(sed 's/^/  /' <<<"$2")" >"$dir/agents/$1/manifest.yaml"
+	printf 'apiVersion: scarab/v1\nkind: AgentManifest\nmetadata: {name: %s, version: 1.0.0}\nspec:\n%s\n' "$1" "  ${2//$'\n'/$'\n'  }" >"$dir/agents/$1/manifest.yaml"
 	echo "$dir/agents/$1/manifest.yaml"
 }
 # contained NAME IMAGE [SPEC]: installs an agent of the runtime container, over what was there.
@@ -153,6 +153,13 @@ oci_image "$images/beyond" '{"User":"70000","Cmd":["/bin/sh"]}' "${two[@]}"
 refused "a user beyond the ids of a sandbox" '70000' beyond "runtime: container
 image: 'oci:$images/beyond'"
 
+# --- a secret is the manifest's, whatever the image calls its variables ----------------------------------
+oci_image "$images/keyed" '{"Env":["KEY=of the image"],"User":"77:88","Cmd":["/bin/sh","-c","echo $KEY; cat $CREDENTIALS_DIRECTORY/key; stat -c %a:%u:%g /run/credentials/key; id -G"]}' "${two[@]}"
+printf 'of the operator' | ash secret set key || fail "a secret is stored"
+contained keyed keyed 'credentials: [{name: key, env: KEY}]'
+check "is granted" ash secret grant key --agent keyed
+is "a container's user has it" "$(ash agent run keyed | tr '\n' ' ')" "[redacted:key] [redacted:key]400:77:88 88 "
+
 # --- what is written goes with the session; layers are shared -------------------------------------------
 layers=$dir/state/images/store/layers
 count_layers() { find "$layers" -mindepth 1 -maxdepth 1 | wc -l; }
@@ -262,17 +269,19 @@ else
 	folder=$dir/agents/snake
 	path=$(manifest snake "image: 'oci:$images/python'
 entrypoint: main.py
+packages: [greet-1.0-py3-none-any.whl]
 mcp_servers: [{name: survey, transport: Stdio, command: ./survey, args: [/context], mounts: [context]}]
 context: [{source: $dir/gate, target: /context/gate}]")
 	cp "$root/examples/plugins/survey/survey" "$folder/"
+	"$python" -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], "w").writestr("greet.py", "WORD = 7")' "$folder/greet-1.0-py3-none-any.whl"
 	cat >"$folder/main.py" <<-'PY'
-		import libagent, os, sys
+		import greet, libagent, os, sys
 		with libagent.connect() as agent:
-		    print(os.getuid(), os.path.exists("/both"), os.path.exists("/usr/share/word/text"), sys.prefix, agent.call("survey__summarise", {"path": "/context"}).is_error)
+		    print(greet.WORD, os.getuid(), os.path.exists("/both"), os.path.exists("/usr/share/word/text"), sys.prefix, agent.call("survey__summarise", {"path": "/context"}).is_error)
 	PY
 	check "an agent in Python installs upon an image" ash agent install "$path"
 	is "its interpreter is the image's, and was asked for its version" "$(ash --json agent show snake | jq -c '.sandbox | [.runtime, .interpreter_version]')" \
 	    "[\"python\",\"$("$python" -c 'import platform; print(platform.python_version())')\"]"
-	is "it runs there, with libagent and a plugin" "$(ash agent run snake 2>/dev/null)" "1000 True True /usr False"
+	is "it runs there, with its packages, libagent and a plugin" "$(ash agent run snake 2>/dev/null)" "7 1000 True True /usr False"
 fi
 instance_stop

@@ -1,9 +1,11 @@
 #!/bin/bash
-# Agents of the runtimes rust, python, node and wasm: detection, what is found at install, one agent written
-# three times, and installing over one that runs.
+# Agents of all runtimes: detection, what is found at install, one agent written for each of them, and
+# installing over one that runs.
 # timeout: 300
 # shellcheck disable=SC2154
 . "$(dirname "$0")/lib.sh"
+. "$root/tests/oci.sh"
+. "$root/tests/python_image.sh"
 need_root "sessions"
 instance_new
 mkdir -p "$dir/tree/below" "$dir/images"
@@ -51,7 +53,7 @@ refused "a module of WebAssembly is judged as one" 'module.bin: .*no function _s
 folder=$(manifest layout '')
 mkdir "$folder/layout"
 echo '{"imageLayoutVersion":"1.0.0"}' >"$folder/layout/oci-layout"
-refused "an image layout" 'container' layout
+refused "an image layout that is none" 'layout' layout
 
 # --- two that disagree are both named ------------------------------------------------------------------
 refused "--runtime beside a script of another" 'runtime node.*main.py.*python' told --runtime node
@@ -324,8 +326,12 @@ ok "a death at an install leaves the old one or the new, and no stray file"
 check "removed" ash agent remove packed
 is "with its packages" "$(find "$dir/state/packages" -mindepth 1 -name packed | wc -l)" 0
 
-# --- one agent, four runtimes ----------------------------------------------------------------------------
-agents=(python node)
+# --- one agent, every runtime -----------------------------------------------------------------------------
+agents=(python node container)
+python_tree "$dir/hello"
+mkdir -p "$dir/hello/opt/hello"
+cp -r "$root/libagent/python/libagent" "$root/examples/agents/hello-container/main.py" "$dir/hello/opt/hello/"
+oci_layer "$dir/hello.tar" "$dir/hello"
 if ! command -v cargo >/dev/null; then
 	skip "Rust" "cargo is not installed"
 else
@@ -361,6 +367,7 @@ for kind in "${agents[@]}"; do
 	cp "$root/examples/plugins/survey/survey" "$folder/"
 	[ "$kind" != rust ] || cp "$dir/project/target/release/my-agent" "$folder/hello-rust"
 	[ "$kind" != wasm ] || cp "$dir/hello.wasm" "$folder/"
+	[ "$kind" != container ] || oci_image "$folder/$name" '{"Entrypoint":["python3","/opt/hello/main.py"],"Env":["PYTHONPATH=/opt/hello","PYTHONUNBUFFERED=1"],"User":"1234"}' "$dir/hello.tar"
 	# As it stands in the folder of examples, but for where things lie.
 	sed -i -e "s,/usr/share/doc\, target: /context/docs,$dir/tree\, target: /context/docs," -e "s,/usr/share/scarab-runtime/examples/plugins/survey/survey,./survey," "$folder/manifest.yaml"
 	check "$kind: the example installs" ash agent install "$folder/manifest.yaml"
