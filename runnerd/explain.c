@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/runtime.h"
 #include "container.h"
+#include "id_map.h"
 #include "inject.h"
 #include "net.h"
 #include "program.h"
@@ -200,19 +201,39 @@ tell_namespaces(const struct session *s, struct facts *facts)
 }
 
 static void
-tell_map(const struct session *s, struct facts *facts, const char *section)
+tell_range(struct facts *facts, const char *section, uint64_t inside, uint64_t outside,
+	   uint64_t count)
 {
 	facts_entry(facts, section);
-	fact_number(facts, "inside", 0);
-	fact_number(facts, "outside", s->base_uid ? s->base_uid : ABSENT);
-	fact_number(facts, "count", ID_RANGE);
+	fact_number(facts, "inside", inside);
+	fact_number(facts, "outside", outside);
+	fact_number(facts, "count", count);
+}
+
+static void
+tell_map(const struct session *s, struct facts *facts, const char *section, uint32_t agent)
+{
+	char text[ID_MAP_TEXT] = "";
+	const char *line = text;
+	unsigned inside, outside, count;
+	int length = 0;
+
+	if (!s->base_uid) {
+		tell_range(facts, section, 0, ABSENT, ID_RANGE);
+		return;
+	}
+	id_map_text(s->base_uid, ID_RANGE, agent, text);
+	while (sscanf(line, "%u %u %u\n%n", &inside, &outside, &count, &length) == 3) {
+		tell_range(facts, section, inside, outside, count);
+		line += length;
+	}
 }
 
 static void
 tell_maps(const struct session *s, struct facts *facts)
 {
-	tell_map(s, facts, "uid_map");
-	tell_map(s, facts, "gid_map");
+	tell_map(s, facts, "uid_map", session_agent_uid(s));
+	tell_map(s, facts, "gid_map", session_agent_gid(s));
 }
 
 static void

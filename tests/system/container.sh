@@ -147,6 +147,8 @@ user 0:8765 0 8765 '' bin 1000:0
 user 7:7 7 7 '' '' 0:0
 user 1000:1000 1000 1000 '' '' 0:0
 user 65535:65535 65535 65535 '' '' 0:0
+user 5:0 5 0 '' '' 0:1000
+is "explain tells the map" "$(ash --json explain user | jq -c '.uid_map | [.[] | .inside]')" '[0,5,6,1000,1001]'
 is "on the disk its home is always the agent's" "$(find "$dir/state/homes/user/home" ! -uid $(($(ash --json explain user | jq .first_uid) + 1000)) | wc -l)" 0
 is "and its history is whole" "$(ash --json home log user | jq 'length >= 5')" true
 oci_image "$images/beyond" '{"User":"70000","Cmd":["/bin/sh"]}' "${two[@]}"
