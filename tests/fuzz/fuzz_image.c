@@ -235,9 +235,10 @@ main(int argc, char **argv)
 	random_state = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
 	make_archive(&sources[0], true);
 	make_archive(&sources[1], false);
-	need(try_archive(&sources[0]) || try_archive(&sources[0]) || try_archive(&sources[0]) ||
-		 try_archive(&sources[0]) || try_archive(&sources[0]),
-	     "the archive is refused as it is");
+	/* One of its tags is drawn each time, and one is of no image. */
+	for (unsigned i = 0; i < 8; i++)
+		accepted += try_archive(&sources[0]);
+	need(accepted > 0, "the archive is refused as it is");
 	for (unsigned long i = 0; i < cases; i++) {
 		bytes = sources[i & 1];
 		for (size_t left = 1 + pick(EDITS_MAX); left > 0; left--)
