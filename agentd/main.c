@@ -17,6 +17,7 @@
 #include "helpers.h"
 #include "listener.h"
 #include "notify.h"
+#include "state_format.h"
 
 struct options {
 	bool check, debug;
@@ -239,7 +240,8 @@ prepare(struct agentd *agentd, struct error *error)
 	if (agentd->lock_fd < 0)
 		return -1;
 	agentd->claim = claim_take(config, error);
-	if (!agentd->claim || directories_make(config, error) < 0)
+	if (!agentd->claim || directories_make(config, error) < 0 ||
+	    state_format_check(config, error) < 0)
 		return -1;
 	agentd->log_fd = directories_log(config, error);
 	if (agentd->log_fd < 0)
