@@ -304,6 +304,24 @@ print_installed(struct ash *ash, const struct msg_agent_row *row, struct warning
 	return output_json(&json, error);
 }
 
+/* A manifest asks for secrets; an operator grants them. */
+static void
+tell_next(const struct ash *ash, const struct document *document, const char *name)
+{
+	const struct manifest *manifest = document->manifest;
+
+	for (size_t i = 0; i < manifest->credentials.count; i++) {
+		const struct manifest_credential *asked = &manifest->credentials.items[i];
+		const char *server =
+		    strcmp(asked->for_server, "agent") == 0 ? "" : asked->for_server;
+
+		output_next(ash, "ash secret grant %s --agent %s%s%s", asked->name, name,
+			    *server ? " --for " : "", server);
+	}
+	if (manifest->credentials.count == 0)
+		output_next(ash, "ash agent run %s", name);
+}
+
 static int
 install(struct ash *ash, const struct args *args, const struct document *document,
 	struct warnings *warnings, struct error *error)
@@ -334,7 +352,10 @@ install(struct ash *ash, const struct args *args, const struct document *documen
 	msg_close_fds(&reply);
 	if (r == 0)
 		r = error_why(error, ERR_FAILED, "agentd's answer does not name the agent");
-	return r < 0 ? -1 : print_installed(ash, &row.agent_row, warnings, error);
+	if (r < 0 || print_installed(ash, &row.agent_row, warnings, error) < 0)
+		return -1;
+	tell_next(ash, document, row.agent_row.name);
+	return 0;
 }
 
 int

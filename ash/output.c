@@ -142,6 +142,21 @@ output_done(const struct ash *ash, const char *fmt, ...)
 }
 
 void
+output_next(const struct ash *ash, const char *fmt, ...)
+{
+	va_list arguments;
+
+	if (!ash->live)
+		return;
+	fflush(stdout);
+	va_start(arguments, fmt);
+	fputs("  next: ", stderr);
+	vfprintf(stderr, fmt, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+}
+
+void
 output_line(const struct ash *ash, const char *title, enum color color, const char *fmt, ...)
 {
 	int spare = TITLE_WIDTH - (int)strlen(title);

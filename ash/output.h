@@ -19,6 +19,9 @@ void output_note(const struct ash *ash, const char *fmt, ...) __attribute__((for
 void output_done(const struct ash *ash, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "Title:        text" on standard output, the text cleaned and in this colour; title empty: one
  * more line of the title before. */
+/* What one would do next, on standard error, to who looks at a terminal. */
+void output_next(const struct ash *ash, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "Title:        text" on standard output, the text cleaned and in this colour. */
 void output_line(const struct ash *ash, const char *title, enum color color, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* A friendly line on standard error in place of an empty table, for who looks at a terminal. */

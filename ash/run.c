@@ -26,6 +26,9 @@ tell_ending(const struct watch *watch)
 	struct error error = ERROR_INIT;
 	char text[ENDING_TEXT_MAX + 1];
 
+	if (ending->outcome == OUTCOME_SUCCESS)
+		output_next(watch->ash, "ash session show %s, ash schedule next %s", watch->ref,
+			    watch->agent);
 	if (ending->outcome == OUTCOME_SUCCESS || (own && !watch->ash->live))
 		return;
 	error_why(&error, ERR_FAILED, "%s", ending_text(ending, text));

@@ -130,6 +130,8 @@ print_stored(struct ash *ash, const char *name, bool now, const struct msg_secre
 	else
 		output_done(ash, "%s is stored, version %llu", name,
 			    (unsigned long long)stored->version);
+	if (stored->version == 1)
+		output_next(ash, "ash secret grant %s --agent NAME, when NAME is installed", name);
 	return 0;
 }
 
@@ -486,6 +488,7 @@ secret_grant_command(struct ash *ash, const struct args *args, struct error *err
 		return -1;
 	output_done(ash, "%s%s%s may use %s as long as its definition stays as it is", grant->agent,
 		    *grant->for_server ? "'s server " : "", grant->for_server, name);
+	output_next(ash, "ash agent run %s", grant->agent);
 	return 0;
 }
 
