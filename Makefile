@@ -46,6 +46,14 @@ CHECK_PACKAGES := busybox-static clang clang-format clang-tidy cppcheck curl dro
 	iproute2 jq libclang-rt-14-dev-wasm32 lld llvm mandoc nghttp2-server nodejs \
 	openssh-client openssl postgresql postgresql-client prometheus python3 \
 	python3-prometheus-client shellcheck sqlite3 stress-ng systemd tmux tzdata wasi-libc zsh zstd
+# What builds Debian's packages and looks at them; what boots a Debian; what that Debian has, beside
+# the packages themselves.
+DEB_PACKAGES := debhelper dh-python dpkg-dev lintian python3
+VM_PACKAGES := $(DEB_PACKAGES) e2fsprogs mmdebstrap qemu-system-x86 qemu-utils
+VM_GUEST_PACKAGES := systemd systemd-sysv dbus kmod udev procps iproute2 nftables linux-image-cloud-amd64 \
+	initramfs-tools e2fsprogs zstd jq python3 passwd libyaml-0-2 libcap2 libcap2-bin libseccomp2 libsqlite3-0 \
+	libsodium23 libc-ares2 libmicrohttpd12 libssl3 ca-certificates tzdata busybox-static sqlite3 curl \
+	libarchive13 libncursesw6
 BENCH_PACKAGES := bubblewrap crun mmdebstrap podman runc slirp4netns socat umoci
 
 # found NAME: not empty where the program exists.
@@ -54,7 +62,7 @@ found = $(shell command -v $(1) 2>/dev/null)
 CHECK_PACKAGES += $(if $(call found,npm),,npm)
 
 GOALS := $(or $(MAKECMDGOALS),all)
-WITHOUT_PACKAGES := clean packages check-packages bench-packages help uninstall
+WITHOUT_PACKAGES := clean packages check-packages bench-packages deb-packages vm-packages help uninstall
 ifneq ($(filter-out $(WITHOUT_PACKAGES),$(GOALS)),)
 MISSING := $(if $(call found,$(CC)),,build-essential)
 ifeq ($(call found,$(PKG_CONFIG)),)
@@ -193,6 +201,8 @@ help:
 	@echo 'make lateness        how late 1000 agents on every second are, for two minutes'
 	@echo 'make unit system fuzz-short lint asan bench'
 	@echo 'make libfuzzer       the fuzz targets for libFuzzer: BUILD/libfuzzer/fuzz_X'
+	@echo 'make deb             Debian packages, into BUILD/deb; deb-packages says what that needs'
+	@echo 'make check-vm        a Debian 12 under qemu: installs them and runs sessions; vm-packages'
 	@echo 'make packages        what must be installed to build; check-packages, bench-packages'
 
 # --- the build id: equal only where every source is equal --------------------------------------
@@ -398,13 +408,39 @@ uninstall: uninstall-libagent
 		$(DESTDIR)$(datadir)/examples/plugins/* $(DESTDIR)$(datadir)/examples/plugins \
 		$(DESTDIR)$(datadir)/examples/agents $(DESTDIR)$(datadir)/examples $(DESTDIR)$(datadir) 2>/dev/null || :
 
-.PHONY: packages check-packages bench-packages
+# --- Debian's packages, and a Debian to try them in ---------------------------------------------------
+# From a copy: dpkg-buildpackage writes into and beside the folder that it is called in.
+DEB_SOURCES := agentd ash common debian etc examples libagent man runnerd schedd secretd tests Makefile README.md \
+	ARCHITECTURE.md LICENSE
+DEB := $(BUILD)/deb
+VM_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/scarab-runtime-vm
+.PHONY: deb check-vm
+deb: $(DEB)/built
+ifneq ($(filter deb check-vm,$(GOALS)),)
+$(DEB)/built: $(shell find $(DEB_SOURCES) -type f)
+	@rm -rf $(DEB)/src $(DEB)/*.deb
+	@mkdir -p $(DEB)/src
+	@cp -a $(DEB_SOURCES) $(DEB)/src
+	$(call say,DEB,$(DEB))cd $(DEB)/src && env -u MAKEFLAGS -u MAKELEVEL -u BUILD CC='$(CC)' BUILT=$(abspath $(DEB))/objects \
+		DEB_BUILD_OPTIONS='nocheck parallel=$(shell nproc)' dpkg-buildpackage -us -uc -b -nc >../log 2>&1 || \
+		{ tail -n 30 ../log; exit 1; }
+	@rm -rf $(DEB)/src
+	@touch $@
+endif
+check-vm: all tests deb
+	VM_CACHE=$(VM_CACHE) VM_GUEST_PACKAGES='$(VM_GUEST_PACKAGES)' tests/vm/run $(BUILD)
+
+.PHONY: packages check-packages bench-packages deb-packages vm-packages
 packages:
 	@echo $(PACKAGES)
 check-packages:
 	@echo $(CHECK_PACKAGES)
 bench-packages:
 	@echo $(BENCH_PACKAGES)
+deb-packages:
+	@echo $(DEB_PACKAGES)
+vm-packages:
+	@echo $(VM_PACKAGES)
 
 .PHONY: clean
 clean:

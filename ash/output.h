@@ -17,11 +17,10 @@ void output_warning(const struct ash *ash, const char *text);
 void output_note(const struct ash *ash, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A sentence on standard output that confirms what was done; not with --quiet or --json. */
 void output_done(const struct ash *ash, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* "Title:        text" on standard output, the text cleaned and in this colour; title empty: one
- * more line of the title before. */
 /* What one would do next, on standard error, to who looks at a terminal. */
 void output_next(const struct ash *ash, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* "Title:        text" on standard output, the text cleaned and in this colour. */
+/* "Title:        text" on standard output, the text cleaned and in this colour; title empty: one
+ * more line of the title before. */
 void output_line(const struct ash *ash, const char *title, enum color color, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* A friendly line on standard error in place of an empty table, for who looks at a terminal. */
