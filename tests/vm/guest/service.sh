@@ -1,0 +1,66 @@
+#!/bin/bash
+# The service under systemd: a socket that waits while agentd is restarted, a key from LoadCredential, an
+# upgrade to another build with a live session, and an older version that is not put over newer state.
+# shellcheck disable=SC2016,SC2154,SC2317
+. "$(dirname "$0")/lib.sh"
+
+# --- socket activation -----------------------------------------------------------------------------------
+
+agent long 'echo up; read -r _ </context/gate/gate; echo ended' $'runtime: native\ncontext: [{source: /srv, target: /context/gate}]'
+exec 9<>/srv/gate
+id=$(ash agent run long --detach)
+check "a session runs" eventually 10 running "$id"
+systemctl stop agentd
+check "the socket is systemd's" systemctl start agentd.socket
+is "with the group and mode of agentd's own" "$(stat -c '%a %U:%G' /run/scarab-runtime/agentd.sock)" "660 root:agentd"
+is "agentd does not run" "$(systemctl is-active agentd)" inactive
+status "who asks starts it" 0 ash ping
+is "and it runs" "$(systemctl is-active agentd)" active
+check "with the live session" running "$id"
+systemctl restart agentd &
+status "a request in the middle of a restart waits for its end" 0 ash status
+wait
+is "the socket outlives agentd" "$(systemctl is-active agentd.socket)" active
+
+# --- the key of the secrets as a credential --------------------------------------------------------------
+
+mkdir -p /etc/credstore
+(umask 077 && head -c 32 /dev/urandom >/etc/credstore/scarab-runtime.key)
+mv /var/lib/scarab-runtime/secrets /var/lib/secrets.kept
+echo 'secrets: {kek_credential: scarab-runtime.key}' >>/etc/scarab-runtime/agentd.yaml
+systemctl restart agentd
+check "a secret is sealed with the credential" ash secret set one --from /etc/hostname
+agent reader 'cat /run/credentials/one' $'runtime: native\ncredentials: [{name: one}]'
+check "granted" ash secret grant one --agent reader
+systemctl restart agentd
+like "and opened unattended after a restart" "$(ash agent run reader 2>&1)" 'redacted:one|scarab-vm'
+sed -i '/^secrets: {kek_credential/d' /etc/scarab-runtime/agentd.yaml
+systemctl stop agentd.socket agentd
+rm -rf /var/lib/scarab-runtime/secrets && mv /var/lib/secrets.kept /var/lib/scarab-runtime/secrets
+systemctl start agentd
+
+# --- an upgrade, and no way back ---------------------------------------------------------------------------
+
+hold=$(systemctl show -p MainPID --value scarab-sessions)
+before=$(cat "$cgroups/$id/agent/cgroup.procs")
+pid=$(systemctl show -p MainPID --value agentd)
+check "a package of another build installs over it" dpkg -i ./debs/newer/scarab-runtime_*.deb
+like "the newer version runs" "$(dpkg-query -W -f '${Version}' scarab-runtime)" '[+]newer'
+check "agentd was restarted" test "$(systemctl show -p MainPID --value agentd)" != "$pid"
+is "what owns the sessions' cgroup was not" "$(systemctl show -p MainPID --value scarab-sessions)" "$hold"
+is "the live session goes on" "$(state "$id") $(paste -sd' ' "$cgroups/$id/agent/cgroup.procs")" "running $(paste -sd' ' <<<"$before")"
+echo 2 >/var/lib/scarab-runtime/format
+status "an older version is not put over newer state" 1 dpkg -i ./debs/scarab-runtime_*.deb
+like "which is said" "$err$out" 'holds state of format 2, this version reads up to format 1'
+like "the newer one stays" "$(dpkg-query -W -f '${Version} ${db:Status-Status}' scarab-runtime)" '[+]newer installed'
+check "and runs" ash ping
+status "agentd refuses such state too" 5 agentd -f /dev/null
+like "by name" "$err" 'another agentd|holds state of format 2'
+systemctl stop agentd
+status "also when no other runs" 5 timeout 60 agentd
+like "and says what to do" "$err" 'holds state of format 2.*install the newer scarab-runtime'
+echo 1 >/var/lib/scarab-runtime/format
+systemctl start agentd
+echo >&9
+check "the session that lived through all of it ends by itself" ash session wait "$id"
+exit $failed
