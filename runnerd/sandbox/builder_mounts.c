@@ -169,20 +169,35 @@ link_ptmx(const struct seed *seed, const char *path, struct error *error)
 	return 0;
 }
 
-int
-seed_devpts(struct seed *seed, const struct msg *msg, struct error *error)
+static int
+make_devpts(const char *gid, struct error *error)
 {
-	const char *path = msg->sandbox_devpts.path;
 	struct new_fs fs;
-	int mount;
 
 	fs_begin(&fs, "devpts");
 	fs_flag(&fs, "newinstance");
 	fs_string(&fs, "ptmxmode", "0666");
 	fs_string(&fs, "mode", "0620");
-	fs_number(&fs, "gid", seed->begin->base_uid + PTY_GID);
+	fs_string(&fs, "gid", gid);
 	fs_number(&fs, "max", PTY_MAX);
-	mount = fs_mount(&fs, DEVPTS_ATTRIBUTES, error);
+	return fs_mount(&fs, DEVPTS_ATTRIBUTES, error);
+}
+
+int
+seed_devpts(struct seed *seed, const struct msg *msg, struct error *error)
+{
+	const char *path = msg->sandbox_devpts.path;
+	uint32_t gid = (uint32_t)(seed->begin->base_uid + PTY_GID);
+	char text[16];
+	int mount;
+
+	snprintf(text, sizeof(text), "%u", gid);
+	mount = make_devpts(text, error);
+	/* Older kernels (6.1 is one) read the number as an int, and take it back as one. */
+	if (mount < 0 && gid > INT32_MAX) {
+		snprintf(text, sizeof(text), "%d", (int32_t)gid);
+		mount = make_devpts(text, error);
+	}
 	if (attach_new(seed, mount, path, error) < 0)
 		return -1;
 	return link_ptmx(seed, path, error);
