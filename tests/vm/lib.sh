@@ -40,7 +40,7 @@ machine_start() {
 	shift
 	qemu-system-x86_64 -accel tcg,thread=multi -M q35 -cpu max -m "${machine_memory:-1024}" -smp 2 -nodefaults -display none \
 	    -serial "file:$dir/serial.log" -kernel "$dir/vmlinuz" -initrd "$dir/initrd.img" \
-	    -append "console=ttyS0 root=/dev/vda rw rootflags=prjquota panic=-1 quiet systemd.show_status=0 secretmem.enable=1 $*" \
+	    -append "console=ttyS0 root=/dev/vda rw rootflags=prjquota panic=-1 quiet systemd.show_status=0 secretmem.enable=1 no_timer_check $*" \
 	    -drive "file=$dir/root.qcow2,if=none,id=root,cache=writeback" -device virtio-blk-pci,drive=root \
 	    -drive "file=$dir/payload.tar,format=raw,if=none,id=payload,readonly=on" \
 	    -device virtio-blk-pci,drive=payload,serial=payload \
