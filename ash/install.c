@@ -312,11 +312,11 @@ tell_next(const struct ash *ash, const struct document *document, const char *na
 
 	for (size_t i = 0; i < manifest->credentials.count; i++) {
 		const struct manifest_credential *asked = &manifest->credentials.items[i];
-		const char *server =
-		    strcmp(asked->for_server, "agent") == 0 ? "" : asked->for_server;
+		const char *server = asked->for_server;
+		bool own = !server || strcmp(server, "agent") == 0;
 
 		output_next(ash, "ash secret grant %s --agent %s%s%s", asked->name, name,
-			    *server ? " --for " : "", server);
+			    own ? "" : " --for ", own ? "" : server);
 	}
 	if (manifest->credentials.count == 0)
 		output_next(ash, "ash agent run %s", name);

@@ -223,6 +223,66 @@ START_TEST(session_ids_beside_login_defs)
 }
 END_TEST
 
+/* The lines "#key: value" and "#  key: value" without their #; prose begins with "# ". */
+static size_t
+uncomment(FILE *f, char *text, size_t size)
+{
+	char line[512];
+	size_t used = 0;
+
+	while (fgets(line, sizeof(line), f)) {
+		bool nested = strncmp(line, "#  ", 3) == 0;
+		const char *key = line + (nested ? 3 : 1);
+
+		if (*line == '#' && *key >= 'a' && *key <= 'z' && strchr(key, ':'))
+			used += (size_t)snprintf(text + used, size - used, "%s", line + 1);
+		ck_assert_uint_lt(used, size);
+	}
+	return used;
+}
+
+static void
+has_every_key(const char *text, const struct record *record, const char *indent)
+{
+	char line[80];
+
+	for (size_t i = 0; i < record->count; i++) {
+		const struct field *field = &record->fields[i];
+
+		if (field->hidden)
+			continue;
+		snprintf(line, sizeof(line), "\n%s%s:", indent, field->key);
+		/* One key of secrets excludes the others. */
+		ck_assert_msg(strstr(text, line) || strcmp(field->key, "kek_credential") == 0 ||
+				  strcmp(field->key, "passphrase") == 0,
+			      "etc/agentd.yaml lacks %s", field->key);
+		if (field->type == FIELD_GROUP)
+			has_every_key(text, field->record, "  ");
+	}
+}
+
+START_TEST(the_installed_file_has_every_key_with_its_default)
+{
+	static char text[16384] = "\n";
+	_cleanup_free_ uint8_t *bytes = NULL, *installed = NULL;
+	struct config *defaults = read_text(NULL), *c;
+	size_t length, again;
+	FILE *f = fopen("etc/agentd.yaml", "r");
+
+	ck_assert_ptr_nonnull(f);
+	uncomment(f, text + 1, sizeof(text) - 1);
+	fclose(f);
+	has_every_key(text, &config_record, "");
+	c = read_text(text);
+	ck_assert_int_eq(config_encode(defaults, &bytes, &length), 0);
+	ck_assert_int_eq(config_encode(c, &installed, &again), 0);
+	ck_assert_uint_eq(length, again);
+	ck_assert_mem_eq(bytes, installed, length);
+	config_free(defaults);
+	config_free(c);
+}
+END_TEST
+
 START_TEST(the_page_names_every_key)
 {
 	page_is_complete("man/agentd.yaml.5", &config_record);
@@ -243,6 +303,7 @@ main(void)
 	    through_a_memfd,
 	    session_ids_beside_other_ranges,
 	    session_ids_beside_login_defs,
+	    the_installed_file_has_every_key_with_its_default,
 	    the_page_names_every_key,
 	};
 

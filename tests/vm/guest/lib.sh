@@ -72,5 +72,7 @@ agent() {
 latest() { ash --json session show "$1@latest" | jq -r "$2"; }
 state() { ash --json session show "$1" | jq -r .state; }
 running() { [ "$(state "$1")" = running ]; }
-# The process ROLE of the service; agentd or one of its daemons.
-daemon() { awk -v r="$1" '$1 == r { print $2 }' /run/scarab-runtime/agentd.pids; }
+# daemon ROLE: its pid; the spawner is runnerd's child.
+daemon() {
+	if [ "$1" = spawner ]; then pgrep -x spawner; else awk -v r="$1" '$1 == r { print $2 }' /run/scarab-runtime/agentd.pids; fi
+}

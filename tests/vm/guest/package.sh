@@ -18,15 +18,15 @@ is "hold has no capability" "$(grep -E '^Cap' "/proc/$(systemctl show -p MainPID
 # --- limits, by v2 ----------------------------------------------------------------------------------
 
 bombs=build/tests/escape
-agent memory 'exec "${0%/*}/memory" "$SCARAB_TASK"' $'runtime: native\nresources: {memory_limit: 48Mi}' $bombs/memory
-status "a bomb of memory is ended as an agent: 137" 137 ash agent run memory --task anonymous
-is "outcome oom_killed, by signal 9" "$(latest memory '[.outcome, .signal] | join(" ")')" "oom_killed 9"
-check "it never had more than its limit" test "$(latest memory .peak_memory_bytes)" -le $((48 << 20))
-agent forks 'exec "${0%/*}/forks"' $'runtime: native\nresources: {max_pids: 40}' $bombs/forks
-status "a fork bomb" 1 ash agent run forks
+agent eats-memory 'exec "${0%/*}/memory" "$SCARAB_TASK"' $'runtime: native\nresources: {memory_limit: 48Mi}' $bombs/memory
+status "a bomb of memory is ended as an agent: 137" 137 ash agent run eats-memory --task anonymous
+is "outcome oom_killed, by signal 9" "$(latest eats-memory '[.outcome, .signal] | join(" ")')" "oom_killed 9"
+check "it never had more than its limit" test "$(latest eats-memory .peak_memory_bytes)" -le $((48 << 20))
+agent forks-on 'exec "${0%/*}/forks"' $'runtime: native\nresources: {max_pids: 40}' $bombs/forks
+status "a fork bomb" 1 ash agent run forks-on
 like "makes as many as the limit has room for" "$out" '^held: 600 .* at once, 38 were made'
-agent disk 'exec "${0%/*}/disk" $SCARAB_TASK' $'runtime: native\nresources: {disk: 2Mi}' $bombs/disk
-status "a bomb of the disk, held by a project quota" 1 ash agent run disk --task "bytes /home/agent"
+agent fills-disk 'exec "${0%/*}/disk" $SCARAB_TASK' $'runtime: native\nresources: {disk: 2Mi}' $bombs/disk
+status "a bomb of the disk, held by a project quota" 1 ash agent run fills-disk --task "bytes /home/agent"
 like "meets its end" "$out" '^held: .*(No space left|Disk quota exceeded)'
 
 mkfifo -m 0444 /srv/gate
@@ -68,6 +68,6 @@ done
 echo >&9
 check "the session ends by itself" ash session wait "$id"
 is "with success" "$(ash --json session show "$id" | jq -r .outcome)" success
-is "its home is committed" "$(find /var/lib/scarab-runtime/homes -name word -exec cat {} +)" "let go"
+is "its home is committed" "$(find /var/lib/scarab-runtime/homes -type f -name word -exec cat {} +)" "let go"
 check "its cgroup goes" eventually 5 test ! -e "$cgroups/$id"
 exit $failed

@@ -15,7 +15,7 @@ check "the socket is systemd's" systemctl start agentd.socket
 is "with the group and mode of agentd's own" "$(stat -c '%a %U:%G' /run/scarab-runtime/agentd.sock)" "660 root:agentd"
 is "agentd does not run" "$(systemctl is-active agentd)" inactive
 status "who asks starts it" 0 ash ping
-is "and it runs" "$(systemctl is-active agentd)" active
+check "and it runs" eventually 10 eval '[ "$(systemctl is-active agentd)" = active ]'
 check "with the live session" running "$id"
 systemctl restart agentd &
 status "a request in the middle of a restart waits for its end" 0 ash status
@@ -53,11 +53,9 @@ echo 2 >/var/lib/scarab-runtime/format
 status "an older version is not put over newer state" 1 dpkg -i ./debs/scarab-runtime_*.deb
 like "which is said" "$err$out" 'holds state of format 2, this version reads up to format 1'
 like "the newer one stays" "$(dpkg-query -W -f '${Version} ${db:Status-Status}' scarab-runtime)" '[+]newer installed'
-check "and runs" ash ping
-status "agentd refuses such state too" 5 agentd -f /dev/null
-like "by name" "$err" 'another agentd|holds state of format 2'
+# This newer build knows the number 1 only, so that it has the same to say.
 systemctl stop agentd
-status "also when no other runs" 5 timeout 60 agentd
+status "agentd refuses such state too" 5 timeout 60 agentd
 like "and says what to do" "$err" 'holds state of format 2.*install the newer scarab-runtime'
 echo 1 >/var/lib/scarab-runtime/format
 systemctl start agentd
