@@ -418,6 +418,8 @@ VM_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/scarab-runtime-vm
 deb: $(DEB)/built
 ifneq ($(filter deb check-vm,$(GOALS)),)
 $(DEB)/built: $(shell find $(DEB_SOURCES) -type f)
+	@for package in $(filter-out build-essential,$(PACKAGES)); do grep -q "^ $$package\>" debian/control || \
+		{ echo "debian/control lacks $$package in Build-Depends" >&2; exit 1; }; done
 	@rm -rf $(DEB)/src $(DEB)/*.deb
 	@mkdir -p $(DEB)/src
 	@cp -a $(DEB_SOURCES) $(DEB)/src
