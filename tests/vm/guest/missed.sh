@@ -17,6 +17,7 @@ up() { [ "$(systemctl is-active agentd)" = active ] && ash ping; }
 check "agentd starts with the machine" eventually 10 up
 ran() { [ "$(latest nightly .outcome)" = success ]; }
 check "what was missed while the machine was down is made up for" eventually 10 ran
+[ "$(latest nightly .outcome)" = success ] || note "$(latest nightly '[.outcome, .reason] | join(": ")')"
 is "once" "$(ash --json session list --agent nightly | jq length)" 1
 is "by its trigger" "$(latest nightly .trigger.kind)" cron
 exit $failed
