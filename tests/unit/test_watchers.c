@@ -3,6 +3,7 @@
 // with: agentd/control/events.c agentd/control/event_data.c
 // with: agentd/control/tools.c agentd/control/watchers.c
 // with: agentd/control/metrics.c agentd/control/scrape.c
+// with: agentd/control/images.c agentd/control/image_view.c
 /* Operators who watch everything: what they are told, and what they miss. */
 #include <string.h>
 
