@@ -382,11 +382,19 @@ static void
 show_text(const struct ash *ash, const struct msg_agent_row *row, const struct msg_agent_last *last,
 	  const struct manifest *manifest, const struct facts *facts)
 {
-	static const char *const told[] = {
-	    "agent",        "trust_level",  "install_dir", "runtime",
-	    "command",      "arguments",    "interpreter", "interpreter_version",
-	    "image_digest", "image_layers", "image_user",  "engine",
-	    NULL};
+	static const char *const told[] = {"agent",
+					   "trust_level",
+					   "install_dir",
+					   "runtime",
+					   "command",
+					   "arguments",
+					   "interpreter",
+					   "interpreter_version",
+					   "image_digest",
+					   "image_layers",
+					   "image_user",
+					   "engine",
+					   NULL};
 	char time[32];
 
 	output_line(ash, "Agent", COLOR_NONE, "%s %s", row->name, row->version);

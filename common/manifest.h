@@ -153,7 +153,7 @@ struct manifest {
 	 * manifest. NULL: nothing does, or its version is not known. */
 	char *interpreter, *interpreter_version;
 	char *image_digest; /* "sha256:HEX" of an image oci:, as found at install; the same */
-	char *engine; /* the same, of the runtime wasm: its name in the table (engine.h) */
+	char *engine;       /* the same, of the runtime wasm: its name in the table (engine.h) */
 	struct pairs env;
 	char *task, *model;
 	enum trust_level trust_level;
