@@ -61,7 +61,7 @@ def entries(page):
         elif line == ".It Xo" and lines[i + 1].startswith(".Ic "):
             words = lines[i + 1][4:]
         if words is not None:
-            name = re.match(r"([a-z-]+( [a-z][a-z-]+)?)(?= (Ar|Op|Oo|Fl|Ns|Xo|,)|$)", words)
+            name = re.match(r"([a-z-]+( [a-z][a-z-]+)?)(?= (Ar|Cm|Op|Oo|Fl|Ns|Xo|,)|$)", words)
             current = name.group(1) if name else words
             found.setdefault(current, "")
         elif line.startswith(".It") and depth <= 1:
@@ -197,9 +197,9 @@ bad = []
 for path, text in SOURCES.items():
     joined = re.sub(r'"\s*\n\s*"', "", text)
     for string in re.findall(r'"((?:[^"\\\n]|\\.)*)"', joined):
-        for words in re.findall(r"\bash ((?:[a-z-]+)(?: [a-z-]+)?)", string):
+        for words in re.findall(r"\bash (?:--json )?([a-z][a-z-]*(?: [a-z-]+)?)", string):
             first, *rest = words.split()
-            if first in ("cannot", "is", "and", "or", "has", "does", "itself", "of", "exits", "that", "prints", "s"):
+            if first in ("cannot", "is", "and", "or", "has", "does", "itself", "of", "exits", "that", "prints", "s", "for", "offered"):
                 continue
             groups = {c.split()[0] for c in commands}
             two = " ".join([first] + rest[:1])
