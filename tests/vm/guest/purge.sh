@@ -7,7 +7,8 @@ agent stays 'echo up; trap "echo bye >~/bye; exit 0" TERM; sleep 1000 & wait' 'r
 id=$(ash agent run stays --detach)
 check "a session lives" eventually 10 running "$id"
 check "the package is removed" dpkg -r scarab-runtime
-is "no process of it is left" "$(pgrep -c 'agentd|schedd|secretd|runnerd|dialer|spawner|keeper|hold' || :)" 0
+left=$(for role in agentd agentd-control schedd secretd runnerd dialer webhook spawner keeper broker egress hold; do pgrep -x $role; done)
+is "no process of it is left" "$left" ""
 check "nor a cgroup" test ! -e "$cgroups"
 check "the state stays" test -s /var/lib/scarab-runtime/sched/ledger.db -a -s /var/log/scarab-runtime/audit.log
 is "the session was ended in order" "$(sqlite3 /var/lib/scarab-runtime/sched/ledger.db 'SELECT count(*) FROM session WHERE ended_at = 0' 2>&1)" 0
