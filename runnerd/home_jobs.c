@@ -1,11 +1,10 @@
 #include "home_jobs.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/wait.h>
 
+#include "child.h"
 #include "common/cleanup.h"
 #include "common/confine.h"
 #include "common/crash.h"
@@ -60,54 +59,6 @@ home_jobs_new(struct runnerd *r, struct error *error)
 /* --- the process -------------------------------------------------------------------------------
  */
 
-static _Noreturn void
-run_child(const struct home_jobs *jobs, int end)
-{
-	static char *argv[] = {(char *)"homekeeper", NULL}, *envp[] = {NULL};
-	const int above = 16;
-	int channel = fcntl(end, F_DUPFD, above), binary = fcntl(jobs->binary, F_DUPFD, above);
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(channel, HOMEKEEPER_FD_CHANNEL) < 0 ||
-	    dup3(binary, HOMEKEEPER_FD_CHANNEL + 1, O_CLOEXEC) < 0 ||
-	    close_from(HOMEKEEPER_FD_CHANNEL + 2) < 0)
-		_exit(1);
-	execveat(HOMEKEEPER_FD_CHANNEL + 1, "", argv, envp, AT_EMPTY_PATH);
-	_exit(1);
-}
-
-static int
-fork_child(struct home_job_run *run)
-{
-	int ends[2], rc = channel_pair(ends);
-
-	if (rc < 0)
-		return rc;
-	run->pid = fork();
-	if (!run->pid)
-		run_child(run->jobs, ends[1]);
-	rc = -errno;
-	close(ends[1]);
-	if (run->pid > 0)
-		return ends[0];
-	close(ends[0]);
-	return rc;
-}
-
-/* It answered or its channel broke: nobody listens any more. */
-static void
-reap(struct home_job_run *run)
-{
-	if (run->pid <= 0)
-		return;
-	kill(run->pid, SIGKILL);
-	while (waitpid(run->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	run->pid = 0;
-}
-
 static void
 run_free(struct home_job_run *run)
 {
@@ -118,7 +69,7 @@ run_free(struct home_job_run *run)
 	if (*at)
 		*at = run->next;
 	channel_free(run->channel);
-	reap(run);
+	child_end(&run->pid); /* it answered or its channel broke: nobody listens any more */
 	free(run);
 }
 
@@ -271,7 +222,7 @@ send_job(struct home_job_run *run, const struct home_request *request, struct ho
 static int
 start(struct home_job_run *run, const struct home_request *request, struct home *home)
 {
-	int fd = fork_child(run);
+	int fd = child_start(run->jobs->binary, "homekeeper", &run->pid);
 
 	if (fd < 0)
 		return fd;

@@ -6,13 +6,12 @@
  */
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 
+#include "child.h"
 #include "common/cleanup.h"
 #include "common/confine.h"
 #include "common/crash.h"
@@ -24,7 +23,6 @@
 #include "policy.h"
 #include "proof.h"
 #include "trash.h"
-#include "unpack/order.h"
 
 enum {
 	WORK_NAME_MAX = 32,
@@ -71,17 +69,6 @@ static void go_on(struct image_job *job);
  */
 
 static void
-reap(struct unpack_run *run)
-{
-	if (run->pid <= 0)
-		return;
-	kill(run->pid, SIGKILL);
-	while (waitpid(run->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	run->pid = 0;
-}
-
-static void
 run_free(struct unpack_run *run)
 {
 	struct unpack_run **at = &run->job->runs;
@@ -91,7 +78,7 @@ run_free(struct unpack_run *run)
 	if (*at)
 		*at = run->next;
 	channel_free(run->channel);
-	reap(run);
+	child_end(&run->pid);
 	free(run);
 }
 
@@ -220,42 +207,6 @@ finish(struct image_job *job)
 /* --- a process -----------------------------------------------------------------------------------
  */
 
-static _Noreturn void
-run_child(const struct images *images, int end)
-{
-	static char *argv[] = {(char *)"unpack", NULL}, *envp[] = {NULL};
-	const int above = 16;
-	int channel = fcntl(end, F_DUPFD, above), binary = fcntl(images->binary, F_DUPFD, above);
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(channel, UNPACK_FD_CHANNEL) < 0 ||
-	    dup3(binary, UNPACK_FD_CHANNEL + 1, O_CLOEXEC) < 0 ||
-	    close_from(UNPACK_FD_CHANNEL + 2) < 0)
-		_exit(1);
-	execveat(UNPACK_FD_CHANNEL + 1, "", argv, envp, AT_EMPTY_PATH);
-	_exit(1);
-}
-
-static int
-fork_child(struct unpack_run *run)
-{
-	int ends[2], rc = channel_pair(ends);
-
-	if (rc < 0)
-		return rc;
-	run->pid = fork();
-	if (!run->pid)
-		run_child(run->job->images, ends[1]);
-	rc = -errno;
-	close(ends[1]);
-	if (run->pid > 0)
-		return ends[0];
-	close(ends[0]);
-	return rc;
-}
-
 static void run_message(struct channel *channel, struct msg *msg, void *arg);
 static void run_closed(struct channel *channel, const struct error *error, void *arg);
 
@@ -274,7 +225,7 @@ run_start(struct image_job *job, struct msg *order, uint32_t layer)
 	if (run) {
 		*run = (struct unpack_run){.next = job->runs, .job = job, .layer = layer};
 		job->runs = run;
-		fd = fork_child(run);
+		fd = child_start(job->images->binary, "unpack", &run->pid);
 	}
 	if (fd >= 0)
 		run->channel = channel_new(job->images->r->loop, fd, CH_IMAGE, SIDE_A, ROLE_RUNNERD,

@@ -19,6 +19,7 @@
 #include "common/crash.h"
 #include "common/log.h"
 #include "order.h"
+#include "runnerd/child.h"
 #include "runnerd/layers.h"
 #include "runnerd/trash.h"
 
@@ -42,12 +43,12 @@ static order_fn *const orders[HOME_ORDER_COUNT] = {
 static int
 receive(struct msg *msg, struct error *error)
 {
-	int rc = msg_greet(HOMEKEEPER_FD_CHANNEL, CH_HOME, SIDE_B, ROLE_HOMEKEEPER, ROLE_RUNNERD,
+	int rc = msg_greet(CHILD_FD_CHANNEL, CH_HOME, SIDE_B, ROLE_HOMEKEEPER, ROLE_RUNNERD,
 			   GREET_WAIT_MS);
 
 	if (rc < 0)
 		return error_errno(error, -rc, "greeting runnerd");
-	rc = msg_recv(HOMEKEEPER_FD_CHANNEL, CH_HOME, SIDE_B, IN_OPEN, msg, GREET_WAIT_MS);
+	rc = msg_recv(CHILD_FD_CHANNEL, CH_HOME, SIDE_B, IN_OPEN, msg, GREET_WAIT_MS);
 	if (rc <= 0)
 		return error_errno(error, rc < 0 ? -rc : ECONNRESET, "waiting for the job");
 	if (msg->type != MSG_HOME_JOB || msg->home_job.order >= HOME_ORDER_COUNT)
@@ -111,7 +112,7 @@ serve(struct error *error)
 		msg_from_error(&answer, 0, error);
 	CRASH_POINT("homekeeper.done");
 	close_fd(&lock);
-	rc = msg_send(HOMEKEEPER_FD_CHANNEL, CH_HOME, SIDE_B, IN_OPEN, &answer);
+	rc = msg_send(CHILD_FD_CHANNEL, CH_HOME, SIDE_B, IN_OPEN, &answer);
 	CRASH_POINT("homekeeper.answered");
 	trash_sweep(home);
 	CRASH_POINT("homekeeper.end");
@@ -128,6 +129,6 @@ main(void)
 	if (serve(&error) == 0)
 		return 0;
 	msg_from_error(&answer, 0, &error);
-	msg_send(HOMEKEEPER_FD_CHANNEL, CH_HOME, SIDE_B, IN_OPEN, &answer);
+	msg_send(CHILD_FD_CHANNEL, CH_HOME, SIDE_B, IN_OPEN, &answer);
 	return 1;
 }

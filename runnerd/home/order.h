@@ -10,6 +10,4 @@ enum home_order {
 	HOME_ORDER_COUNT,
 };
 
-enum { HOMEKEEPER_FD_CHANNEL = 3 };
-
 #endif

@@ -23,7 +23,7 @@
 #include "digest.h"
 #include "find.h"
 #include "layer.h"
-#include "order.h"
+#include "runnerd/child.h"
 #include "user.h"
 
 #define CAP(name) (UINT64_C(1) << CAP_##name)
@@ -112,7 +112,7 @@ send_blobs(struct found *found, struct error *error)
 		msg.unpack_blob.layer = i;
 		msg.unpack_blob.offset = found->layers[i].bytes.offset;
 		msg_add_fd(&msg, steal_fd(&found->layers[i].bytes.fd));
-		rc = msg_send(UNPACK_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, &msg);
+		rc = msg_send(CHILD_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, &msg);
 		msg_close_fds(&msg);
 	}
 	return rc < 0 ? error_errno(error, -rc, "answering runnerd") : 0;
@@ -156,10 +156,10 @@ ask_opaque(void *arg, int dir, struct error *error)
 	(void)arg;
 	msg_init(&msg, MSG_UNPACK_OPAQUE);
 	msg_add_fd(&msg, fcntl(dir, F_DUPFD_CLOEXEC, 3));
-	rc = msg_send(UNPACK_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, &msg);
+	rc = msg_send(CHILD_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, &msg);
 	msg_close_fds(&msg);
 	if (rc == 0)
-		rc = msg_recv(UNPACK_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, &msg, ACK_WAIT_MS);
+		rc = msg_recv(CHILD_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, &msg, ACK_WAIT_MS);
 	if (rc == 1 && msg.type == MSG_UNPACK_MARKED)
 		return 0;
 	return error_errno(error, rc < 0 ? -rc : ECONNRESET, "marking an opaque directory");
@@ -218,12 +218,12 @@ static const struct {
 static int
 receive(struct msg *msg, struct error *error)
 {
-	int rc = msg_greet(UNPACK_FD_CHANNEL, CH_IMAGE, SIDE_B, ROLE_UNPACK, ROLE_RUNNERD,
-			   GREET_WAIT_MS);
+	int rc =
+	    msg_greet(CHILD_FD_CHANNEL, CH_IMAGE, SIDE_B, ROLE_UNPACK, ROLE_RUNNERD, GREET_WAIT_MS);
 
 	if (rc < 0)
 		return error_errno(error, -rc, "greeting runnerd");
-	rc = msg_recv(UNPACK_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, msg, GREET_WAIT_MS);
+	rc = msg_recv(CHILD_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, msg, GREET_WAIT_MS);
 	return rc <= 0 ? error_errno(error, rc < 0 ? -rc : ECONNRESET, "waiting for the order") : 0;
 }
 
@@ -258,6 +258,6 @@ main(void)
 	rc = serve(&answer, &error);
 	if (rc < 0)
 		msg_from_error(&answer, 0, &error);
-	msg_send(UNPACK_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, &answer);
+	msg_send(CHILD_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, &answer);
 	return rc < 0;
 }

@@ -1,5 +1,5 @@
 // with: runnerd/agent_files.c runnerd/cgroup*.c runnerd/explain.c runnerd/facts.c
-// with: runnerd/fs.c runnerd/home_jobs.c runnerd/home_requests.c runnerd/homes.c
+// with: runnerd/child.c runnerd/fs.c runnerd/home_jobs.c runnerd/home_requests.c runnerd/homes.c
 // with: runnerd/image*.c runnerd/id_map.c runnerd/session_image.c runnerd/container.c
 // with: runnerd/ids.c runnerd/install.c runnerd/journal.c runnerd/logs.c
 // with: runnerd/watch.c runnerd/triggers.c
