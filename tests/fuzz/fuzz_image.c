@@ -8,10 +8,6 @@
 // with: runnerd/unpack/find.c runnerd/unpack/config.c runnerd/unpack/source.c
 // with: runnerd/unpack/member.c runnerd/unpack/stream.c runnerd/unpack/digest.c
 // with: runnerd/unpack/name.c runnerd/unpack/user.c
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -20,26 +16,9 @@
 #include "runnerd/unpack/find.h"
 #include "runnerd/unpack/name.h"
 #include "runnerd/unpack/user.h"
+#include "tests/fuzz/mutate.h"
 
 enum { CASES = 20000, EDITS_MAX = 6, BLOCK = 512, ARCHIVE_MAX = 64 << 10 };
-
-static uint64_t random_state;
-
-/* xorshift64*: the same everywhere. */
-static uint64_t
-draw(void)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * UINT64_C(0x2545F4914F6CDD1D) >> 16;
-}
-
-static size_t
-pick(size_t below)
-{
-	return (size_t)(draw() % below);
-}
 
 /* --- archives ------------------------------------------------------------------------------------
  */
@@ -141,15 +120,6 @@ edit(struct bytes *bytes)
 		sign(bytes->at + at / BLOCK * BLOCK);
 }
 
-static void
-need(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	printf("%s\n", what);
-	exit(1);
-}
-
 static bool
 try_archive(const struct bytes *bytes)
 {
@@ -160,15 +130,15 @@ try_archive(const struct bytes *bytes)
 	struct error error = ERROR_INIT;
 	int rows = -1, rc;
 
-	need(fd >= 0 && spool >= 0 && write_all(fd, bytes->at, bytes->length) == 0, "no memfd");
+	demand(fd >= 0 && spool >= 0 && write_all(fd, bytes->at, bytes->length) == 0, "no memfd");
 	rc = source_of_archive(&source, fd, spool, 1 << 20, &error);
 	if (rc == 0)
 		rc = find_image(&source, tags[pick(ARRAY_LEN(tags))], &found, &error);
-	need(rc == 0 || error.why[0], "refused without a reason");
+	demand(rc == 0 || error.why[0], "refused without a reason");
 	if (rc == 0) {
-		need(found.head.layers > 0 && found.head.layers <= IMAGE_LAYERS_MAX, "layers");
+		demand(found.head.layers > 0 && found.head.layers <= IMAGE_LAYERS_MAX, "layers");
 		rows = found_seal(&found);
-		need(rows >= 0, "what was found cannot be told");
+		demand(rows >= 0, "what was found cannot be told");
 		close(rows);
 	}
 	found_close(&found);
@@ -191,14 +161,14 @@ try_name(void)
 	for (size_t left = pick(16); left > 0; left--)
 		strcat(raw, parts[pick(ARRAY_LEN(parts))]);
 	if (name_normalise(raw, name, &error) < 0) {
-		need(error.why[0], "a name was refused without a reason");
+		demand(error.why[0], "a name was refused without a reason");
 		return;
 	}
-	need(name[0] != '/' && !strstr(name, "//") && !strstr(name, "/../") &&
-		 strncmp(name, "../", 3) != 0 && strcmp(name, "..") != 0,
-	     "a name that leads out was accepted");
+	demand(name[0] != '/' && !strstr(name, "//") && !strstr(name, "/../") &&
+		   strncmp(name, "../", 3) != 0 && strcmp(name, "..") != 0,
+	       "a name that leads out was accepted");
 	base = name_split(name, parent);
-	need(strlen(parent) + strlen(base) <= strlen(name), "a name was parted wrongly");
+	demand(strlen(parent) + strlen(base) <= strlen(name), "a name was parted wrongly");
 	name_whiteout(base, &hidden, &error);
 }
 
@@ -216,30 +186,28 @@ try_user(void)
 	memcpy(text, passwd, sizeof(text));
 	for (size_t left = pick(EDITS_MAX); left > 0; left--)
 		text[pick(sizeof(text) - 1)] = ":\n0\377a9"[pick(6)];
-	need(fd >= 0 && write_all(fd, text, sizeof(text) - 1) == 0 && lseek(fd, 0, SEEK_SET) == 0,
-	     "no memfd");
+	demand(fd >= 0 && write_all(fd, text, sizeof(text) - 1) == 0 && lseek(fd, 0, SEEK_SET) == 0,
+	       "no memfd");
 	if (user_find(users[pick(ARRAY_LEN(users))], fd, -1, &uid, &gid, &error) == 0)
-		need(uid < ID_RANGE && gid < ID_RANGE, "an id out of range was accepted");
+		demand(uid < ID_RANGE && gid < ID_RANGE, "an id out of range was accepted");
 	else
-		need(error.why[0], "a user was refused without a reason");
+		demand(error.why[0], "a user was refused without a reason");
 	close(fd);
 }
 
 int
 main(int argc, char **argv)
 {
-	unsigned long cases = argc > 1 ? strtoul(argv[1], NULL, 10) : CASES, accepted = 0;
-	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+	size_t cases = fuzz_begin(argc, argv, CASES, CASES), accepted = 0;
 	static struct bytes sources[2], bytes;
 
-	random_state = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
 	make_archive(&sources[0], true);
 	make_archive(&sources[1], false);
 	/* One of its tags is drawn each time, and one is of no image. */
 	for (unsigned i = 0; i < 8; i++)
 		accepted += try_archive(&sources[0]);
-	need(accepted > 0, "the archive is refused as it is");
-	for (unsigned long i = 0; i < cases; i++) {
+	demand(accepted > 0, "the archive is refused as it is");
+	for (size_t i = 0; i < cases; i++) {
 		bytes = sources[i & 1];
 		for (size_t left = 1 + pick(EDITS_MAX); left > 0; left--)
 			edit(&bytes);
@@ -247,6 +215,6 @@ main(int argc, char **argv)
 		try_name();
 		try_user();
 	}
-	printf("%lu archives, %lu accepted, seed %" PRIu64 "\n", cases, accepted, seed);
+	printf("%zu archives, %zu accepted\n", cases, accepted);
 	return 0;
 }

@@ -6,16 +6,13 @@
  * fuzz_wasm [CASES [SEED]]
  */
 // with: ash/wasm_module.c
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "ash/wasm_module.h"
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "tests/fuzz/mutate.h"
 
 enum { CASES = 100000, EDITS_MAX = 5, SIZE_MAX_ = 1 << 16 };
 
@@ -28,24 +25,6 @@ static const char seed_module[] =
     "\5\3\1\0\2"
     "\7\41\3\6memory\2\0\6_start\0\2\13_initialize\0\2"
     "\12\4\1\2\0\13";
-
-static uint64_t random_state;
-
-/* xorshift64*: the same everywhere. */
-static uint64_t
-draw(void)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * UINT64_C(0x2545F4914F6CDD1D) >> 16;
-}
-
-static size_t
-pick(size_t below)
-{
-	return (size_t)(draw() % below);
-}
 
 static size_t
 edit(uint8_t *bytes, size_t size)
@@ -102,12 +81,10 @@ try_one(void)
 int
 main(int argc, char **argv)
 {
-	unsigned long cases = argc > 1 ? strtoul(argv[1], NULL, 10) : CASES, accepted = 0;
-	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+	size_t cases = fuzz_begin(argc, argv, CASES, CASES), accepted = 0;
 
-	random_state = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
-	for (unsigned long i = 0; i < cases; i++)
+	for (size_t i = 0; i < cases; i++)
 		accepted += try_one();
-	printf("%lu modules, %lu accepted, seed %" PRIu64 "\n", cases, accepted, seed);
+	printf("%zu modules, %zu accepted\n", cases, accepted);
 	return accepted > 0 && accepted < cases ? 0 : 1;
 }
