@@ -70,9 +70,11 @@ while IFS='|' read -r line key; do
 	like "$key: the reason" "$err" "this build cannot enforce"
 	like "$key: the key" "$err" "$key"
 done <<'KEYS'
-image: "oci:/srv/x"|image
 mcp_servers: [{name: fs, transport: Http, url: "https://a.example/"}]|mcp_servers
 KEYS
+manifest 'image: "oci:/srv/of-no-image"'
+status "an image that is not there: 3" 3 ash agent install "$dir/m/manifest.yaml"
+like "naming it" "$err" 'oci:/srv/of-no-image'
 manifest 'packages: [a.whl]'
 refused "packages of another runtime" 'manifest.yaml:6:.*packages'
 is "nothing of these is installed" "$(installed)" ""
