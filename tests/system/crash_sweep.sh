@@ -288,6 +288,10 @@ judge() {
 		[ "$now" = "$was" ] || [ "$now" = $((was + 1)) ] || wrong+=" the definition: $now, was $was;"
 		eventually 20 no_stray_packages || wrong+=" left: $(stray_packages | tr '\n' ' ');"
 	elif [ "$1" = rollback ]; then
+		# A homekeeper whose runnerd died has the lock until it is done; the next runnerd, which
+		# looks at the lock too, has begun by then.
+		eventually 20 ash home log rollback >/dev/null 2>&1 || wrong+=" runnerd does not answer;"
+		flock -w 20 "$dir/state/homes/rollback" true || wrong+=" somebody is at the home;"
 		eventually 20 nothing_left || wrong+=" left: $(left | tr '\n' ' ');"
 		now=$(generation rollback)
 		[ "$now" = "$was" ] || [ "$now" = $((was - 1)) ] || wrong+=" the home: $now, was $was;"
