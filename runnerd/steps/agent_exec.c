@@ -48,6 +48,8 @@ struct environment {
 		const char *value;
 	} * items;
 	size_t count, room;
+	char **urls; /* of set_url, which are nobody else's */
+	size_t url_count;
 	bool failed; /* memory ran out */
 };
 
@@ -118,8 +120,30 @@ set_default(struct environment *env, const char *key, const char *value)
 static void
 set_url(const struct manifest_credential *credential, const char *url, void *arg)
 {
-	if (credential->inject.base_url_env)
-		set(arg, credential->inject.base_url_env, url);
+	struct environment *env = arg;
+	char **grown;
+
+	if (!credential->inject.base_url_env)
+		return;
+	grown = reallocarray(env->urls, env->url_count + 1, sizeof(*env->urls));
+	if (grown) {
+		env->urls = grown;
+		env->urls[env->url_count] = strdup(url);
+	}
+	if (!grown || !env->urls[env->url_count]) {
+		env->failed = true;
+		return;
+	}
+	set(env, credential->inject.base_url_env, env->urls[env->url_count++]);
+}
+
+static void
+environment_free(struct environment *env)
+{
+	while (env->url_count > 0)
+		free(env->urls[--env->url_count]);
+	free(env->urls);
+	free(env->items);
 }
 
 /* For programs that know no network without them. All others find every name as if there were no
@@ -283,7 +307,7 @@ write_spec(struct session *s, const struct arguments *arguments, struct error *e
 		rc = -ENOMEM;
 	if (!rc)
 		rc = fill_spec(s, arguments, &env, &spec);
-	free(env.items);
+	environment_free(&env);
 	if (!rc) {
 		rc = rows_seal(spec.rows);
 		return rc < 0 ? error_errno(error, -rc, "sealing the environment") : rc;

@@ -10,7 +10,7 @@ images=$dir/images store=$dir/state/images/store
 mkdir "$images" "$dir/libexec"
 echo "ceilings: {allowed_images: [$images]}" >>"$dir/agentd.yaml"
 find "$BUILD" -maxdepth 1 -type f -perm -u+x -exec cp -t "$dir/libexec" {} +
-cp -r "$BUILD"/crash/* "$BUILD/python" "$dir/libexec"
+cp -r "$BUILD"/crash/* "$BUILD/python" "$BUILD/wasm" "$dir/libexec"
 sed -i "s|^libexec_dir: .*|libexec_dir: $dir/libexec|" "$dir/agentd.yaml"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$root/tests/image
 python3 - "$images" <<'PY'
