@@ -37,7 +37,8 @@ notice_fired(struct schedd *schedd, const struct fire *fire)
 	notice_send(schedd->control, &schedd->missed, &msg);
 }
 
-/* 1: this id is recorded for this agent; 0: it is new; -1 with error. */
+/* 1: this id is recorded for this agent; 0: it is new; -1 with error, also while nobody knows
+ * whether its row reached the disk. */
 static int
 find_repeated(struct schedd *schedd, const struct fire *fire, struct ledger_session *row,
 	      struct error *error)
@@ -48,7 +49,7 @@ find_repeated(struct schedd *schedd, const struct fire *fire, struct ledger_sess
 	if (found <= 0)
 		return found;
 	if (strcmp(row->row.agent, fire->agent) == 0)
-		return 1;
+		return ledger_trusted(schedd->ledger, error) < 0 ? -1 : 1;
 	return error_why(error, ERR_CONFLICT, "session %s exists already, of agent %s",
 			 uuid_format(&fire->id, id), row->row.agent);
 }

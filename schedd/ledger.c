@@ -304,11 +304,8 @@ ledger_durability(struct ledger *ledger, enum durability durability, struct erro
 {
 	if (!sqlite3_get_autocommit(ledger->db))
 		return 0;
-	if (ledger->doubted) {
-		if (error)
-			*error = *ledger->doubted;
+	if (ledger_trusted(ledger, error) < 0)
 		return -1;
-	}
 	if (ledger->committed) {
 		ledger->asked = durability == DURABLE;
 		return 0;

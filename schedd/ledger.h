@@ -57,6 +57,8 @@ unsigned ledger_log_pages(const struct ledger *ledger);
 int ledger_checkpoint(struct ledger *ledger, bool whole, struct error *error);
 /* Nothing is written, for this reason (borrowed), until it is taken back with NULL. */
 void ledger_doubt(struct ledger *ledger, const struct error *why);
+/* 0, or -1 with that reason: what is read may not be on the disk, and nothing written now tells. */
+int ledger_trusted(const struct ledger *ledger, struct error *error);
 /* A sync that failed may have dropped what it should have written, and the next one succeeds all
  * the same: does the log still read as it was committed? */
 bool ledger_log_holds(const struct ledger *ledger, int fd);

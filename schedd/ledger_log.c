@@ -44,6 +44,16 @@ ledger_doubt(struct ledger *ledger, const struct error *why)
 	ledger->doubted = why;
 }
 
+int
+ledger_trusted(const struct ledger *ledger, struct error *error)
+{
+	if (!ledger->doubted)
+		return 0;
+	if (error)
+		*error = *ledger->doubted;
+	return -1;
+}
+
 unsigned
 ledger_log_pages(const struct ledger *ledger)
 {

@@ -160,6 +160,25 @@ reply(struct schedd *schedd, const struct msg *query, int rc, struct msg *answer
 	channel_send(schedd->control, answer);
 }
 
+/* The end of one that waited is recorded, or it would start after all. The answer follows it, and
+ * waits for the disk as it does. */
+static void
+answer_cancel(struct schedd *schedd, const struct msg *msg, const struct uuid *id, bool over)
+{
+	const struct session *session = queue_find(schedd->queue, id);
+	struct error error = ERROR_INIT;
+
+	if (!session || !session->unrecorded || session->state != STATE_QUEUED) {
+		channel_reply_ok(schedd->control, msg->id, over);
+		return;
+	}
+	error_why(&error, ERR_FAILED, "the ledger could not record it; that is tried again");
+	error_hint(&error, "is the file system of state_dir full, read-only or failing? agentd's "
+			   "log says more");
+	error_what(&error, "cancelling session %s", msg->session_cancel.ref);
+	channel_reply_error(schedd->control, msg->id, &error);
+}
+
 static void
 cancel(struct schedd *schedd, const struct msg *msg)
 {
@@ -174,9 +193,9 @@ cancel(struct schedd *schedd, const struct msg *msg)
 		return;
 	}
 	session = queue_find(schedd->queue, &row->row.session);
-	channel_reply_ok(schedd->control, msg->id, session ? 0 : 1);
 	if (session)
 		session_cancel(schedd, session, msg->session_cancel.reason);
+	answer_cancel(schedd, msg, &row->row.session, !session);
 }
 
 static void

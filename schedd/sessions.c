@@ -228,6 +228,7 @@ session_bequeath(struct schedd *schedd, const struct uuid *id, const struct uuid
 	send_to_runnerd(schedd, &msg);
 }
 
+/* Of one that runs nothing else waits for the disk: it is stopped also while that fails. */
 static void
 send_cancel(struct schedd *schedd, const struct session *session)
 {
@@ -238,7 +239,10 @@ send_cancel(struct schedd *schedd, const struct session *session)
 	msg.cancel.outcome = (uint8_t)session->stop_as;
 	snprintf(msg.cancel.reason, sizeof(msg.cancel.reason), "%s",
 		 session->stop_reason ? session->stop_reason : "");
-	send_to_runnerd(schedd, &msg);
+	if (schedd->runnerd && session->running_at_ms)
+		channel_send_at_once(schedd->runnerd, &msg);
+	else
+		send_to_runnerd(schedd, &msg);
 }
 
 /* --- rows ---------------------------------------------------------------------------------- */

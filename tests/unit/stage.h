@@ -304,7 +304,7 @@ row_by_id(struct stage *stage, const struct uuid *id)
 }
 
 static inline void
-cancel(struct stage *stage, const struct uuid *id, uint64_t expected)
+cancel(struct stage *stage, const struct uuid *id)
 {
 	struct msg msg;
 
@@ -312,8 +312,17 @@ cancel(struct stage *stage, const struct uuid *id, uint64_t expected)
 	uuid_format(id, msg.session_cancel.ref);
 	strcpy(msg.session_cancel.reason, "cancelled by root");
 	peer_send(&stage->control, &msg);
+}
+
+/* The answer, which follows the session's event. */
+static inline void
+expect_cancelled(struct stage *stage, uint64_t over)
+{
+	struct msg msg;
+
 	expect(&stage->control, MSG_OK, &msg);
-	ck_assert_uint_eq(msg.ok.value, expected);
+	ck_assert_uint_eq(msg.id, 11);
+	ck_assert_uint_eq(msg.ok.value, over);
 }
 
 static inline int

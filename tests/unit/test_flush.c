@@ -112,6 +112,82 @@ START_TEST(an_end_that_came_during_the_failure_is_recorded_after_it)
 }
 END_TEST
 
+START_TEST(what_runs_can_be_stopped_meanwhile)
+{
+	struct stage *stage = begin_on_own_disk();
+	struct uuid id = run(stage, "one"), other;
+
+	install(stage, "two", OVERLAP_QUEUE);
+	settle(stage->loop);
+	break_disk(true);
+	other = enqueue(stage, "two");
+	settle(stage->loop);
+	cancel(stage, &id);
+	expect_event(stage, &id, STATE_STOPPING, OUTCOME_NONE);
+	expect_cancelled(stage, 0);
+	expect_for(stage, MSG_PREPARE, &other);
+	expect_for(stage, MSG_CANCEL, &id);
+	break_disk(false);
+	finish(stage);
+}
+END_TEST
+
+/* Who heard nothing asks again with the same id: the row that is there may be lost yet. */
+START_TEST(what_may_be_lost_is_not_known_already)
+{
+	struct stage *stage = begin_on_own_disk();
+	struct uuid id;
+
+	break_disk(true);
+	id = begin_session(stage);
+	expect_nothing(&stage->control);
+	peer_free(&stage->control);
+	meet_control(stage);
+	enqueue_as(stage, "one", id, 8);
+	expect_error(stage, ERR_FAILED);
+	break_disk(false);
+	finish(stage);
+}
+END_TEST
+
+START_TEST(a_cancel_of_what_waits_is_answered_when_it_is_on_the_disk)
+{
+	struct stage *stage = begin_on_own_disk();
+	struct uuid id;
+
+	run(stage, "one");
+	id = enqueue(stage, "one");
+	expect_accepted(stage, &id, STATE_QUEUED);
+	break_disk(true);
+	cancel(stage, &id);
+	expect_nothing(&stage->control);
+	break_disk(false);
+	expect_event(stage, &id, STATE_ENDED, OUTCOME_CANCELLED);
+	expect_cancelled(stage, 0);
+	finish(stage);
+}
+END_TEST
+
+START_TEST(a_cancel_that_cannot_be_recorded_is_no_success)
+{
+	struct stage *stage = begin_on_own_disk();
+	struct uuid id;
+
+	run(stage, "one");
+	id = enqueue(stage, "one");
+	expect_accepted(stage, &id, STATE_QUEUED);
+	install(stage, "two", OVERLAP_QUEUE);
+	settle(stage->loop);
+	break_disk(true);
+	enqueue(stage, "two");
+	settle(stage->loop);
+	cancel(stage, &id);
+	expect_error(stage, ERR_FAILED);
+	break_disk(false);
+	finish(stage);
+}
+END_TEST
+
 START_TEST(what_was_asked_is_answered_meanwhile)
 {
 	struct stage *stage = begin_on_own_disk();
@@ -213,6 +289,10 @@ main(void)
 	    one_that_is_prepared_waits_for_its_row,
 	    an_end_is_acknowledged_when_it_is_on_the_disk,
 	    an_end_that_came_during_the_failure_is_recorded_after_it,
+	    what_runs_can_be_stopped_meanwhile,
+	    what_may_be_lost_is_not_known_already,
+	    a_cancel_of_what_waits_is_answered_when_it_is_on_the_disk,
+	    a_cancel_that_cannot_be_recorded_is_no_success,
 	    what_was_asked_is_answered_meanwhile,
 	    what_the_disk_lost_is_no_row,
 	    a_log_that_is_found_is_brought_to_the_disk,

@@ -136,9 +136,11 @@ START_TEST(cancel_of_a_queued_one_ends_it)
 	run(stage, "one");
 	second = enqueue(stage, "one");
 	expect_accepted(stage, &second, STATE_QUEUED);
-	cancel(stage, &second, 0);
+	cancel(stage, &second);
 	expect_event(stage, &second, STATE_ENDED, OUTCOME_CANCELLED);
-	cancel(stage, &second, 1);
+	expect_cancelled(stage, 0);
+	cancel(stage, &second);
+	expect_cancelled(stage, 1);
 	finish(stage);
 }
 END_TEST
@@ -148,10 +150,12 @@ START_TEST(cancel_of_a_live_one_asks_runnerd)
 	struct stage *stage = begin_with("one", OVERLAP_QUEUE);
 	struct uuid id = run(stage, "one");
 
-	cancel(stage, &id, 0);
+	cancel(stage, &id);
 	expect_event(stage, &id, STATE_STOPPING, OUTCOME_NONE);
+	expect_cancelled(stage, 0);
 	expect_for(stage, MSG_CANCEL, &id);
-	cancel(stage, &id, 0);
+	cancel(stage, &id);
+	expect_cancelled(stage, 0);
 	expect_nothing(&stage->runnerd);
 	say_ended(stage, &id, OUTCOME_CANCELLED);
 	expect_event(stage, &id, STATE_ENDED, OUTCOME_CANCELLED);
@@ -214,8 +218,9 @@ START_TEST(a_cancelled_unopened_one_is_cancelled)
 
 	expect_for(stage, MSG_PREPARE, &id);
 	expect_accepted(stage, &id, STATE_SETUP);
-	cancel(stage, &id, 0);
+	cancel(stage, &id);
 	expect_event(stage, &id, STATE_STOPPING, OUTCOME_NONE);
+	expect_cancelled(stage, 0);
 	expect_for(stage, MSG_CANCEL, &id);
 	say_ended(stage, &id, OUTCOME_NONE);
 	expect_event(stage, &id, STATE_ENDED, OUTCOME_CANCELLED);

@@ -180,7 +180,9 @@ START_TEST(a_cancel_while_runnerd_is_away_is_kept)
 
 	peer_free(&stage->runnerd);
 	settle(stage->loop);
-	cancel(stage, &id, 0);
+	cancel(stage, &id);
+	expect_event(stage, &id, STATE_STOPPING, OUTCOME_NONE);
+	expect_cancelled(stage, 0);
 	finish(stage);
 	stage = begin();
 	meet_runnerd(stage);
