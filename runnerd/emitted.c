@@ -60,7 +60,9 @@ tell_again(struct loop_source *timer, void *arg)
 {
 	struct emitted *emitted = arg;
 
-	emitted_announce(emitted->r);
+	/* Each message holds a descriptor: behind what a stopped schedd has not read comes none. */
+	if (emitted->r->schedd && channel_queued(emitted->r->schedd) == 0)
+		emitted_announce(emitted->r);
 	if (emitted->count > 0)
 		loop_arm_in(timer, EMITTED_AGAIN_MS);
 }
