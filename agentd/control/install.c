@@ -91,7 +91,7 @@ static int
 keep_text(char **field, const char *text, struct error *error)
 {
 	*field = text[0] ? strdup(text) : NULL;
-	return text[0] && !*field ? error_errno(error, ENOMEM, "keeping what ash found") : 0;
+	return text[0] && !*field ? error_errno(error, ENOMEM, "keeping what its operator found") : 0;
 }
 
 static int
@@ -112,7 +112,7 @@ settle_runtime(struct manifest *manifest, const struct msg_op_install *asked, st
 	manifest->runtime = runtime;
 	if (!manifest->image && runtime == RUNTIME_CONTAINER && asked->layout[0] &&
 	    !(manifest->image = runtime_layout(asked->install_dir, asked->layout)))
-		return error_errno(error, ENOMEM, "keeping what ash found");
+		return error_errno(error, ENOMEM, "keeping what its operator found");
 	return runtime_check(manifest, error) < 0 ? -1 : plan_enforceable(manifest, error);
 }
 

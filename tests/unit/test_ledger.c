@@ -1,4 +1,4 @@
-// with: schedd/ledger.c schedd/ledger_query.c
+// with: schedd/ledger.c schedd/ledger_log.c schedd/ledger_query.c
 #include <limits.h>
 #include <signal.h>
 #include <sqlite3.h>
