@@ -148,6 +148,7 @@ opened(struct channel *channel, void *arg)
 
 	(void)channel;
 	audit->open = true;
+	audit_entries(audit); /* known from now on */
 	pass_on(audit);
 }
 
