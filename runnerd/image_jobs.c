@@ -26,8 +26,9 @@
 
 enum {
 	WORK_NAME_MAX = 32,
-	OPAQUE_MAX = 65536,    /* directories of one layer that hide what is below */
-	FREE_BYTES = 64 << 20, /* stays, as unpack has it */
+	OPAQUE_MAX = 65536,     /* directories of one layer that hide what is below */
+	FREE_BYTES = 64 << 20,  /* stays, as unpack has it */
+	PROGRESS_MAX = 1 << 20, /* of one layer: one for each MiB that is read */
 	RUNS_MAX = 8,
 	STAGED_NAME_MAX = 16,
 };
@@ -37,8 +38,9 @@ struct unpack_run {
 	struct image_job *job;
 	struct channel *channel;
 	pid_t pid;
+	enum msg_type order;
 	uint32_t layer; /* of UNPACK_LAYER */
-	uint32_t opaque;
+	uint32_t opaque, progress;
 	bool answered;
 };
 
@@ -147,57 +149,19 @@ image_jobs_free(struct images *images)
 /* --- the record ----------------------------------------------------------------------------------
  */
 
-static int
-check_sums(const struct image *image, struct error *error)
-{
-	uint64_t bytes = 0, entries = 0;
-
-	for (uint32_t i = 0; i < image->head.layers; i++) {
-		bytes += image->layers[i].bytes;
-		entries += image->layers[i].entries;
-	}
-	if (bytes <= IMAGE_BYTES_MAX && entries <= IMAGE_ENTRIES_MAX)
-		return 0;
-	return error_why(error, ERR_INVALID,
-			 "it has %llu bytes and %llu entries; an image may have %llu and %d",
-			 (unsigned long long)bytes, (unsigned long long)entries,
-			 (unsigned long long)IMAGE_BYTES_MAX, IMAGE_ENTRIES_MAX);
-}
-
-/* What was called otherwise before keeps its names. */
-static int
-join_known(struct image_job *job)
-{
-	struct image *known;
-	char hex[IMAGE_HEX + 1];
-	int rc = 0;
-
-	image_hex(job->image->head.digest, hex);
-	known = image_read(job->images, hex);
-	if (known) {
-		for (size_t i = 0; !rc && i < known->references.count; i++)
-			rc = image_add_reference(job->image, known->references.items[i], "");
-		job->image->head.added_at_ms = known->head.added_at_ms;
-	}
-	image_free(known);
-	return rc ? rc : image_add_reference(job->image, job->reference, job->tag);
-}
-
 static void
 finish(struct image_job *job)
 {
 	struct error error = ERROR_INIT;
 	int rc;
 
-	if (check_sums(job->image, &error) < 0) {
+	if (image_check_sums(job->image, &error) < 0 ||
+	    image_join(job->images, &job->image, job->reference, job->tag, &error) < 0) {
 		job_end(job, &error);
 		return;
 	}
-	job->image->head.added_at_ms = realtime_ms();
-	rc = join_known(job);
 	CRASH_POINT("image.record");
-	if (!rc)
-		rc = image_write(job->images, job->image);
+	rc = image_write(job->images, job->image);
 	CRASH_POINT("image.recorded");
 	if (rc < 0)
 		error_errno(&error, -rc, "writing the image's record");
@@ -223,7 +187,8 @@ run_start(struct image_job *job, struct msg *order, uint32_t layer)
 	int fd = -ENOMEM, rc;
 
 	if (run) {
-		*run = (struct unpack_run){.next = job->runs, .job = job, .layer = layer};
+		*run = (struct unpack_run){
+		    .next = job->runs, .job = job, .order = order->type, .layer = layer};
 		job->runs = run;
 		fd = child_start(job->images->binary, "unpack", &run->pid);
 	}
@@ -428,8 +393,28 @@ start_layer(struct image_job *job, uint32_t index)
 	msg_add_fd(&order, root);
 	msg_add_fd(&order, keep(job->images->writer_program));
 	msg_add_fd(&order, steal_fd(&job->blobs[index].fd));
-	msg_add_fd(&order, keep(job->progress));
 	return run_start(job, &order, index);
+}
+
+/* The operator's ash is not waited for: what draws slowly misses a piece. */
+static int
+pass_progress(struct unpack_run *run, const struct msg *told)
+{
+	const struct image_job *job = run->job;
+	uint8_t raw[PROTO_HEADER_BYTES + 64];
+	struct msg msg;
+	ssize_t length;
+
+	if (++run->progress > PROGRESS_MAX)
+		return -EINVAL;
+	msg_init(&msg, MSG_UNPACK_PROGRESS);
+	msg.unpack_progress.layer = run->layer;
+	msg.unpack_progress.bytes = told->unpack_progress.bytes;
+	msg.unpack_progress.total_bytes = job->total_bytes;
+	length = msg_encode(&msg, raw, sizeof(raw));
+	if (length > 0 && job->progress >= 0)
+		msg_send_raw(job->progress, raw, (size_t)length, NULL, 0);
+	return 0;
 }
 
 /* The only thing that a layer needs and unpack may not do. The directory lies below the root that
@@ -585,6 +570,25 @@ go_on(struct image_job *job)
 	}
 }
 
+/* Each is answered by its own: who writes a layer must not end the job before the others are
+ * written, nor who only reads have a directory marked. */
+static bool
+is_in_turn(const struct unpack_run *run, enum msg_type answer)
+{
+	static const struct {
+		enum msg_type answer, order;
+	} turns[] = {
+	    {MSG_UNPACK_BLOB, MSG_UNPACK_READ},      {MSG_UNPACK_FOUND, MSG_UNPACK_READ},
+	    {MSG_UNPACK_PROGRESS, MSG_UNPACK_LAYER}, {MSG_UNPACK_OPAQUE, MSG_UNPACK_LAYER},
+	    {MSG_UNPACK_DONE, MSG_UNPACK_LAYER},     {MSG_UNPACK_IDS, MSG_UNPACK_USER},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(turns); i++)
+		if (turns[i].answer == answer)
+			return turns[i].order == run->order && !run->answered;
+	return true;
+}
+
 static void
 run_message(struct channel *channel, struct msg *msg, void *arg)
 {
@@ -594,14 +598,21 @@ run_message(struct channel *channel, struct msg *msg, void *arg)
 	int rc;
 
 	(void)channel;
+	if (!is_in_turn(run, msg->type)) {
+		error_why(&error, ERR_FAILED, "unpack answered what it was not asked");
+		job_end(job, &error);
+		return;
+	}
 	switch (msg->type) {
 	case MSG_UNPACK_BLOB:
 		take_blob(job, msg);
 		return;
+	case MSG_UNPACK_PROGRESS:
 	case MSG_UNPACK_OPAQUE:
-		rc = mark_opaque(run, msg);
+		rc = msg->type == MSG_UNPACK_OPAQUE ? mark_opaque(run, msg)
+						    : pass_progress(run, msg);
 		if (rc < 0) {
-			error_errno(&error, -rc, "marking an opaque directory");
+			error_errno(&error, -rc, "reading a layer");
 			job_end(job, &error);
 		}
 		return;

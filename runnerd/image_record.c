@@ -392,3 +392,61 @@ image_layer_open(const struct runnerd *r, const struct image *image, size_t inde
 	return open_resolved(r->images->layers, path, O_PATH | O_DIRECTORY,
 			     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
+
+/* --- one that comes in ---------------------------------------------------------------------------
+ */
+
+int
+image_check_sums(const struct image *image, struct error *error)
+{
+	uint64_t bytes = 0, entries = 0;
+
+	for (uint32_t i = 0; i < image->head.layers; i++) {
+		bytes += image->layers[i].bytes;
+		entries += image->layers[i].entries;
+	}
+	if (bytes <= IMAGE_BYTES_MAX && entries <= IMAGE_ENTRIES_MAX)
+		return 0;
+	return error_why(error, ERR_INVALID,
+			 "it has %llu bytes and %llu entries; an image may have %llu and %d",
+			 (unsigned long long)bytes, (unsigned long long)entries,
+			 (unsigned long long)IMAGE_BYTES_MAX, IMAGE_ENTRIES_MAX);
+}
+
+static bool
+is_same(const struct image *a, const struct image *b)
+{
+	bool same = a->head.layers == b->head.layers &&
+		    !memcmp(a->head.config, b->head.config, DIGEST_BYTES);
+
+	for (uint32_t i = 0; same && i < a->head.layers; i++)
+		same = !memcmp(a->layers[i].diff, b->layers[i].diff, DIGEST_BYTES);
+	return same;
+}
+
+/* The same bytes can be the manifest of one image in a layout and the configuration of another in
+ * an archive of docker's. */
+int
+image_join(const struct images *images, struct image **image, const char *reference,
+	   const char *tag, struct error *error)
+{
+	struct image *known;
+	char hex[IMAGE_HEX + 1];
+	int rc;
+
+	image_hex((*image)->head.digest, hex);
+	known = image_read(images, hex);
+	if (known && !is_same(known, *image)) {
+		image_free(known);
+		return error_why(error, ERR_INVALID,
+				 "the store has another image of the digest sha256:%s", hex);
+	}
+	if (known) {
+		image_free(*image);
+		*image = known;
+	} else {
+		(*image)->head.added_at_ms = realtime_ms();
+	}
+	rc = image_add_reference(*image, reference, tag);
+	return rc < 0 ? error_errno(error, -rc, "naming the image") : 0;
+}

@@ -42,6 +42,12 @@ struct image *image_read(const struct images *images, const char *hex);
 int image_write(const struct images *images, const struct image *image);
 /* Notes how it was called; one that is there already stays where it is. 0 or -ENOMEM. */
 int image_add_reference(struct image *image, const char *reference, const char *tag);
+/* Are its layers together within what an image may have? */
+int image_check_sums(const struct image *image, struct error *error);
+/* Agents name an image by its digest: if the store has it, it stays as it is, becomes *image and
+ * gets but another name; -1 with error if what came under that digest is another. */
+int image_join(const struct images *images, struct image **image, const char *reference,
+	       const char *tag, struct error *error);
 /* Is the layer in the store? Then bytes and entries are filled in. */
 bool image_layer_known(const struct images *images, struct msg_image_layer *layer);
 /* Calls fn with every image of the store until it returns false. */

@@ -30,26 +30,18 @@ layer_end(struct layer *layer)
 	tree_end(&layer->tree);
 }
 
-/* Nobody is waited for: who draws slowly misses a piece. */
 static void
 tell(void *arg, uint64_t bytes)
 {
 	struct layer *layer = arg;
 	const struct msg_unpack_layer *asked = layer->order->asked;
-	uint8_t raw[PROTO_HEADER_BYTES + 64];
-	struct msg msg;
-	ssize_t length;
+	const struct msg_unpack_progress read = {
+	    .layer = asked->layer, .bytes = bytes, .total_bytes = asked->total_bytes};
 
-	if (layer->order->progress < 0 || (bytes - layer->told < TELL_BYTES && bytes < asked->size))
+	if (bytes - layer->told < TELL_BYTES && bytes < asked->size)
 		return;
 	layer->told = bytes;
-	msg_init(&msg, MSG_UNPACK_PROGRESS);
-	msg.unpack_progress.layer = asked->layer;
-	msg.unpack_progress.bytes = bytes;
-	msg.unpack_progress.total_bytes = asked->total_bytes;
-	length = msg_encode(&msg, raw, sizeof(raw));
-	if (length > 0)
-		msg_send_raw(layer->order->progress, raw, (size_t)length, NULL, 0);
+	layer->order->progress(layer->order->arg, &read);
 }
 
 static la_ssize_t

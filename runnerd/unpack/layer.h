@@ -5,10 +5,13 @@
 #include "common/proto.h"
 #include "tree.h"
 
+/* What does not arrive is missed by nobody. */
+typedef void layer_progress(void *arg, const struct msg_unpack_progress *read);
+
 struct layer_order {
 	const struct msg_unpack_layer *asked;
 	int root, blob; /* borrowed */
-	int progress;   /* a datagram socket; -1: none */
+	layer_progress *progress;
 	tree_opaque *opaque;
 	void *arg;
 };

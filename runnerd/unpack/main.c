@@ -32,7 +32,7 @@ enum {
 	FD_ROOT,
 	FD_PROGRAM,
 	FD_SOURCE,
-	FD_OTHER, /* of UNPACK_READ the spool, of UNPACK_LAYER the progress, of UNPACK_USER group */
+	FD_OTHER, /* of UNPACK_READ the spool, of UNPACK_USER the groups */
 	GREET_WAIT_MS = 5000,
 	ACK_WAIT_MS = 60000,
 	NOBODY = 65534,
@@ -165,14 +165,24 @@ ask_opaque(void *arg, int dir, struct error *error)
 	return error_errno(error, rc < 0 ? -rc : ECONNRESET, "marking an opaque directory");
 }
 
+static void
+tell_progress(void *arg, const struct msg_unpack_progress *read)
+{
+	struct msg msg;
+
+	(void)arg;
+	msg_init(&msg, MSG_UNPACK_PROGRESS);
+	msg.unpack_progress = *read;
+	msg_send(CHILD_FD_CHANNEL, CH_IMAGE, SIDE_B, IN_OPEN, &msg);
+}
+
 static int
 write_layer(struct msg *msg, struct msg *answer, struct error *error)
 {
 	const struct msg_unpack_layer asked = msg->unpack_layer;
 	_cleanup_close_ int blob = msg_take_fd(msg, FD_SOURCE), root = -1;
-	_cleanup_close_ int progress = msg_take_fd(msg, FD_OTHER);
 	struct layer_order order = {
-	    .asked = &asked, .blob = blob, .progress = progress, .opaque = ask_opaque};
+	    .asked = &asked, .blob = blob, .progress = tell_progress, .opaque = ask_opaque};
 
 	if (drop(msg, 0, 0, writer_capabilities, error) < 0)
 		return -1;

@@ -13,12 +13,15 @@
 /* --- a layout ------------------------------------------------------------------------------------
  */
 
+/* Nor into what is mounted there: a file system in user space answers when it pleases, and who
+ * waits for it cannot be killed. */
 static int
 open_beneath(int root, const char *name)
 {
 	struct open_how how = {
 	    .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	    .resolve =
+		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
 	};
 	int fd;
 
@@ -37,8 +40,10 @@ open_in_layout(const struct source *source, const char *name, struct blob *blob,
 
 	if (fd == -ENOENT)
 		return -ENOENT;
-	if (fd == -ELOOP || fd == -EXDEV)
+	if (fd == -ELOOP)
 		return error_why(error, ERR_INVALID, "%s is a link, or lies behind one", name);
+	if (fd == -EXDEV)
+		return error_why(error, ERR_INVALID, "%s lies on another file system", name);
 	if (fd < 0) {
 		error_errno(error, -fd, "opening %s", name);
 		return error_hint(error, "it is opened with your user and first group alone");

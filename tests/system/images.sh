@@ -57,6 +57,20 @@ with open(os.path.join(where, "saved.tar"), "wb") as stream:
     stream.write(tar([entry(sha(document) + ".json", data=document), entry("one/layer.tar", data=base),
                       entry("two/layer.tar", data=top), entry("three/layer.tar", tarfile.SYMTYPE, linkname="../one/layer.tar"),
                       entry("manifest.json", data=manifest)]))
+# The same bytes: in a layout a manifest, in an archive of docker's a configuration, of other layers.
+evil = tar([entry("bin/app", data=b"#!other", mode=0o755)])
+both = Layout()
+both.image([base], config=config)
+document = json.loads(both.blobs[both.manifests.pop()["digest"][7:]])
+document.update(architecture=MACHINE, os="linux", rootfs={"type": "layers", "diff_ids": ["sha256:" + sha(evil)]})
+document["config"]["Entrypoint"] = ["/bin/other"]
+document = json.dumps(document).encode()
+both.manifests.append(both.blob(document, MANIFEST))
+both.write(os.path.join(where, "both"))
+manifest = json.dumps([{"Config": sha(document) + ".json", "Layers": ["layer.tar"]}]).encode()
+with open(os.path.join(where, "both.tar"), "wb") as stream:
+    stream.write(tar([entry(sha(document) + ".json", data=document), entry("layer.tar", data=evil),
+                      entry("manifest.json", data=manifest)]))
 PY
 instance_up "the instance starts"
 # tree: what the store has, without times of directories.
@@ -120,6 +134,26 @@ like "says which" "$err" "outside ceilings.allowed_images"
 status "a registry that no ceiling allows" 4 ash image add "oci:$dir/other/gzip"
 status "no such path" 3 ash image add "$images/nothing"
 is "a link is named as the host sees it" "$(ash --json image add "$images/link" | jq -r '.references[-1]')" "oci:$images/plain"
+
+# --- one digest, one image ---------------------------------------------------------------------------
+status "bytes that are a manifest and a configuration, as a layout" 0 ash --json image add "$images/both"
+both=$(jq -r .digest <<<"$out") first=$(ash --json image show "$(jq -r .digest <<<"$out")")
+status "as an archive of docker's they are another image" 7 ash image add "$images/both.tar"
+like "which is refused" "$err" "the store has another image of the digest $both"
+is "the first stays as it was" "$(ash --json image show "$both")" "$first"
+status "and leaves" 0 ash image remove "$both"
+is "with what came second" "$(ids)" "$before"
+
+# --- a layout that is not all of one file system ---------------------------------------------------------
+cp -r "$images/plain" "$images/joined"
+if mount -t tmpfs tmpfs "$images/joined/blobs" 2>/dev/null; then
+	cp -r "$images/plain/blobs/." "$images/joined/blobs"
+	status "what is mounted in a layout is not read" 7 ash image add "$images/joined:v1"
+	like "and said" "$err" "blobs/sha256/[0-9a-f]+ lies on another file system"
+	umount "$images/joined/blobs"
+else
+	skip "a mount in a layout" "nothing can be mounted here"
+fi
 
 # --- what an operator may not read ---------------------------------------------------------------------
 mkdir "$images/closed"
