@@ -42,10 +42,11 @@ LIBRARIES := yaml-0.1:libyaml-dev libcjson:libcjson-dev libcap:libcap-dev \
 	libcares:libc-ares-dev libssl:libssl-dev libmicrohttpd:libmicrohttpd-dev ncursesw:libncurses-dev \
 	libarchive:libarchive-dev
 PACKAGES := build-essential pkg-config $(foreach l,$(LIBRARIES),$(lastword $(subst :, ,$(l))))
-CHECK_PACKAGES := busybox-static clang clang-format clang-tidy cppcheck curl dropbear-bin fish git \
-	iproute2 jq libclang-rt-14-dev-wasm32 lld llvm mandoc nghttp2-server nodejs \
-	openssh-client openssl postgresql postgresql-client prometheus python3 \
-	python3-prometheus-client shellcheck sqlite3 stress-ng systemd tmux tzdata wasi-libc zsh zstd
+CHECK_PACKAGES := busybox-static clang clang-format clang-tidy cppcheck curl docker-registry \
+	dropbear-bin fish git golang-github-containers-common iproute2 jq libclang-rt-14-dev-wasm32 lld \
+	llvm mandoc nghttp2-server nodejs openssh-client openssl postgresql postgresql-client prometheus \
+	python3 python3-prometheus-client shellcheck skopeo sqlite3 stress-ng systemd tmux tzdata \
+	wasi-libc zsh zstd
 # What builds Debian's packages and looks at them; what boots a Debian; what that Debian has, beside
 # the packages themselves.
 DEB_PACKAGES := debhelper dh-python dpkg-dev lintian python3
