@@ -121,6 +121,7 @@ check "nothing stray is left" eventually 20 settled_store
 status "it can be asked again" 0 ash image add "$images/large"
 # Who asked goes away: the image comes all the same, or not at all.
 ash image gc >/dev/null
+check "what gc discarded is deleted" eventually 20 settled_store
 "$BUILD/ash" -s "$sock" image add "$images/large" >"$dir/out" 2>"$dir/err" </dev/null &
 client=$!
 eventually 10 writing
