@@ -1,15 +1,21 @@
 #!/usr/bin/python3
-"""confinement.py [--write] <PROCESSES: is each daemon what the table of agentd(8) says?
+"""confinement.py CONFIG [--write] <PROCESSES: is each daemon what the table of agentd(8) says?
 
-PROCESSES: lines of confined.py. From the environment: dir and BUILD, uid_base and session_ids as
-tests/system/lib.sh has them. --write prints the table instead, from what was seen.
+CONFIG: a file with what `ash --json config show` prints; it says which instance. PROCESSES: lines of
+confined.py. UNIT_CALLS in the environment: the calls that the unit of agentd keeps from it and from
+all that it starts; ABSENT: descriptors that this host gives no reason for, as ROLE:DESCRIPTOR. --write
+prints the table instead, from what was seen.
 """
-import json, os, re, sys
+import json, os, pwd, re, sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DIR, BUILD = os.environ["dir"], os.environ["BUILD"]
-UID_BASE, FIRST = int(os.environ["uid_base"]), int(os.environ["session_ids"])
+CONFIG = {key["key"]: key["value"] for key in json.load(open(sys.argv[1], encoding="utf-8"))}
+PLACES = {CONFIG[key]: key for key in ("run_dir", "state_dir", "log_dir")}
+USERS = ("control", "schedd", "secretd", "dialer", "webhook")
+FIRST, RANGES = int(CONFIG["session_ids.first"]), int(CONFIG["session_ids.ranges"])
 RANGE = 65536
+UNIT_CALLS = set(os.environ.get("UNIT_CALLS", "").split())
+ABSENT = set(os.environ.get("ABSENT", "").split())
 ORDER = "agentd agentd-control schedd secretd runnerd dialer webhook spawner keeper broker egress init".split()
 CAPS = """chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable
 net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot
@@ -19,15 +25,18 @@ perfmon bpf checkpoint_restore""".split()
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
+def number(account):
+    return int(account) if str(account).isdigit() else pwd.getpwnam(account).pw_uid
+
+
 def user(process):
-    known = {0: "root", UID_BASE + 1: "users.control", UID_BASE + 2: "users.schedd", UID_BASE + 3: "users.secretd",
-             UID_BASE + 4: "users.dialer", UID_BASE + 5: "users.webhook"}
+    known = {0: "root", **{number(CONFIG["users." + name]): "users." + name for name in USERS}}
     uid = process["uids"][0]
     if len(process["uids"]) != 1:
         return "several: " + " ".join(map(str, process["uids"]))
     if uid in known:
         return known[uid]
-    return "of the agent's range" if FIRST <= uid < FIRST + 64 * RANGE else str(uid)
+    return "of the agent's range" if FIRST <= uid < FIRST + RANGES * RANGE else str(uid)
 
 
 def group(process):
@@ -47,33 +56,49 @@ def capabilities(process):
     return names
 
 
+def placed(path):
+    """A path below a directory of the instance, by the key that names it; None elsewhere."""
+    for place, key in PLACES.items():
+        if path == place or path.startswith(place + "/"):
+            return key + path[len(place):]
+    return None
+
+
 def root(process):
-    path = process["root_path"].replace(DIR + "/run", "run_dir").replace(DIR + "/state", "state_dir")
+    path = process["root_path"]
     if process["role"] == "schedd":
         return "of its own: " + " ".join(sorted({e.split("-")[0] for e in process["root_entries"]}))
     if process["role"] == "spawner":
         return "of its own: " + " ".join(process["root_entries"])
     if process["role"] == "init":
         return "of the sandbox"
-    return {"/": "of the host"}.get(path, path)
+    return "of the host" if path == "/" else placed(path) or path
+
+
+def kind(target):
+    """Anonymous inodes by their name, sockets and pipes without their number."""
+    if target.startswith("anon_inode:"):
+        return target.split(":")[1].strip("[]")
+    return target if target[0] == "/" else target.split(":")[0]
 
 
 def descriptor(target):
-    target = target.replace(" (deleted)", "")
+    if target == log:
+        return "log"
+    target = kind(target.replace(" (deleted)", ""))
     if target == "/":
         return "tree"
-    if target in ("/dev/null", DIR + "/agentd.log"):
-        return "null" if target == "/dev/null" else "log"
-    for place, name in (("/sys/fs/cgroup", "cgroup"), ("/memfd:", "memfd"), ("/proc/", "proc"), (BUILD, "helper"),
-                        ("/run/scarab-runtime-ids", "claim")):
+    if target == "/dev/null":
+        return "null"
+    for place, name in (("/sys/fs/cgroup", "cgroup"), ("/memfd:", "memfd"), ("/proc/", "proc"),
+                        (CONFIG["libexec_dir"] + "/", "helper"), ("/run/scarab-runtime-ids/", "claim")):
         if target.startswith(place):
             return name
-    for place, name in ((DIR + "/run", "run_dir"), (DIR + "/state", "state_dir"), (DIR + "/log", "log_dir")):
-        if target.startswith(place):
-            tail = re.sub(UUID, "ID", target[len(place):])
-            tail = re.sub(r"/waits\b", "/AGENT", tail).replace(".next.1", ".next")
-            return name + tail
-    return target
+    path = placed(target)
+    if path is None:
+        return target
+    path = re.sub(UUID, "ID", path)
+    return re.sub(r"/waits\b", "/AGENT", path).replace(".next.1", ".next")
 
 
 def descriptors(process):
@@ -134,6 +159,7 @@ for line in sys.stdin:
     process = json.loads(line)
     process["role"] = {"memfd:init (deleted)": "init"}.get(process["role"], process["role"])
     processes.setdefault(process["role"], process)
+log = processes["agentd"]["fds"]["2"]
 confined = [set(p["calls"]) for p in processes.values() if p["calls"] and len(p["calls"]) < 200]
 base = set.intersection(*confined)
 
@@ -159,8 +185,24 @@ def verdict(text, seen, said):
 
 
 verdict("the calls of every process", " ".join(sorted(base)), " ".join(table["base"].split()))
+all_calls = set(processes["agentd"]["all_calls"])
+
+
+def without_unit(text):
+    """The table's words for calls, less those that the unit keeps from everybody."""
+    if text == "any":
+        return "all but " + " ".join(sorted(UNIT_CALLS & all_calls)) if UNIT_CALLS else text
+    if text.startswith("all but "):
+        return "all but " + " ".join(sorted(set(text[8:].split()) | (UNIT_CALLS & all_calls)))
+    return text
+
+
 for role in ORDER:
     seen = described(processes[role], base) if role in processes else {}
+    if role in table:
+        table[role]["calls"] = without_unit(table[role].get("calls", ""))
+        table[role]["descriptors"] = " ".join(
+            d for d in table[role].get("descriptors", "").split() if f"{role}:{d}" not in ABSENT)
     for key in ("user", "group", "capabilities", "root", "calls", "descriptors"):
         verdict(f"{role}: {key}", seen.get(key), table.get(role, {}).get(key))
     verdict(f"{role}: can gain no privilege", processes.get(role, {}).get("no_new_privs"), True)

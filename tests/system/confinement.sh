@@ -28,7 +28,7 @@ if ! /usr/bin/python3 "$root/tests/confined.py" "${pids[@]}" >"$dir/seen" 2>"$di
 	skip "the processes are as agentd(8) says" "the kernel does not tell filters: $(tail -n 1 "$dir/why")"
 	exit 0
 fi
-export dir BUILD uid_base session_ids
-/usr/bin/python3 "$root/tests/confinement.py" ${CONFINEMENT_WRITE:+--write} <"$dir/seen" || failed=$((failed + 1))
+ash --json config show >"$dir/config.json"
+/usr/bin/python3 "$root/tests/confinement.py" "$dir/config.json" ${CONFINEMENT_WRITE:+--write} <"$dir/seen" || failed=$((failed + 1))
 gate_open
 check "the session ends" ash session wait "$id"
