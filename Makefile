@@ -54,7 +54,7 @@ VM_PACKAGES := $(DEB_PACKAGES) e2fsprogs mmdebstrap qemu-system-x86 qemu-utils
 VM_GUEST_PACKAGES := systemd systemd-sysv dbus kmod udev procps iproute2 nftables linux-image-cloud-amd64 \
 	initramfs-tools e2fsprogs zstd jq python3 passwd libyaml-0-2 libcap2 libcap2-bin libseccomp2 libsqlite3-0 \
 	libsodium23 libc-ares2 libmicrohttpd12 libssl3 ca-certificates tzdata busybox-static sqlite3 curl \
-	libarchive13 libncursesw6
+	libarchive13
 BENCH_PACKAGES := bubblewrap crun mmdebstrap podman runc slirp4netns socat umoci
 
 # found NAME: not empty where the program exists.
