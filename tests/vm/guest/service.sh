@@ -26,18 +26,27 @@ is "the socket outlives agentd" "$(systemctl is-active agentd.socket)" active
 
 mkdir -p /etc/credstore
 (umask 077 && head -c 32 /dev/urandom >/etc/credstore/scarab-runtime.key)
-mv /var/lib/scarab-runtime/secrets /var/lib/secrets.kept
+# Another key is another store, and another audit log: its entries are sealed with a key of the store.
+systemctl stop agentd
+mkdir /var/lib/kept /var/log/kept
+mv /var/lib/scarab-runtime/secrets /var/lib/kept/
+mv /var/log/scarab-runtime/audit.log* /var/log/kept/
 echo 'secrets: {kek_credential: scarab-runtime.key}' >>/etc/scarab-runtime/agentd.yaml
-systemctl restart agentd
+systemctl start agentd
 check "a secret is sealed with the credential" ash secret set one --from /etc/hostname
 agent reader 'cat /run/credentials/one' $'runtime: native\ncredentials: [{name: one}]'
 check "granted" ash secret grant one --agent reader
 systemctl restart agentd
 like "and opened unattended after a restart" "$(ash agent run reader 2>&1)" 'redacted:one|scarab-vm'
+check "the audit log of that time is whole" ash audit verify
 sed -i '/^secrets: {kek_credential/d' /etc/scarab-runtime/agentd.yaml
 systemctl stop agentd.socket agentd
-rm -rf /var/lib/scarab-runtime/secrets && mv /var/lib/secrets.kept /var/lib/scarab-runtime/secrets
+rm -rf /var/lib/scarab-runtime/secrets /var/log/scarab-runtime/audit.log* /etc/credstore/scarab-runtime.key
+mv /var/lib/kept/secrets /var/lib/scarab-runtime/
+mv /var/log/kept/audit.log* /var/log/scarab-runtime/
+rmdir /var/lib/kept /var/log/kept
 systemctl start agentd
+check "and the one before goes on" ash audit verify
 
 # --- an upgrade, and no way back ---------------------------------------------------------------------------
 
