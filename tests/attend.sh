@@ -2,8 +2,9 @@
 # Sourced by scripts that run long commands: a signal to the script ends the command first, in the
 # command's own way, and then the script, wherever the signal came from.
 
-# attended COMMAND…: runs a program and returns its exit status.
-attended_pid=''
+# attended COMMAND…: runs a program and returns its exit status. attended_beside: the processes of
+# others, which end with it.
+attended_pid='' attended_beside=''
 attended() {
 	"$@" </dev/null &
 	attended_pid=$!
@@ -22,10 +23,8 @@ attend() {
 
 interrupted() {
 	trap '' HUP INT TERM
-	if [ -n "$attended_pid" ]; then
-		kill -TERM "$attended_pid" 2>/dev/null || :
-		wait "$attended_pid" 2>/dev/null || :
-	fi
+	for attended_one in $attended_pid $attended_beside; do kill -TERM "$attended_one" 2>/dev/null || :; done
+	for attended_one in $attended_pid $attended_beside; do wait "$attended_one" 2>/dev/null || :; done
 	# Under make, it is make's caller that says so.
 	[ -n "${MAKELEVEL:-}" ] || echo "${0##*/}: interrupted" >&2
 	exit "$1"

@@ -3,6 +3,7 @@
 # start it anew, every command ends within its deadline, and what needs that daemon says its name and
 # what to do.
 # timeout: 900
+# beside
 # shellcheck disable=SC2154,SC2016
 . "$(dirname "$0")/lib.sh"
 need_root "deadlines"
