@@ -400,6 +400,16 @@ limit(int resource, const char *name, rlim_t most, struct error *error)
 	return 0;
 }
 
+/* What is told counts too, where that goes to a file: a log that has grown past the limit, or any
+ * log of who may write nothing, would end who writes to it (SIGXFSZ). */
+static bool
+tells_to_file(void)
+{
+	struct stat told;
+
+	return fstat(STDERR_FILENO, &told) == 0 && S_ISREG(told.st_mode);
+}
+
 static int
 set_limits(const struct confinement *c, struct error *error)
 {
@@ -407,7 +417,7 @@ set_limits(const struct confinement *c, struct error *error)
 		return -1;
 	if (c->open_files && limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", c->open_files, error) < 0)
 		return -1;
-	if (c->file_bytes != UINT64_MAX &&
+	if (c->file_bytes != UINT64_MAX && !tells_to_file() &&
 	    limit(RLIMIT_FSIZE, "RLIMIT_FSIZE", c->file_bytes, error) < 0)
 		return -1;
 	if (c->no_processes && limit(RLIMIT_NPROC, "RLIMIT_NPROC", 0, error) < 0)

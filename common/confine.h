@@ -24,7 +24,7 @@ struct confinement {
 	size_t syscall_count;
 	int program_fd;        /* instead of syscalls: a prebuilt program (sealed memfd), or -1 */
 	unsigned open_files;   /* RLIMIT_NOFILE, soft and hard; 0: as it is */
-	uint64_t file_bytes;   /* RLIMIT_FSIZE; UINT64_MAX: as it is */
+	uint64_t file_bytes;   /* RLIMIT_FSIZE; UINT64_MAX, or a log that is a file: as it is */
 	bool no_processes;     /* RLIMIT_NPROC 0 */
 	bool landlock;         /* handle every right the kernel has and allow none */
 	bool landlock_connect; /* … but to connect by TCP */

@@ -39,9 +39,10 @@ empty_directory(char *path)
 	return fd;
 }
 
-/* Forks, confines with what confinement says, runs body; returns the wait status. */
+/* Forks, confines with what confinement says, runs body with standard error going to told; returns
+ * the wait status. */
 static int
-run_confined(const struct confinement *confinement, body_fn *body)
+run_telling(const struct confinement *confinement, body_fn *body, int told)
 {
 	struct error error = ERROR_INIT;
 	int status;
@@ -49,13 +50,26 @@ run_confined(const struct confinement *confinement, body_fn *body)
 
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
+		dup2(told, STDERR_FILENO);
 		if (confine(confinement, &error) < 0) {
-			dprintf(2, "%s: %s\n", error.what, error.why);
+			dprintf(STDOUT_FILENO, "%s: %s\n", error.what, error.why);
 			_exit(99);
 		}
 		_exit(body());
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static int
+run_confined(const struct confinement *confinement, body_fn *body)
+{
+	int status, told[2];
+
+	ck_assert_int_eq(pipe2(told, O_CLOEXEC), 0);
+	status = run_telling(confinement, body, told[1]);
+	close(told[0]);
+	close(told[1]);
 	return status;
 }
 
@@ -429,6 +443,30 @@ START_TEST(test_prebuilt_program)
 }
 END_TEST
 
+static int
+tells(void)
+{
+	return write(STDERR_FILENO, "a line\n", 7) == 7 ? 0 : 1;
+}
+
+/* Who may write no file still tells what happens, also where that goes to a file. */
+START_TEST(test_log_in_a_file)
+{
+	struct confinement c = CONFINEMENT_INIT;
+	char path[64];
+	int told = memfd_create("log", MFD_CLOEXEC);
+
+	c.uid = c.gid = NOBODY;
+	c.root_fd = empty_directory(path);
+	c.file_bytes = 0;
+	assert_exit(run_telling(&c, tells, told), 0);
+	ck_assert_int_eq(lseek(told, 0, SEEK_END), 7);
+	close(c.root_fd);
+	close(told);
+	rmdir(path);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -446,6 +484,7 @@ main(void)
 	tcase_add_loop_test(gone, test_forbidden_call_kills, 0, ARRAY_LEN(forbidden));
 	tcase_add_loop_test(gone, test_refused_with_mechanism, 0, ARRAY_LEN(refusals));
 	tcase_add_test(kept, test_base_calls_suffice);
+	tcase_add_test(kept, test_log_in_a_file);
 	tcase_add_test(kept, test_kept_capabilities);
 	tcase_add_test(kept, test_prebuilt_program);
 	suite_add_tcase(suite, gone);
