@@ -91,7 +91,8 @@ static int
 keep_text(char **field, const char *text, struct error *error)
 {
 	*field = text[0] ? strdup(text) : NULL;
-	return text[0] && !*field ? error_errno(error, ENOMEM, "keeping what its operator found") : 0;
+	return text[0] && !*field ? error_errno(error, ENOMEM, "keeping what its operator found")
+				  : 0;
 }
 
 static int
