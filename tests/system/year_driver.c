@@ -87,6 +87,7 @@ struct world {
 	int64_t next_death, next_step, next_event, until; /* until by the wall clock */
 	int64_t trouble; /* when the disk's next one begins, or this one ends */
 	uint64_t troubles;
+	int64_t again; /* when what was refused is told again; SIM_NEVER: nothing was */
 	int64_t death_every;
 };
 
@@ -365,7 +366,7 @@ tell_event(struct world *world, const struct told *told)
 static void
 hear_control(struct world *world, const struct msg *msg)
 {
-	if (msg->type == MSG_ERROR && world->sim->fails_at)
+	if (msg->type == MSG_ERROR && (world->sim->fails_at || world->again != SIM_NEVER))
 		return; /* it is told again */
 	if (msg->type == MSG_ERROR) {
 		fprintf(stderr, "year_driver: schedd refuses event %u: %s\n", msg->id,
@@ -598,8 +599,8 @@ most(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* The disk is full, read-only or broken from one of the next calls on, for a while. What could not
- * be stored is told again behind it. */
+/* The disk is full, read-only or broken from one of the next calls on, for a while. schedd tries it
+ * again each second; what could not be stored is told again behind that. */
 static void
 turn_trouble(struct world *world)
 {
@@ -615,9 +616,15 @@ turn_trouble(struct world *world)
 	}
 	sim->fails_at = 0;
 	world->trouble = sim->boot + 1 + draw(world, 2 * DAY / TROUBLES_A_DAY);
-	/* What it could not write it tries again each second. */
-	world->next_death = most(world->next_death, sim->boot + 2 * SECOND);
-	world->next_step = most(world->next_step, sim->boot + 2 * SECOND);
+	world->again = sim->boot + 2 * SECOND;
+	world->next_death = most(world->next_death, world->again);
+	world->next_step = most(world->next_step, world->again);
+}
+
+static void
+tell_again(struct world *world)
+{
+	world->again = SIM_NEVER;
 	for (size_t i = 0; i < world->told_count; i++)
 		tell_event(world, &world->told[i]);
 }
@@ -633,7 +640,7 @@ static int64_t
 next_moment(const struct world *world)
 {
 	const struct sim *sim = world->sim;
-	int64_t next = least(world->next_event, sim->boot_due);
+	int64_t next = least(least(world->next_event, world->again), sim->boot_due);
 
 	/* Deaths and clocks that are set wait for the end of a trouble. */
 	if (!sim->fails_at)
@@ -668,6 +675,8 @@ advance(struct world *world)
 			end_held(world, &world->held[i], OUTCOME_SUCCESS);
 	if (sim->boot >= world->trouble && !sim->dies_at)
 		turn_trouble(world);
+	if (sim->boot >= world->again)
+		tell_again(world);
 	if (!sim->dies_at && !sim->fails_at)
 		arm_death(world);
 	if (sim->boot >= world->next_event) {
@@ -729,6 +738,7 @@ begin(struct world *world, char **argv)
 	world->next_death = world->sim->boot + world->death_every;
 	world->next_step = world->sim->boot + DAY / STEPS_A_DAY;
 	world->trouble = world->sim->boot + DAY / TROUBLES_A_DAY;
+	world->again = SIM_NEVER;
 	world->next_event = world->sim->boot + DAY / EVENTS_A_DAY;
 }
 
