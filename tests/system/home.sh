@@ -20,7 +20,7 @@ ended_as() { latest "$1" .outcome; }
 # What the agent made: all but what each new home begins with.
 held() { ls -A -I AGENTS.md -I CLAUDE.md "$homes/$1/home"; }
 is_tidy() { [ -z "$(find "$homes/$1" -mindepth 1 -maxdepth 1 \( -name session -o -name rollback -o -name '.purged-*' \))" ]; }
-tidy() { check "$2" eventually 60 is_tidy "$1"; }
+tidy() { check "$2" eventually 180 is_tidy "$1"; }
 
 # --- what a session changed ---
 install keeper 'cd || exit 9; if [ -e log ]; then
