@@ -26,12 +26,13 @@ const char *
 image_digest_hex(const char *digest)
 {
 	static const char scheme[] = "sha256:";
-	const char *hex = digest + strlen(scheme);
+	const char *hex;
 
-	if (!digest || strncmp(digest, scheme, strlen(scheme)) != 0 || strlen(hex) != IMAGE_HEX ||
-	    strspn(hex, "0123456789abcdef") != IMAGE_HEX)
+	if (!digest || strncmp(digest, scheme, strlen(scheme)) != 0)
 		return NULL;
-	return hex;
+	hex = digest + strlen(scheme);
+	return strlen(hex) == IMAGE_HEX && strspn(hex, "0123456789abcdef") == IMAGE_HEX ? hex
+											: NULL;
 }
 
 /* --- in memory -----------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ check "an image that has them" ash agent install --replace "$dir/agents/broken/m
 check "runs it" ash agent run broken
 manifest broken "entrypoint: main.py, image: 'dir:$dir/images/bare'" >/dev/null
 echo >"$dir/agents/broken/main.py"
-refused "an image without an interpreter" "no Python in the image $dir/images/bare" broken
+refused "an image without an interpreter" "no Python in the image dir:$dir/images/bare" broken
 manifest broken "entrypoint: gone.py" >/dev/null
 refused "a script that is not there" 'gone.py' broken
 manifest broken "entrypoint: main.py" >/dev/null

@@ -255,21 +255,21 @@ module "$folder/socket.wasm" <<-'C'
 C
 check "one that uses the descriptor itself" ash agent install "$folder/manifest.yaml"
 status "ends well" 0 ash agent run socket
-is "as WASI has it" "$out" "socket 1 
+is "as WASI has it" "${out// $'\n'/$'\n'}" "socket 1
 seek -1 Invalid seek
 directory -1 Not a directory
-nonblock 4 
+nonblock 4
 nothing -1 Resource temporarily unavailable
-no answer 0 
-waited 1 
+no answer 0
+waited 1
 bad pointer -1 Bad address
-written 1 
-answered 1 
-peeked 10 
-again 10 
-whole 1 
-shut 0 
-end 0 
-closed 0 
+written 1
+answered 1
+peeked 10
+again 10
+whole 1
+shut 0
+end 0
+closed 0
 gone -1 Bad file descriptor"
 instance_stop
