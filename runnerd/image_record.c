@@ -363,10 +363,14 @@ read_size(int dir, struct msg_image_layer *layer)
 	size_t length = 0;
 	int rc = read_file_at(dir, LAYER_SIZE_FILE, PROTO_MESSAGE_MAX, &text, &length);
 
-	if (!rc)
-		rc = msg_decode(&record, (uint8_t *)text, length, 0);
-	if (rc < 0 || record.type != MSG_IMAGE_LAYER)
-		return rc < 0 ? rc : -EBADMSG;
+	if (rc < 0)
+		return rc;
+	msg_init(&record, MSG_IMAGE_LAYER);
+	rc = msg_decode(&record, (uint8_t *)text, length, 0);
+	if (rc < 0)
+		return rc;
+	if (record.type != MSG_IMAGE_LAYER)
+		return -EBADMSG;
 	layer->bytes = record.image_layer.bytes;
 	layer->entries = record.image_layer.entries;
 	return 0;

@@ -12,7 +12,7 @@ name_shown(const char *raw, char shown[128])
 {
 	size_t i;
 
-	for (i = 0; raw[i] && i < 100; i++)
+	for (i = 0; i < 100 && raw[i]; i++)
 		shown[i] = raw[i];
 	for (size_t j = 0; j < i; j++)
 		if (shown[j] < ' ' || shown[j] > '~')

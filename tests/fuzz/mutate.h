@@ -192,7 +192,7 @@ fuzz_try(const struct fuzzing *fuzzing, const void *bytes, size_t length)
 static inline void
 fuzz_run(const struct fuzzing *fuzzing, size_t cases)
 {
-	uint8_t *work = malloc(fuzzing->bytes_max);
+	uint8_t *work = calloc(1, fuzzing->bytes_max);
 
 	demand(work, "out of memory");
 	for (size_t i = 0; i < fuzzing->seed_count; i++)
